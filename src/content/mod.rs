@@ -1,0 +1,32 @@
+//! Moving content: the contract between places that hold artifacts, and the one copy between them.
+//!
+//! Everything that can hold artifacts is a [`Source`], a [`Target`] or both: a registry, an OCI image layout
+//! directory, a bundle, memory. This module owns that contract, the only door through which bytes pass
+//! ([`VerifiedStream`]), the walk that turns references into a complete [`Plan`], and the copy that
+//! carries a plan out in two phases.
+//!
+//! It knows no network, no archive format and no command line. It imports `oci` only.
+//!
+//! **Invariants.**
+//! - Unverified bytes cannot be had outside this module: a source hands over a [`RawStream`], whose bytes
+//!   only [`VerifiedStream`] can reach.
+//! - Manifest bytes are never re-encoded.
+//! - Only a definitive *not found* means absent. Every other failure is an error.
+
+mod error;
+mod memory;
+mod object;
+mod rooted;
+mod source;
+mod stream;
+mod target;
+
+pub use error::{Error, ErrorKind, Result, escape_control};
+pub use memory::Memory;
+pub use object::{MemoryObject, ObjectWriter, RangedRead};
+pub use rooted::RootedDirectory;
+pub use source::{
+    Document, MANIFEST_SIZE_MAX_BYTES, RawDocument, Referrer, Source, fetch_document,
+};
+pub use stream::{ByteStream, Content, RawStream, VerifiedStream};
+pub use target::{BlobOutcome, Target};

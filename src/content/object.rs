@@ -1,0 +1,115 @@
+//! Objects of a storage container as the bundle sees them: ranged reads, and one write from start to end.
+//!
+//! The contract stands here, so that `bundle` needs no `storage` and `storage` knows no bundle.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Error, ErrorKind, Result};
+
+/// One version of one object, readable at any offset.
+///
+/// **Contract.** All reads are of the same version; when the object was replaced meanwhile, a read fails
+/// with `Changed` and never mixes the two.
+#[async_trait]
+pub trait RangedRead: Send + Sync {
+    /// What people call the object; without credentials.
+    fn name(&self) -> &str;
+
+    fn size_bytes(&self) -> u64;
+
+    /// Exactly `length` bytes from `offset`; `Incomplete` where the object ends before.
+    async fn read(&self, offset: u64, length: usize) -> Result<Bytes>;
+}
+
+/// A new object being written. Nobody sees it under its name before `finish` has returned.
+#[async_trait]
+pub trait ObjectWriter: Send {
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Makes the object durable and visible under its name.
+    async fn finish(self: Box<Self>) -> Result<()>;
+
+    /// Removes what was written.
+    async fn abort(self: Box<Self>);
+}
+
+/// An object in memory.
+#[derive(Clone, Default)]
+pub struct MemoryObject {
+    bytes: Arc<Mutex<Bytes>>,
+}
+
+impl MemoryObject {
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            bytes: Arc::new(Mutex::new(bytes.into())),
+        }
+    }
+
+    /// The bytes as they are now; empty until a writer has finished.
+    pub fn bytes(&self) -> Bytes {
+        self.bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// A writer that fills this object when it finishes.
+    pub fn writer(&self) -> Box<dyn ObjectWriter> {
+        Box::new(MemoryObjectWriter {
+            object: self.clone(),
+            bytes: Vec::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl RangedRead for MemoryObject {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.bytes().len() as u64
+    }
+
+    async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
+        let bytes = self.bytes();
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        match start.checked_add(length) {
+            Some(end) if end <= bytes.len() => Ok(bytes.slice(start..end)),
+            _ => Err(Error::new(
+                ErrorKind::Incomplete,
+                "the object ends before the bytes that were asked for",
+            )),
+        }
+    }
+}
+
+struct MemoryObjectWriter {
+    object: MemoryObject,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl ObjectWriter for MemoryObjectWriter {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<()> {
+        let mut object = self
+            .object
+            .bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *object = self.bytes.into();
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>) {}
+}

@@ -1,0 +1,4 @@
+//! airlift carries container images and other OCI artifacts between registries that never see each other.
+
+pub mod content;
+pub mod oci;
