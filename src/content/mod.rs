@@ -13,20 +13,29 @@
 //! - Manifest bytes are never re-encoded.
 //! - Only a definitive *not found* means absent. Every other failure is an error.
 
+mod cosign;
 mod error;
 mod memory;
 mod object;
+mod plan;
 mod rooted;
 mod source;
 mod stream;
 mod target;
+mod walk;
 
+pub use cosign::AttachedTag;
 pub use error::{Error, ErrorKind, Result, escape_control};
 pub use memory::Memory;
 pub use object::{MemoryObject, ObjectWriter, RangedRead};
+pub use plan::{
+    AbsentReason, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest, PlannedReferrer,
+    assemble,
+};
 pub use rooted::RootedDirectory;
 pub use source::{
     Document, MANIFEST_SIZE_MAX_BYTES, RawDocument, Referrer, Source, fetch_document,
 };
 pub use stream::{ByteStream, Content, RawStream, VerifiedStream};
 pub use target::{BlobOutcome, Target};
+pub use walk::{ReferrerPolicy, Root, Walk, WalkOptions};

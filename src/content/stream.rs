@@ -109,7 +109,8 @@ pub struct VerifiedStream {
     raw: ByteStream,
     descriptor: Descriptor,
     seen: u64,
-    hasher: Option<Hasher>,
+    hasher: Hasher,
+    is_ended: bool,
     checkpoints: Option<Checkpoints>,
     /// Bytes before this offset are hashed and not handed on.
     skip_to: u64,
@@ -129,7 +130,8 @@ impl VerifiedStream {
             raw: raw.0,
             descriptor,
             seen,
-            hasher: Some(hasher),
+            hasher,
+            is_ended: false,
             checkpoints: None,
             skip_to: 0,
             withheld: None,
@@ -142,40 +144,41 @@ impl VerifiedStream {
 
     /// The whole content in memory. Only for content whose size has a small limit.
     pub async fn into_bytes(mut self) -> Result<Bytes> {
-        let mut bytes = Vec::with_capacity(usize::try_from(self.descriptor.size).unwrap_or(0));
+        let mut bytes = Vec::new();
         while let Some(piece) = self.try_next().await? {
             bytes.extend_from_slice(&piece);
         }
         Ok(bytes.into())
     }
 
+    /// After a failure: the hash of everything that arrived, and the piece that was never handed on.
+    /// For writers that must account for bytes that turned out not to be content.
+    pub fn into_remains(self) -> (Hasher, Option<Bytes>) {
+        (self.hasher, self.withheld)
+    }
+
     fn take_in(&mut self, piece: &Bytes) -> Result<()> {
-        self.seen += piece.len() as u64;
-        if self.seen > self.descriptor.size {
-            return Err(self.mismatch("longer than its size says"));
+        let seen = self.seen + piece.len() as u64;
+        if seen > self.descriptor.size {
+            return Err(self.mismatch("longer than that"));
         }
-        let Some(hasher) = &mut self.hasher else {
-            return Err(self.mismatch("longer than its size says"));
-        };
-        hasher.update(piece);
+        self.seen = seen;
+        self.hasher.update(piece);
         if let Some(checkpoints) = &self.checkpoints {
             let mut checkpoints = checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
             let last = checkpoints.last().map_or(0, |(at, _)| *at);
             if self.seen >= last + CHECKPOINT_DISTANCE_BYTES {
-                checkpoints.push((self.seen, hasher.clone()));
+                checkpoints.push((self.seen, self.hasher.clone()));
             }
         }
         Ok(())
     }
 
-    fn check_end(&mut self) -> Result<()> {
-        let Some(hasher) = self.hasher.take() else {
-            return Ok(());
-        };
+    fn check_end(&self) -> Result<()> {
         if self.seen < self.descriptor.size {
             return Err(self.mismatch(&format!("only {} bytes long", self.seen)));
         }
-        let found = hasher.finish();
+        let found = self.hasher.clone().finish();
         if found != self.descriptor.digest {
             return Err(self.mismatch(&format!("other content: its digest is `{found}`")));
         }
@@ -198,6 +201,24 @@ impl VerifiedStream {
         }
         piece
     }
+
+    /// What to hand on after the source has given `next`; `None` to ask it again.
+    fn advance(&mut self, next: Option<Result<Bytes>>) -> Result<Option<Bytes>> {
+        let Some(piece) = next.transpose()? else {
+            self.check_end()?;
+            self.is_ended = true;
+            return Ok(self.withheld.take());
+        };
+        if piece.is_empty() {
+            return Ok(None);
+        }
+        self.take_in(&piece)?;
+        let piece = self.wanted_part(piece);
+        if piece.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.withheld.replace(piece))
+    }
 }
 
 impl Stream for VerifiedStream {
@@ -205,38 +226,17 @@ impl Stream for VerifiedStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
-        loop {
-            if this.hasher.is_none() {
-                return Poll::Ready(this.withheld.take().map(Ok));
-            }
-            match ready!(this.raw.poll_next_unpin(cx)) {
-                Some(Ok(piece)) if piece.is_empty() => {}
-                Some(Ok(piece)) => {
-                    if let Err(error) = this.take_in(&piece) {
-                        this.hasher = None;
-                        this.withheld = None;
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    let piece = this.wanted_part(piece);
-                    if piece.is_empty() {
-                        continue;
-                    }
-                    if let Some(previous) = this.withheld.replace(piece) {
-                        return Poll::Ready(Some(Ok(previous)));
-                    }
-                }
-                Some(Err(error)) => {
-                    this.hasher = None;
-                    this.withheld = None;
+        while !this.is_ended {
+            let next = ready!(this.raw.poll_next_unpin(cx));
+            match this.advance(next) {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) => {}
+                Err(error) => {
+                    this.is_ended = true;
                     return Poll::Ready(Some(Err(error)));
-                }
-                None => {
-                    if let Err(error) = this.check_end() {
-                        this.withheld = None;
-                        return Poll::Ready(Some(Err(error)));
-                    }
                 }
             }
         }
+        Poll::Ready(None)
     }
 }

@@ -22,6 +22,8 @@ pub enum ManifestKind {
 pub struct Child {
     pub descriptor: Descriptor,
     pub platform: Option<Platform>,
+    /// The manifest that this one attests, as build tools say it (`vnd.docker.reference.digest`).
+    pub attests: Option<Digest>,
 }
 
 /// What a manifest or index points to.
@@ -86,6 +88,13 @@ struct RawDescriptor {
     digest: Digest,
     size: u64,
     platform: Option<RawPlatform>,
+    annotations: Option<RawChildAnnotations>,
+}
+
+#[derive(Deserialize)]
+struct RawChildAnnotations {
+    #[serde(rename = "vnd.docker.reference.digest")]
+    attests: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -119,9 +128,14 @@ impl From<RawDescriptor> for Child {
                 architecture: raw.architecture,
                 variant: raw.variant.filter(|variant| !variant.is_empty()),
             });
+        let attests = raw
+            .annotations
+            .take()
+            .and_then(|annotations| annotations.attests);
         Self {
             descriptor: raw.into(),
             platform,
+            attests: attests.and_then(|digest| digest.parse().ok()),
         }
     }
 }

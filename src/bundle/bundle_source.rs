@@ -1,0 +1,325 @@
+//! A whole bundle, all its volumes, as a [`Source`].
+//!
+//! **Invariants.** Volumes belong together only if the last one names the inventories of the others. What
+//! an inventory does not list is not there. A repository holds only what its rows say.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
+
+use super::error::BundleError;
+use super::inventory::{Artifact, InvalidInventory, Inventory, ReferrerRow};
+use super::volume::Volume;
+use crate::content::{
+    Error, ErrorKind, MANIFEST_SIZE_MAX_BYTES, RawDocument, RawStream, Referrer, Result, Source,
+    VerifiedStream,
+};
+use crate::oci::{Descriptor, Digest, Pin, Repository, Tag};
+
+/// Where a content, or one part of it, stands.
+#[derive(Clone, Copy, Debug)]
+struct Location {
+    volume: u32,
+    row: u32,
+}
+
+/// A complete set of volumes.
+pub struct Bundle {
+    volumes: Vec<Volume>,
+    /// One location for a whole content, all of them in order for one in parts.
+    contents: HashMap<Digest, Vec<Location>>,
+    repositories: HashSet<Repository>,
+}
+
+/// Why volumes are not one complete bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum IncompleteSet {
+    #[error("the bundle `{name}` has {of} volumes, and {} missing: {}", if missing.len() == 1 { "one is" } else { "some are" }, join(missing))]
+    Missing {
+        name: String,
+        of: u32,
+        missing: Vec<u32>,
+    },
+    #[error("volume {volume} of `{name}` is from another export")]
+    Foreign { name: String, volume: u32 },
+}
+
+fn join(numbers: &[u32]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    numbers.join(", ")
+}
+
+impl Bundle {
+    /// Puts the volumes of one set together. They may come in any order, and one may come twice.
+    pub fn assemble(mut volumes: Vec<Volume>) -> Result<Self> {
+        volumes.sort_by_key(|volume| volume.inventory().volume);
+        volumes.dedup_by(|a, b| a.inventory_digest() == b.inventory_digest());
+        check_set(&volumes).map_err(|incomplete| {
+            let kind = match incomplete {
+                IncompleteSet::Missing { .. } => ErrorKind::Incomplete,
+                IncompleteSet::Foreign { .. } => ErrorKind::Unverified,
+            };
+            Error::new(kind, "the bundle is not complete").with_cause(incomplete)
+        })?;
+        let contents = index_contents(&volumes)?;
+        let last = &volumes[volumes.len() - 1];
+        let repositories = last.inventory().repositories.iter().cloned().collect();
+        Ok(Self {
+            volumes,
+            contents,
+            repositories,
+        })
+    }
+
+    pub fn volumes(&self) -> &[Volume] {
+        &self.volumes
+    }
+
+    /// The last volume, which carries the artifacts.
+    pub fn last(&self) -> &Volume {
+        &self.volumes[self.volumes.len() - 1]
+    }
+
+    /// The inventory of the last volume.
+    pub fn inventory(&self) -> &Inventory {
+        self.last().inventory()
+    }
+
+    fn artifacts_in<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> impl Iterator<Item = &'a Artifact> {
+        let inventory = self.inventory();
+        let is_in =
+            move |artifact: &&Artifact| inventory.repository(artifact.repository) == repository;
+        inventory.artifacts.iter().filter(is_in)
+    }
+
+    fn referrers_in<'a>(
+        &'a self,
+        repository: &'a Repository,
+    ) -> impl Iterator<Item = &'a ReferrerRow> {
+        self.artifacts_in(repository)
+            .flat_map(|artifact| &artifact.referrers)
+    }
+
+    /// The rows of a content that belongs to the repository.
+    fn locate(&self, repository: &Repository, digest: &Digest) -> Result<&[Location]> {
+        let absent = || Error::not_found(format!("the bundle has no `{repository}@{digest}`"));
+        let locations = self.contents.get(digest).ok_or_else(absent)?;
+        let first = locations.first().ok_or_else(absent)?;
+        let volume = &self.volumes[first.volume as usize];
+        let row = &volume.inventory().contents[first.row as usize];
+        let is_here = |position: &u32| volume.inventory().repository(*position) == repository;
+        if row.repositories.iter().any(is_here) {
+            Ok(locations)
+        } else {
+            Err(absent())
+        }
+    }
+
+    fn tagged(&self, repository: &Repository, tag: &Tag) -> Option<Descriptor> {
+        let artifact = self
+            .artifacts_in(repository)
+            .find(|artifact| artifact.tag.as_ref() == Some(tag))
+            .map(|artifact| artifact.root.descriptor());
+        artifact.or_else(|| {
+            self.referrers_in(repository)
+                .find(|referrer| referrer.tag.as_ref() == Some(tag))
+                .map(ReferrerRow::descriptor)
+        })
+    }
+
+    fn describe(&self, digest: &Digest) -> Option<Descriptor> {
+        let location = self.contents.get(digest)?.first()?;
+        let inventory = self.volumes[location.volume as usize].inventory();
+        Some(inventory.contents[location.row as usize].descriptor())
+    }
+
+    /// The raw bytes `range` of a content, across its parts.
+    async fn open_range(&self, locations: &[Location], range: Range<u64>) -> Result<RawStream> {
+        let mut start = 0;
+        let mut pieces = Vec::new();
+        for location in locations {
+            let volume = &self.volumes[location.volume as usize];
+            let entry = volume.entry(&volume.inventory().contents[location.row as usize]);
+            let end = start + entry.stored.size;
+            let wanted = range.start.clamp(start, end) - start..range.end.clamp(start, end) - start;
+            if !wanted.is_empty() {
+                let from = entry.offset + wanted.start;
+                let to = entry.offset + wanted.end;
+                volume.stream().check_header(&entry).await?;
+                pieces.push(volume.stream().stream(from..to));
+            } else if locations.len() == 1 {
+                volume.stream().check_header(&entry).await?;
+            }
+            start = end;
+        }
+        Ok(RawStream::new(stream::iter(pieces).flatten()))
+    }
+}
+
+fn check_set(volumes: &[Volume]) -> Result<(), IncompleteSet> {
+    let Some(last) = volumes.last() else {
+        return Err(IncompleteSet::Missing {
+            name: String::new(),
+            of: 0,
+            missing: Vec::new(),
+        });
+    };
+    let inventory = last.inventory();
+    let present: HashSet<u32> = volumes
+        .iter()
+        .map(|volume| volume.inventory().volume)
+        .collect();
+    let missing: Vec<u32> = (1..=inventory.volumes)
+        .filter(|number| !present.contains(number))
+        .collect();
+    if !missing.is_empty() {
+        return Err(IncompleteSet::Missing {
+            name: inventory.name.clone(),
+            of: inventory.volumes,
+            missing,
+        });
+    }
+    for (number, volume) in (1..).zip(volumes) {
+        let expected = inventory.volume_inventories.get(number as usize - 1);
+        let is_last = number == inventory.volumes;
+        if volume.inventory().volume != number
+            || !is_last && expected != Some(volume.inventory_digest())
+        {
+            return Err(IncompleteSet::Foreign {
+                name: inventory.name.clone(),
+                volume: volume.inventory().volume,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn index_contents(volumes: &[Volume]) -> Result<HashMap<Digest, Vec<Location>>> {
+    let mut contents: HashMap<Digest, Vec<Location>> = HashMap::new();
+    for (number, volume) in (0..).zip(volumes) {
+        for (position, row) in (0..).zip(&volume.inventory().contents) {
+            let location = Location {
+                volume: number,
+                row: position,
+            };
+            contents
+                .entry(row.digest.clone())
+                .or_default()
+                .push(location);
+        }
+    }
+    let row_at = |location: &Location| {
+        &volumes[location.volume as usize].inventory().contents[location.row as usize]
+    };
+    let is_whole = |locations: &Vec<Location>| {
+        let rows: Vec<_> = locations.iter().map(row_at).collect();
+        match rows.as_slice() {
+            [row] if row.part.is_none() => true,
+            rows => (1..).zip(rows).all(|(number, row)| {
+                row.part
+                    .as_ref()
+                    .is_some_and(|part| part.number == number && part.of as usize == rows.len())
+            }),
+        }
+    };
+    // A blob whose last part became a void is in the set, and not in the bundle.
+    contents.retain(|_, locations| is_whole(locations));
+    let total = |locations: &Vec<Location>| {
+        locations
+            .iter()
+            .map(|l| row_at(l).stored().size)
+            .sum::<u64>()
+    };
+    if contents
+        .values()
+        .any(|locations| total(locations) != row_at(&locations[0]).size)
+    {
+        let wrong = InvalidInventory::Inconsistent("the sizes of a blob's parts");
+        return Err(BundleError::Inventory(wrong).into());
+    }
+    Ok(contents)
+}
+
+#[async_trait]
+impl Source for Bundle {
+    async fn manifest(&self, repository: &Repository, pin: &Pin) -> Result<RawDocument> {
+        let found = match pin {
+            Pin::Tag(tag) => self.tagged(repository, tag),
+            Pin::Digest(digest) => self.describe(digest),
+        };
+        let absent = || Error::not_found(format!("the bundle has no `{repository}` at `{pin}`"));
+        let descriptor = found.ok_or_else(absent)?;
+        if descriptor.size > MANIFEST_SIZE_MAX_BYTES {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!("manifest `{repository}` at `{pin}` is larger than 4 MiB"),
+            ));
+        }
+        let raw = self
+            .open(repository, &descriptor, 0..descriptor.size)
+            .await?;
+        Ok(RawDocument {
+            bytes: VerifiedStream::new(raw, descriptor.clone())
+                .into_bytes()
+                .await?,
+            media_type: descriptor.media_type.to_string(),
+            claimed: Some(descriptor.digest),
+        })
+    }
+
+    async fn open(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<RawStream> {
+        let locations = self.locate(repository, &descriptor.digest)?;
+        self.open_range(locations, range).await
+    }
+
+    async fn has(&self, repository: &Repository, descriptor: &Descriptor) -> Result<bool> {
+        Ok(self.locate(repository, &descriptor.digest).is_ok())
+    }
+
+    async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>> {
+        let tags = self
+            .artifacts_in(repository)
+            .filter_map(|artifact| artifact.tag.clone());
+        let attached = self
+            .referrers_in(repository)
+            .filter_map(|referrer| referrer.tag.clone());
+        let mut tags: Vec<Tag> = tags.chain(attached).collect();
+        tags.sort();
+        tags.dedup();
+        if tags.is_empty() && !self.repositories.contains(repository) {
+            return Err(Error::not_found(format!(
+                "the bundle has no repository `{repository}`"
+            )));
+        }
+        Ok(tags)
+    }
+
+    async fn repositories(&self) -> Result<Vec<Repository>> {
+        Ok(self.inventory().repositories.clone())
+    }
+
+    async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+        let listed = self
+            .referrers_in(repository)
+            .filter(|referrer| referrer.tag.is_none() && referrer.subject == *subject);
+        let mut listed: Vec<Referrer> = listed
+            .map(|referrer| Referrer {
+                descriptor: referrer.descriptor(),
+                artifact_type: referrer.artifact_type.as_deref().map(str::to_owned),
+            })
+            .collect();
+        listed.sort_by(|a, b| a.descriptor.digest.cmp(&b.descriptor.digest));
+        listed.dedup();
+        Ok(listed)
+    }
+}

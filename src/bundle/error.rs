@@ -1,0 +1,79 @@
+//! What can be wrong with a volume, sorted by what the reader of the message does next.
+
+use std::fmt;
+
+use super::end_entry::InvalidEnd;
+use super::inventory::InvalidInventory;
+use super::seek_table::InvalidSeekTable;
+use super::trust::NotTrusted;
+use crate::content::{Error, ErrorKind};
+
+/// The place in a volume that is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    SeekTable,
+    Frame(u64),
+    Entry(String),
+    Signatures,
+    End,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SeekTable => f.write_str("the seek table"),
+            Self::Frame(number) => write!(f, "frame {number}"),
+            Self::Entry(name) => write!(f, "the entry `{name}`"),
+            Self::Signatures => f.write_str("the signatures"),
+            Self::End => f.write_str("the end entry"),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error("it is not an airlift bundle")]
+    NotABundle,
+    #[error("it is incomplete: it ends before its end entry")]
+    Incomplete,
+    #[error("{0} is damaged")]
+    Damaged(Part),
+    #[error("the end entry cannot be used")]
+    End(#[source] InvalidEnd),
+    #[error("the inventory is refused")]
+    Inventory(#[from] InvalidInventory),
+    #[error("the signatures are refused")]
+    NotTrusted(#[from] NotTrusted),
+    #[error(transparent)]
+    Content(#[from] Error),
+}
+
+impl From<InvalidSeekTable> for BundleError {
+    fn from(invalid: InvalidSeekTable) -> Self {
+        match invalid {
+            InvalidSeekTable::Missing => Self::Incomplete,
+            InvalidSeekTable::Damaged | InvalidSeekTable::TooLong => Self::Damaged(Part::SeekTable),
+        }
+    }
+}
+
+impl From<InvalidEnd> for BundleError {
+    fn from(invalid: InvalidEnd) -> Self {
+        Self::End(invalid)
+    }
+}
+
+impl From<BundleError> for Error {
+    fn from(error: BundleError) -> Self {
+        let kind = match error {
+            BundleError::Content(error) => return error,
+            BundleError::Incomplete => ErrorKind::Incomplete,
+            BundleError::NotABundle => ErrorKind::Refused,
+            BundleError::Damaged(_)
+            | BundleError::End(_)
+            | BundleError::Inventory(_)
+            | BundleError::NotTrusted(_) => ErrorKind::Unverified,
+        };
+        Self::new(kind, "cannot read the volume").with_cause(error)
+    }
+}

@@ -1,0 +1,41 @@
+//! The bundle: our signed `.tar.zst`, written in one pass and readable at any place.
+//!
+//! FORMAT.md beside this file specifies the bytes; this module writes and reads them, and decides on
+//! signatures. It knows no registry and no storage: it reads a `RangedRead` and writes an `ObjectWriter`.
+//!
+//! **Invariants.** Nothing of a volume is parsed before its signatures were decided upon, apart from the
+//! end entry and the seek table. What a writer writes, `verify` can compute from the inventory.
+
+mod bundle_source;
+mod encoder;
+mod end_entry;
+mod error;
+mod frame;
+mod inventory;
+mod key;
+mod layout_files;
+mod limits;
+mod reader;
+mod seek_table;
+mod stream_plan;
+mod tar_entry;
+mod trust;
+mod verify;
+mod volume;
+mod volume_plan;
+mod writer;
+
+pub use bundle_source::{Bundle, IncompleteSet};
+pub use error::{BundleError, Part};
+pub use frame::compressor_version;
+pub use inventory::{
+    Absent, Artifact, DescriptorRow, Encoding, Inventory, MEDIA_TYPE, Pipeline, Profile,
+    ReferrerRow, Row, Void, is_bundle_name, writer_version,
+};
+pub use key::{InvalidKey, KeyAlgorithm, KeyId, PublicKey, SigningKey, generate_key};
+pub use limits::{NAME_LENGTH_MAX, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};
+pub use trust::{InvalidTrust, NotTrusted, Signature, SignaturePolicy, TrustedKeys};
+pub use verify::{Fault, Verification, verify_volume};
+pub use volume::Volume;
+pub use volume_plan::{CannotSplit, Slice, SlicePart, plan_volumes};
+pub use writer::{PartedStream, VolumeWriter, WrittenVolume};
