@@ -2,4 +2,6 @@
 
 pub mod bundle;
 pub mod content;
+pub mod layout;
 pub mod oci;
+pub mod storage;

@@ -92,6 +92,12 @@ impl Error {
         self.kind == ErrorKind::NotFound
     }
 
+    /// The same failure, with the side that it happened on.
+    pub fn on_side(mut self, side: &str) -> Self {
+        self.message = format!("{side}: {}", self.message);
+        self
+    }
+
     /// The same failure, told as part of a larger action.
     pub fn within(self, message: impl Into<String>) -> Self {
         Self::new(self.kind, message).with_cause(self)

@@ -13,8 +13,12 @@
 //! - Manifest bytes are never re-encoded.
 //! - Only a definitive *not found* means absent. Every other failure is an error.
 
+mod concurrent;
+mod copy;
 mod cosign;
 mod error;
+mod event;
+mod file_sink;
 mod memory;
 mod object;
 mod plan;
@@ -24,8 +28,12 @@ mod stream;
 mod target;
 mod walk;
 
+pub use concurrent::for_each;
+pub use copy::{ArtifactOutcome, Copy, CopyOptions, CopyReport, Existing, OnError, describe};
 pub use cosign::AttachedTag;
 pub use error::{Error, ErrorKind, Result, escape_control};
+pub use event::{Event, Events, ignore_events};
+pub use file_sink::FileSink;
 pub use memory::Memory;
 pub use object::{MemoryObject, ObjectWriter, RangedRead};
 pub use plan::{

@@ -144,16 +144,24 @@ impl Plan {
         found
     }
 
-    /// Whether the artifact needs a blob or manifest for which `is_missing` holds.
-    pub fn needs(&self, artifact: &PlannedArtifact, is_missing: impl Fn(&Digest) -> bool) -> bool {
-        self.manifests_of(artifact).into_iter().any(|position| {
-            let manifest = &self.manifests[position];
-            let mut blobs = manifest
-                .blobs
-                .iter()
-                .map(|blob| &self.blobs[*blob].descriptor.digest);
-            is_missing(&manifest.descriptor.digest) || blobs.any(&is_missing)
-        })
+    /// The first blob or manifest that the artifact needs and for which `is_missing` holds.
+    pub fn find_missing(
+        &self,
+        artifact: &PlannedArtifact,
+        is_missing: impl Fn(&Digest) -> bool,
+    ) -> Option<&Digest> {
+        self.manifests_of(artifact)
+            .into_iter()
+            .find_map(|position| {
+                let manifest = &self.manifests[position];
+                let blobs = manifest
+                    .blobs
+                    .iter()
+                    .map(|blob| &self.blobs[*blob].descriptor.digest);
+                blobs
+                    .chain([&manifest.descriptor.digest])
+                    .find(|digest| is_missing(digest))
+            })
     }
 }
 

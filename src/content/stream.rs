@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
-use super::{Error, Result, Source};
+use super::{Error, Event, Events, Result, Source};
 use crate::oci::{Descriptor, Hasher, Repository};
 
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
@@ -59,6 +59,7 @@ pub struct Content {
     repository: Repository,
     descriptor: Descriptor,
     checkpoints: Checkpoints,
+    events: Option<Events>,
 }
 
 impl Content {
@@ -69,7 +70,14 @@ impl Content {
             repository,
             descriptor,
             checkpoints: Arc::new(Mutex::new(vec![start])),
+            events: None,
         }
+    }
+
+    /// Tells `events` of every byte that passes.
+    pub fn with_events(mut self, events: Events) -> Self {
+        self.events = Some(events);
+        self
     }
 
     pub fn descriptor(&self) -> &Descriptor {
@@ -91,6 +99,7 @@ impl Content {
         let mut stream = VerifiedStream::resumed(raw, self.descriptor.clone(), start, hasher);
         stream.checkpoints = Some(Arc::clone(&self.checkpoints));
         stream.skip_to = offset;
+        stream.events.clone_from(&self.events);
         Ok(stream)
     }
 
@@ -112,6 +121,7 @@ pub struct VerifiedStream {
     hasher: Hasher,
     is_ended: bool,
     checkpoints: Option<Checkpoints>,
+    events: Option<Events>,
     /// Bytes before this offset are hashed and not handed on.
     skip_to: u64,
     /// The last piece, held back until the source has said that nothing follows.
@@ -133,6 +143,7 @@ impl VerifiedStream {
             hasher,
             is_ended: false,
             checkpoints: None,
+            events: None,
             skip_to: 0,
             withheld: None,
         }
@@ -164,6 +175,9 @@ impl VerifiedStream {
         }
         self.seen = seen;
         self.hasher.update(piece);
+        if let Some(events) = &self.events {
+            events(Event::Moved(piece.len() as u64));
+        }
         if let Some(checkpoints) = &self.checkpoints {
             let mut checkpoints = checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
             let last = checkpoints.last().map_or(0, |(at, _)| *at);

@@ -1,0 +1,30 @@
+//! What happens while content moves, told once, for progress bars, logs and reports alike.
+
+use std::sync::Arc;
+
+use crate::oci::{Digest, Repository, Tag};
+
+/// Something that happened. Numbers are bytes.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The plan is complete: this much will be looked at.
+    Planned { contents: usize, bytes: u64 },
+    /// Bytes of content passed the verification.
+    Moved(u64),
+    /// Bytes that need not be moved, because they are there already.
+    Spared(u64),
+    /// A content is at its place.
+    ContentDone(Digest),
+    /// A tag is visible.
+    Tagged(Repository, Tag),
+    /// Something that a person should know, and that stops nothing.
+    Warning(String),
+}
+
+/// Where events go.
+pub type Events = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// For callers that do not watch.
+pub fn ignore_events() -> Events {
+    Arc::new(|_| {})
+}

@@ -1,0 +1,422 @@
+//! The layout directory itself: reading and writing its files.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::Mutex;
+
+use super::index::Index;
+use crate::content::{
+    BlobOutcome, Content, Document, Error, ErrorKind, FileSink, MANIFEST_SIZE_MAX_BYTES,
+    RawDocument, RawStream, Referrer, Result, RootedDirectory, Source, Target,
+};
+use crate::oci::{Descriptor, Digest, Manifest, Pin, Repository, Tag};
+
+const LAYOUT_FILE: &str = "oci-layout";
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const INDEX_FILE: &str = "index.json";
+const INDEX_PARTIAL: &str = "index.json.partial";
+const INDEX_SIZE_MAX_BYTES: u64 = 64 << 20;
+const READ_PIECE_BYTES: usize = 256 << 10;
+
+/// An OCI image layout directory.
+pub struct Layout {
+    directory: Arc<RootedDirectory>,
+    index: Mutex<Index>,
+    /// The manifests of `index.json` by the digest of their subject; filled when first asked for.
+    subjects: Mutex<Option<HashMap<Digest, Vec<Referrer>>>>,
+    /// Held for as long as this process may write.
+    _lock: Option<File>,
+}
+
+impl Layout {
+    /// Opens an existing layout for reading.
+    pub fn open(path: &Path) -> Result<Self> {
+        let directory = RootedDirectory::open(path)?;
+        let index = read_small(&directory, INDEX_FILE, INDEX_SIZE_MAX_BYTES).map_err(|error| {
+            let shown = path.display();
+            error.within(format!("`{shown}` is not an OCI image layout directory"))
+        })?;
+        Self::with_index(directory, &index, None)
+    }
+
+    /// Opens a layout for writing, making it first where it is missing. One process at a time may write.
+    pub fn create(path: &Path) -> Result<Self> {
+        let directory = RootedDirectory::create(path)?;
+        if !directory.exists(LAYOUT_FILE)? {
+            if !directory.names()?.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    format!(
+                        "`{}` is neither empty nor an OCI image layout",
+                        path.display()
+                    ),
+                ));
+            }
+            write_small(&directory, "oci-layout.partial", LAYOUT_FILE, LAYOUT)?;
+        }
+        let lock = directory.open_file(LAYOUT_FILE)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+            Error::io(
+                format!("another process is writing to `{}`", path.display()),
+                errno.into(),
+            )
+        })?;
+        directory.create_folder("blobs")?;
+        let index = match read_small(&directory, INDEX_FILE, INDEX_SIZE_MAX_BYTES) {
+            Err(error) if error.is_not_found() => Index::empty(None).encode(),
+            other => other?,
+        };
+        Self::with_index(directory, &index, Some(lock))
+    }
+
+    fn with_index(directory: RootedDirectory, index: &[u8], lock: Option<File>) -> Result<Self> {
+        let path = directory.path();
+        let index = Index::parse(index, repository_of(path)).map_err(|cause| {
+            let file = path.join(INDEX_FILE);
+            Error::new(
+                ErrorKind::Refused,
+                format!("cannot read `{}`", file.display()),
+            )
+            .with_cause(cause)
+        })?;
+        Ok(Self {
+            directory: Arc::new(directory),
+            index: Mutex::new(index),
+            subjects: Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The names in `index.json`: repository, and tag where there is one, or the digest where there is none.
+    pub async fn named(&self) -> Vec<(Repository, Option<Tag>, Digest)> {
+        let index = self.index.lock().await;
+        let entries = index.entries();
+        entries
+            .filter_map(|entry| Some((entry.repository?, entry.tag, entry.descriptor.digest)))
+            .collect()
+    }
+
+    fn absent(&self, repository: &Repository, what: &dyn std::fmt::Display) -> Error {
+        let path = self.path().display();
+        Error::not_found(format!(
+            "the layout `{path}` has no `{repository}` at `{what}`"
+        ))
+    }
+
+    fn find_file(&self, repository: &Repository, digest: &Digest) -> Result<File> {
+        self.directory
+            .open_file(&blob_path(digest))
+            .map_err(|error| {
+                if error.is_not_found() {
+                    self.absent(repository, digest)
+                } else {
+                    error
+                }
+            })
+    }
+
+    async fn read_subjects(&self) -> Result<HashMap<Digest, Vec<Referrer>>> {
+        let mut subjects: HashMap<Digest, Vec<Referrer>> = HashMap::new();
+        let entries: Vec<_> = self.index.lock().await.entries().collect();
+        for entry in entries {
+            let descriptor = entry.descriptor;
+            if !descriptor.is_manifest() || descriptor.size > MANIFEST_SIZE_MAX_BYTES {
+                continue;
+            }
+            let bytes = match read_small(
+                &self.directory,
+                &blob_path(&descriptor.digest),
+                MANIFEST_SIZE_MAX_BYTES,
+            ) {
+                Err(error) if error.is_not_found() => continue,
+                other => other?,
+            };
+            let Ok(manifest) = Manifest::parse(&bytes, &descriptor.media_type) else {
+                continue;
+            };
+            if let Some(subject) = manifest.subject {
+                let referrers = subjects.entry(subject.digest).or_default();
+                referrers.push(Referrer {
+                    descriptor,
+                    artifact_type: manifest.artifact_type,
+                });
+            }
+        }
+        Ok(subjects)
+    }
+
+    /// Changes `index.json` in one step.
+    async fn edit_index(&self, edit: impl FnOnce(&mut Index) -> bool + Send) -> Result<()> {
+        let mut index = self.index.lock().await;
+        let mut edited = index.clone();
+        if edit(&mut edited) {
+            write_small(&self.directory, INDEX_PARTIAL, INDEX_FILE, &edited.encode())?;
+            *index = edited;
+            *self.subjects.lock().await = None;
+        }
+        Ok(())
+    }
+
+    async fn write_content(
+        &self,
+        digest: &Digest,
+        mut pieces: impl futures_util::Stream<Item = Result<Bytes>> + Unpin + Send,
+    ) -> Result<()> {
+        let name = blob_path(digest);
+        let partial = format!("{name}.partial");
+        self.directory
+            .create_folder(&format!("blobs/{}", digest.algorithm().name()))?;
+        // We hold the lock, so a partial file is what an interrupted run has left.
+        self.directory.remove(&partial)?;
+        let file = self.directory.create_file(&partial)?;
+        let mut sink = FileSink::new(file, self.path().join(&partial).display().to_string());
+        let written = async {
+            while let Some(piece) = pieces.next().await {
+                sink.write(piece?).await?;
+            }
+            sink.finish().await
+        };
+        match written.await {
+            Ok(_) => self.directory.replace(&partial, &name),
+            Err(error) => {
+                self.directory.remove(&partial)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+/// The directory's own name as a repository, for layouts that name only tags.
+fn repository_of(path: &Path) -> Option<Repository> {
+    let path = path.canonicalize().ok()?;
+    path.file_name()?.to_str()?.to_lowercase().parse().ok()
+}
+
+fn read_small(directory: &RootedDirectory, name: &str, size_max: u64) -> Result<Vec<u8>> {
+    let shown = || directory.path().join(name).display().to_string();
+    let file = directory.open_file(name)?;
+    let mut bytes = Vec::new();
+    file.take(size_max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| Error::io(format!("cannot read `{}`", shown()), cause))?;
+    if bytes.len() as u64 > size_max {
+        let message = format!("`{}` is larger than {size_max} bytes", shown());
+        return Err(Error::new(ErrorKind::Refused, message));
+    }
+    Ok(bytes)
+}
+
+fn write_small(directory: &RootedDirectory, partial: &str, name: &str, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+
+    directory.remove(partial)?;
+    let mut file = directory.create_file(partial)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_data())
+        .map_err(|cause| {
+            Error::io(
+                format!(
+                    "cannot write `{}`",
+                    directory.path().join(partial).display()
+                ),
+                cause,
+            )
+        })?;
+    directory.replace(partial, name)
+}
+
+/// Reads the range in pieces, each on a thread that may block.
+fn stream_file(file: File, range: Range<u64>, name: String) -> RawStream {
+    let start = (Some(file), range.start);
+    let end = range.end;
+    RawStream::new(stream::try_unfold(start, move |(file, at)| {
+        let name = name.clone();
+        async move {
+            let Some(mut file) = file.filter(|_| at < end) else {
+                return Ok(None);
+            };
+            let read = tokio::task::spawn_blocking(move || {
+                let length =
+                    usize::try_from(end - at).map_or(READ_PIECE_BYTES, |n| n.min(READ_PIECE_BYTES));
+                let mut piece = vec![0; length];
+                file.seek(SeekFrom::Start(at))?;
+                let count = file.read(&mut piece)?;
+                piece.truncate(count);
+                Ok((file, piece))
+            })
+            .await;
+            let failed = |cause| Error::io(format!("cannot read `{name}`"), cause);
+            let (file, piece) = read
+                .map_err(|cause| failed(std::io::Error::other(cause)))?
+                .map_err(failed)?;
+            if piece.is_empty() {
+                return Ok(None);
+            }
+            let next = at + piece.len() as u64;
+            Ok(Some((Bytes::from(piece), (Some(file), next))))
+        }
+    }))
+}
+
+#[async_trait]
+impl Source for Layout {
+    async fn manifest(&self, repository: &Repository, pin: &Pin) -> Result<RawDocument> {
+        let index = self.index.lock().await;
+        let listed = match pin {
+            Pin::Tag(tag) => {
+                let entry = index.find(repository, tag);
+                Some(
+                    entry
+                        .ok_or_else(|| self.absent(repository, pin))?
+                        .descriptor,
+                )
+            }
+            Pin::Digest(digest) => index
+                .entries()
+                .map(|entry| entry.descriptor)
+                .find(|descriptor| descriptor.digest == *digest),
+        };
+        drop(index);
+        let digest = match (pin, &listed) {
+            (Pin::Digest(digest), _) => digest.clone(),
+            (Pin::Tag(_), Some(descriptor)) => descriptor.digest.clone(),
+            (Pin::Tag(_), None) => return Err(self.absent(repository, pin)),
+        };
+        let read = read_small(
+            &self.directory,
+            &blob_path(&digest),
+            MANIFEST_SIZE_MAX_BYTES,
+        );
+        let bytes = read.map_err(|error| {
+            if error.is_not_found() {
+                self.absent(repository, pin)
+            } else {
+                error
+            }
+        })?;
+        let media_type =
+            listed.map_or_else(String::new, |descriptor| descriptor.media_type.to_string());
+        Ok(RawDocument {
+            bytes: bytes.into(),
+            media_type,
+            claimed: Some(digest),
+        })
+    }
+
+    async fn open(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<RawStream> {
+        let file = self.find_file(repository, &descriptor.digest)?;
+        let name = self
+            .path()
+            .join(blob_path(&descriptor.digest))
+            .display()
+            .to_string();
+        Ok(stream_file(file, range, name))
+    }
+
+    async fn has(&self, repository: &Repository, descriptor: &Descriptor) -> Result<bool> {
+        Target::exists(self, repository, descriptor).await
+    }
+
+    async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>> {
+        let index = self.index.lock().await;
+        let here: Vec<_> = index
+            .entries()
+            .filter(|entry| entry.repository.as_ref() == Some(repository))
+            .collect();
+        if here.is_empty() {
+            return Err(self.absent(repository, &"any tag"));
+        }
+        Ok(here.into_iter().filter_map(|entry| entry.tag).collect())
+    }
+
+    async fn repositories(&self) -> Result<Vec<Repository>> {
+        let index = self.index.lock().await;
+        let mut names: Vec<_> = index
+            .entries()
+            .filter_map(|entry| entry.repository)
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    async fn referrers(&self, _: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
+        let mut subjects = self.subjects.lock().await;
+        if subjects.is_none() {
+            *subjects = Some(self.read_subjects().await?);
+        }
+        Ok(subjects
+            .as_ref()
+            .and_then(|map| map.get(subject))
+            .cloned()
+            .unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl Target for Layout {
+    async fn exists(&self, _: &Repository, descriptor: &Descriptor) -> Result<bool> {
+        match self.directory.file_size(&blob_path(&descriptor.digest)) {
+            Ok(size) => Ok(size == descriptor.size),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn push_blob(
+        &self,
+        _: &Repository,
+        content: &Content,
+        _: Option<&Repository>,
+    ) -> Result<BlobOutcome> {
+        let stream = content.open(0).await?;
+        self.write_content(&content.descriptor().digest, stream)
+            .await?;
+        Ok(BlobOutcome::Pushed)
+    }
+
+    async fn push_manifest(&self, _: &Repository, document: &Document) -> Result<()> {
+        let pieces = stream::iter([Ok(document.bytes.clone())]);
+        self.write_content(&document.descriptor.digest, pieces)
+            .await
+    }
+
+    async fn resolve_tag(&self, repository: &Repository, tag: &Tag) -> Result<Option<Digest>> {
+        let entry = self.index.lock().await.find(repository, tag);
+        Ok(entry.map(|entry| entry.descriptor.digest))
+    }
+
+    async fn tag(&self, repository: &Repository, document: &Document, tag: &Tag) -> Result<()> {
+        self.edit_index(|index| {
+            index.set_tag(repository, tag, &document.descriptor);
+            true
+        })
+        .await
+    }
+
+    async fn link_referrer(&self, _: &Repository, _: &Digest, referrer: &Referrer) -> Result<()> {
+        self.edit_index(|index| index.add_referrer(referrer)).await
+    }
+}
