@@ -13,6 +13,7 @@
 //! - Manifest bytes are never re-encoded.
 //! - Only a definitive *not found* means absent. Every other failure is an error.
 
+mod check;
 mod concurrent;
 mod copy;
 mod cosign;
@@ -22,12 +23,14 @@ mod file_sink;
 mod memory;
 mod object;
 mod plan;
+mod prefetch;
 mod rooted;
 mod source;
 mod stream;
 mod target;
 mod walk;
 
+pub use check::ReadBack;
 pub use concurrent::for_each;
 pub use copy::{ArtifactOutcome, Copy, CopyOptions, CopyReport, Existing, OnError, describe};
 pub use cosign::AttachedTag;
@@ -37,9 +40,10 @@ pub use file_sink::FileSink;
 pub use memory::Memory;
 pub use object::{MemoryObject, ObjectWriter, RangedRead};
 pub use plan::{
-    AbsentReason, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest, PlannedReferrer,
-    assemble,
+    AbsentReason, FoundArtifact, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest,
+    PlannedReferrer, assemble,
 };
+pub use prefetch::Prefetch;
 pub use rooted::RootedDirectory;
 pub use source::{
     Document, MANIFEST_SIZE_MAX_BYTES, RawDocument, Referrer, Source, fetch_document,

@@ -91,7 +91,7 @@ pub struct PlannedReferrer {
     pub tag: Option<Tag>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PlannedBlob {
     pub descriptor: Descriptor,
     /// Where it is fetched.

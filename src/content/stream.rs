@@ -149,6 +149,12 @@ impl VerifiedStream {
         }
     }
 
+    /// Tells `events` of every byte that passes.
+    pub fn with_events(mut self, events: Events) -> Self {
+        self.events = Some(events);
+        self
+    }
+
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
