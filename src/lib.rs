@@ -3,3 +3,4 @@
 pub mod bundle;
 pub mod content;
 pub mod oci;
+pub mod registry;
