@@ -48,10 +48,10 @@ pub(super) async fn link(
     subject: &Digest,
     referrer: &Referrer,
 ) -> Result<()> {
+    let _turn = locks.of(repository, subject).lock().await;
     if referrers::has_api(client, repository, subject).await? {
         return Ok(());
     }
-    let _turn = locks.of(repository, subject).lock().await;
     let pin = Pin::Tag(Tag::of_referrers(subject));
     let mut entry = None;
     let mut pauses = ExponentialBuilder::new()
