@@ -1,7 +1,11 @@
 //! airlift carries container images and other OCI artifacts between registries that never see each other.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod bundle;
+pub mod cli;
 pub mod content;
 pub mod layout;
 pub mod oci;
+pub mod pipeline;
+pub mod registry;
 pub mod storage;

@@ -68,8 +68,8 @@ impl From<BundleError> for Error {
         let kind = match error {
             BundleError::Content(error) => return error,
             BundleError::Incomplete => ErrorKind::Incomplete,
-            BundleError::NotABundle => ErrorKind::Refused,
-            BundleError::Damaged(_)
+            BundleError::NotABundle
+            | BundleError::Damaged(_)
             | BundleError::End(_)
             | BundleError::Inventory(_)
             | BundleError::NotTrusted(_) => ErrorKind::Unverified,

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 
 use super::end_entry;
-use super::error::{BundleError, Part};
+use super::error::BundleError;
 use super::frame;
 use super::inventory::{self, Encoding, Profile};
 use super::layout_files;

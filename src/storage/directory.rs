@@ -72,6 +72,16 @@ impl DirectoryContainer {
         self.directory.exists(name)
     }
 
+    /// The stored bytes of an object.
+    pub fn size_bytes(&self, name: &str) -> Result<u64> {
+        self.directory.file_size(name)
+    }
+
+    /// Removes an object; one that is not there is fine.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        self.directory.remove(name)
+    }
+
     /// Opens one version of an object: the file that has the name now.
     pub fn read(&self, name: &str) -> Result<Arc<dyn RangedRead>> {
         let shown = self.shown(name).display().to_string();
@@ -104,6 +114,7 @@ impl DirectoryContainer {
             container: self.clone(),
             partial,
             name: name.to_owned(),
+            is_published: false,
             _lock: lock,
         }))
     }
@@ -157,6 +168,7 @@ struct FileWriter {
     container: DirectoryContainer,
     partial: String,
     name: String,
+    is_published: bool,
     /// Keeps the lock until the object is published or removed.
     _lock: File,
 }
@@ -174,20 +186,23 @@ impl ObjectWriter for FileWriter {
         if let Some(sink) = self.sink.take() {
             sink.finish().await?;
         }
-        let directory = &self.container.directory;
-        directory
-            .publish(&self.partial, &self.name)
-            .map_err(|error| {
-                if error.kind() == ErrorKind::AlreadyExists {
-                    already_exists(&self.container.shown(&self.name))
-                } else {
-                    error
-                }
-            })
+        let published = self.container.directory.publish(&self.partial, &self.name);
+        published.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => already_exists(&self.container.shown(&self.name)),
+            _ => error,
+        })?;
+        self.is_published = true;
+        Ok(())
     }
 
-    async fn abort(mut self: Box<Self>) {
-        drop(self.sink.take());
+    async fn abort(self: Box<Self>) {}
+}
+
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        if self.is_published {
+            return;
+        }
         if let Err(error) = self.container.directory.remove(&self.partial) {
             tracing::warn!(%error, "a partial file is left behind");
         }

@@ -1,0 +1,396 @@
+//! `airlift export`: artifacts of registries and layouts into signed bundles.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::bundle::{Profile, is_bundle_name};
+use crate::cli::exit::Exit;
+use crate::cli::failure::UsageError;
+use crate::cli::keys::read_signing_keys;
+use crate::cli::output::{Output, table};
+use crate::cli::progress::Progress;
+use crate::cli::registry_args::RegistryArguments;
+use crate::cli::size::{count, parse_size, show_size};
+use crate::content::{OnError, ReferrerPolicy};
+use crate::oci::Platform;
+use crate::pipeline::{
+    ExportOptions, ExportPlan, ExportReport, SourceReference, plan_exports, run_export,
+};
+use crate::storage::DirectoryContainer;
+
+/// Write artifacts of a registry into a signed bundle
+///
+/// Tags are pinned to digests, everything is planned before the first byte moves, and signatures, SBOMs and
+/// attestations travel along. The object appears in the container when it is complete.
+///
+/// Example: airlift export r.example/apps/web:1.4 --container /mnt/usb --sign-key ops.key
+#[derive(Args)]
+pub(in crate::cli) struct ExportArguments {
+    /// `REGISTRY/REPOSITORY[:TAG|@DIGEST]` or `oci:DIR[:NAME]`; without a tag, all tags
+    #[arg(value_name = "REFERENCE")]
+    references: Vec<String>,
+
+    /// Read more references from a file, one a line; `#` begins a comment
+    #[arg(long, value_name = "FILE")]
+    from_file: Vec<PathBuf>,
+
+    /// The directory that gets the bundle
+    #[arg(long, value_name = "DIR")]
+    container: PathBuf,
+
+    /// Sign with this PKCS#8 key; several keys sign several times
+    #[arg(long, value_name = "FILE")]
+    sign_key: Vec<PathBuf>,
+
+    /// Do not sign; importers must then accept anything
+    #[arg(long, conflicts_with = "sign_key")]
+    unsigned: bool,
+
+    /// The bundle's name, instead of the first repository and the plan's digest
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// `plain`: .tar.zst; `guard`: .tar without any compression, for content inspection
+    #[arg(long, value_name = "PROFILE", default_value = "plain")]
+    profile: ProfileArgument,
+
+    /// Cut the bundle into volumes of at most this size: `4GiB`, `fat32`, `dvd`, `bd25`
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    volume_size: Option<u64>,
+
+    /// Carry only these platforms of an index, such as `linux/arm64`; the index stays as it is
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<Platform>,
+
+    /// Leave signatures, SBOMs and attestations behind
+    #[arg(long)]
+    no_referrers: bool,
+
+    /// Leave out artifacts that cannot be read, and exit with 3
+    #[arg(long)]
+    continue_on_errors: bool,
+
+    /// Cut a longer list into several bundles of at most this many artifacts
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_artifacts: Option<u32>,
+
+    /// Only this lane may import the bundle; several may be named
+    #[arg(long, value_name = "LANE")]
+    audience: Vec<String>,
+
+    /// The bundle is not to be imported after this time, such as `2027-01-31T00:00:00Z`
+    #[arg(long, value_name = "TIME")]
+    expires: Option<Timestamp>,
+
+    /// Print what would be moved, to the byte, and move nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    registries: RegistryArguments,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProfileArgument {
+    Plain,
+    Guard,
+}
+
+pub(in crate::cli) async fn run(
+    arguments: ExportArguments,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    arguments.check()?;
+    let keys = read_signing_keys(&arguments.sign_key)?;
+    let connections = arguments.registries.connect()?;
+    let progress = Progress::new(output, "exporting");
+    let options = arguments.options(&progress)?;
+    let plans = plan_exports(&options, &connections).await?;
+    if arguments.dry_run {
+        return print_plans(&plans, &arguments, output);
+    }
+    let container = DirectoryContainer::create(&arguments.container)?;
+    check_room(&plans, &container)?;
+    let mut exit = Exit::Done;
+    let mut texts = String::new();
+    let mut documents = Vec::new();
+    for plan in &plans {
+        let report = run_export(plan, &options, &container, &keys).await;
+        progress.finish();
+        let report = report?;
+        texts.push_str(&show_report(plan, &report, &container));
+        documents.push(report_document(plan, &report, &container));
+        if !report.failures.is_empty() {
+            exit = Exit::PartlyFailed;
+        }
+    }
+    output.print(&texts, &json!({ "bundles": documents }))?;
+    Ok(exit)
+}
+
+impl ExportArguments {
+    fn check(&self) -> anyhow::Result<()> {
+        if self.references.is_empty() && self.from_file.is_empty() {
+            return Err(UsageError::new(
+                "nothing to export: give references, or a file of them with `--from-file`",
+            )
+            .into());
+        }
+        if self.sign_key.is_empty() && !self.unsigned && !self.dry_run {
+            let error = UsageError::new(
+                "the bundle would not be signed: no `--sign-key` was given",
+            )
+            .hint("make a key once: `airlift key generate --out ops.key`")
+            .hint("and sign with it: `airlift export … --sign-key ops.key` (or say `--unsigned`)");
+            return Err(error.into());
+        }
+        match &self.name {
+            Some(name) if !is_bundle_name(name) => Err(UsageError::new(format!(
+                "`{name}` cannot be a bundle's name: at most 60 of `a-z`, `0-9`, `.`, `_`, `-`"
+            ))
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn references(&self) -> anyhow::Result<Vec<SourceReference>> {
+        let mut texts = self.references.clone();
+        for path in &self.from_file {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read `{}`", path.display()))?;
+            let lines = text
+                .lines()
+                .map(|line| line.split('#').next().unwrap_or_default().trim());
+            texts.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+        let parse = |text: &String| {
+            text.parse().map_err(|error: crate::oci::InvalidReference| {
+                UsageError::new(format!("`{text}` is not a reference: {error}")).into()
+            })
+        };
+        texts.iter().map(parse).collect()
+    }
+
+    fn options(&self, progress: &Progress) -> anyhow::Result<ExportOptions> {
+        Ok(ExportOptions {
+            references: self.references()?,
+            name: self.name.clone(),
+            profile: match self.profile {
+                ProfileArgument::Plain => Profile::Plain,
+                ProfileArgument::Guard => Profile::Guard,
+            },
+            volume_size: self.volume_size,
+            platforms: self.platform.clone(),
+            referrers: match self.no_referrers {
+                true => ReferrerPolicy::Leave,
+                false => ReferrerPolicy::Carry,
+            },
+            on_error: match self.continue_on_errors {
+                true => OnError::Continue,
+                false => OnError::Stop,
+            },
+            max_artifacts: self.max_artifacts.map(|number| number as usize),
+            audience: self.audience.clone(),
+            created: created()?,
+            expires: self.expires,
+            signatures: self.sign_key.len(),
+            events: progress.events(),
+        })
+    }
+}
+
+/// Now, or what `SOURCE_DATE_EPOCH` says; in whole seconds.
+fn created() -> anyhow::Result<Timestamp> {
+    let seconds = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text
+            .parse()
+            .context("`SOURCE_DATE_EPOCH` is not a number of seconds")?,
+        Err(_) => Timestamp::now().as_second(),
+    };
+    Timestamp::from_second(seconds).context("`SOURCE_DATE_EPOCH` is out of range")
+}
+
+/// The plans must fit what is free, so that a long export does not fail at its end.
+fn check_room(plans: &[ExportPlan], container: &DirectoryContainer) -> anyhow::Result<()> {
+    let needed: u64 = plans.iter().map(|plan| plan.plan.size_bytes()).sum();
+    let free = container.free_bytes()?;
+    if needed <= free {
+        return Ok(());
+    }
+    let message = format!(
+        "`{}` has {} free, and the export may need {}",
+        container.path().display(),
+        show_size(free),
+        show_size(needed)
+    );
+    Err(crate::content::Error::new(crate::content::ErrorKind::NoSpace, message).into())
+}
+
+fn print_plans(
+    plans: &[ExportPlan],
+    arguments: &ExportArguments,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let mut rows = vec![
+        ["ARTIFACT", "DIGEST", "PLATFORMS", "REFERRERS"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    let mut totals = String::new();
+    for plan in plans {
+        rows.extend(artifact_rows(plan));
+        totals.push_str(&show_plan_totals(plan));
+    }
+    let free = DirectoryContainer::open(&arguments.container)
+        .and_then(|c| c.free_bytes())
+        .ok();
+    if let Some(free) = free {
+        totals.push_str(&format!(
+            "free in the container: {} ({free} bytes)\n",
+            show_size(free)
+        ));
+    }
+    let documents: Vec<Value> = plans.iter().map(plan_document).collect();
+    let document = json!({ "dryRun": true, "bundles": documents, "freeBytes": free });
+    output.print(&format!("{}\n{totals}", table(&rows)), &document)?;
+    let has_failures = plans.iter().any(|plan| !plan.failures.is_empty());
+    Ok(if has_failures {
+        Exit::PartlyFailed
+    } else {
+        Exit::Done
+    })
+}
+
+fn artifact_rows(export: &ExportPlan) -> impl Iterator<Item = Vec<String>> {
+    let plan = &export.plan;
+    plan.artifacts.iter().map(|artifact| {
+        let platforms: Vec<String> = artifact.platforms.iter().map(ToString::to_string).collect();
+        vec![
+            export.show_artifact(artifact),
+            plan.manifests[artifact.root].descriptor.digest.short(),
+            platforms.join(","),
+            artifact.referrers.len().to_string(),
+        ]
+    })
+}
+
+fn show_plan_totals(export: &ExportPlan) -> String {
+    let plan = &export.plan;
+    let bytes = plan.size_bytes();
+    let mut text = format!(
+        "bundle {}: {} and {} in {}, {} ({bytes} bytes) to move\n",
+        export.name,
+        count(plan.blobs.len(), "blob"),
+        count(plan.manifests.len(), "manifest"),
+        count(export.volumes.len(), "volume"),
+        show_size(bytes),
+    );
+    for (artifact, reason) in &export.failures {
+        text.push_str(&format!("left out: {artifact}: {reason}\n"));
+    }
+    text
+}
+
+fn plan_document(export: &ExportPlan) -> Value {
+    let plan = &export.plan;
+    let artifacts: Vec<Value> = plan
+        .artifacts
+        .iter()
+        .map(|artifact| {
+            json!({
+                "reference": export.show_artifact(artifact),
+                "digest": plan.manifests[artifact.root].descriptor.digest,
+                "platforms": artifact.platforms,
+                "referrers": artifact.referrers.len(),
+            })
+        })
+        .collect();
+    json!({
+        "name": export.name,
+        "set": export.set,
+        "objects": export.object_names(),
+        "artifacts": artifacts,
+        "blobs": plan.blobs.len(),
+        "manifests": plan.manifests.len(),
+        "toMoveBytes": plan.size_bytes(),
+        "failures": failures_document(&export.failures),
+    })
+}
+
+fn failures_document(failures: &[(String, String)]) -> Vec<Value> {
+    let document = |(reference, reason): &(String, String)| json!({ "reference": reference, "reason": reason });
+    failures.iter().map(document).collect()
+}
+
+fn show_report(
+    export: &ExportPlan,
+    report: &ExportReport,
+    container: &DirectoryContainer,
+) -> String {
+    let mut text = String::new();
+    if report.is_unchanged {
+        text.push_str("unchanged: the same bundle is there already\n");
+    }
+    for volume in &report.volumes {
+        text.push_str(&format!(
+            "{}  {}\n  inventory {}\n",
+            container.path().join(&volume.object).display(),
+            show_size(volume.size_bytes),
+            volume.inventory_digest
+        ));
+    }
+    let rows: Vec<Vec<String>> = artifact_rows(export)
+        .enumerate()
+        .filter(|(position, _)| report.exported.contains(position))
+        .map(|(_, row)| row)
+        .collect();
+    text.push_str(&format!(
+        "{}, {} moved\n",
+        count(rows.len(), "artifact"),
+        show_size(report.moved_bytes)
+    ));
+    for line in table(&rows).lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    for (artifact, reason) in &report.failures {
+        text.push_str(&format!("failed: {artifact}: {reason}\n"));
+    }
+    text
+}
+
+fn report_document(
+    export: &ExportPlan,
+    report: &ExportReport,
+    container: &DirectoryContainer,
+) -> Value {
+    let volumes: Vec<Value> = report
+        .volumes
+        .iter()
+        .map(|volume| {
+            json!({
+                "path": container.path().join(&volume.object),
+                "sizeBytes": volume.size_bytes,
+                "inventoryDigest": volume.inventory_digest,
+            })
+        })
+        .collect();
+    let plan = plan_document(export);
+    let artifacts: Vec<&Value> = report
+        .exported
+        .iter()
+        .map(|position| &plan["artifacts"][*position])
+        .collect();
+    json!({
+        "name": report.name,
+        "set": report.set,
+        "unchanged": report.is_unchanged,
+        "volumes": volumes,
+        "artifacts": artifacts,
+        "movedBytes": report.moved_bytes,
+        "failures": failures_document(&report.failures),
+    })
+}

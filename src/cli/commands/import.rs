@@ -1,0 +1,322 @@
+//! `airlift import`: verified bundles into a registry or a layout.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::bundle::KeyId;
+use crate::cli::exit::Exit;
+use crate::cli::failure::UsageError;
+use crate::cli::keys::TrustArguments;
+use crate::cli::output::{Output, table};
+use crate::cli::progress::Progress;
+use crate::cli::registry_args::RegistryArguments;
+use crate::cli::size::{count, show_size};
+use crate::content::{ArtifactOutcome, CopyOptions, Existing, OnError};
+use crate::pipeline::{
+    AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, Survey,
+    TargetReference, open_bundles, plan_import, run_import, survey_import,
+};
+
+/// Verify bundles and deliver them to a registry
+///
+/// Signatures are decided upon before anything is parsed; every byte is checked while it is moved; tags move
+/// last, when everything that they need is there. The repository path is kept, the source host is dropped.
+///
+/// Example: airlift import /mnt/usb --target registry.local:5000/mirror --trust ops.key.pub
+#[derive(Args)]
+pub(in crate::cli) struct ImportArguments {
+    /// Bundles, or directories of them
+    #[arg(value_name = "CONTAINER|BUNDLE", required = true)]
+    pub(super) bundles: Vec<PathBuf>,
+
+    /// `REGISTRY[/PREFIX]` or `oci:DIR`
+    #[arg(long, value_name = "TARGET")]
+    pub(super) target: String,
+
+    #[command(flatten)]
+    pub(super) delivery: DeliveryArguments,
+}
+
+/// What importing and unpacking have in common.
+#[derive(Args)]
+pub(in crate::cli) struct DeliveryArguments {
+    /// What to do with a tag that is there already for other content
+    #[arg(long, value_name = "POLICY", default_value = "overwrite")]
+    existing: ExistingArgument,
+
+    /// Deliver what can be delivered, and exit with 3
+    #[arg(long)]
+    continue_on_errors: bool,
+
+    /// The lane that this import belongs to, for bundles that are meant for some lanes only
+    #[arg(long, value_name = "LANE")]
+    lane: Option<String>,
+
+    /// Refuse bundles of a pipeline below this sequence
+    #[arg(long, value_name = "N")]
+    min_sequence: Option<u64>,
+
+    /// Read everything back from the target afterwards
+    #[arg(long)]
+    check: bool,
+
+    /// Print what would be moved, to the byte, and move nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    trust: TrustArguments,
+
+    #[command(flatten)]
+    registries: RegistryArguments,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ExistingArgument {
+    Overwrite,
+    /// The target's artifact stays
+    Keep,
+    /// Nothing is moved
+    Fail,
+}
+
+pub(in crate::cli) async fn run(
+    arguments: ImportArguments,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let target: TargetReference = arguments.target.parse().map_err(|_| {
+        UsageError::new(format!("`{}` is not a target", arguments.target)).hint(
+            "expected `REGISTRY[/PREFIX]`, such as `registry.local:5000/mirror`, or `oci:DIR`",
+        )
+    })?;
+    arguments
+        .delivery
+        .deliver(&arguments.bundles, &target, output)
+        .await
+}
+
+impl DeliveryArguments {
+    pub(super) async fn deliver(
+        &self,
+        bundles: &[PathBuf],
+        target: &TargetReference,
+        output: Output,
+    ) -> anyhow::Result<Exit> {
+        let policy = self.trust.policy()?;
+        let connections = self.registries.connect()?;
+        let opened = open_bundles(bundles, &policy).await?;
+        let options = self.options(output);
+        let plans = plan_import(opened, target, &options.0.rules).await?;
+        for warning in plans.iter().flat_map(|plan| &plan.warnings) {
+            output.warn(warning);
+        }
+        if self.trust.insecure_accept_unsigned {
+            output.warn("signatures were not checked: anybody may have made these bundles");
+        }
+        if self.dry_run {
+            return dry_run(&plans, target, &connections, output).await;
+        }
+        let place = connections.target(target).await?;
+        run_all(&plans, target, &place, options, output).await
+    }
+
+    fn options(&self, output: Output) -> (ImportOptions, Progress) {
+        let progress = Progress::new(output, "importing");
+        let checking = Progress::new(output, "reading back");
+        let options = ImportOptions {
+            rules: AdmissionRules {
+                lane: self.lane.clone(),
+                now: Timestamp::now(),
+                sequence_min: self.min_sequence,
+            },
+            copy: CopyOptions {
+                existing: match self.existing {
+                    ExistingArgument::Overwrite => Existing::Overwrite,
+                    ExistingArgument::Keep => Existing::Keep,
+                    ExistingArgument::Fail => Existing::Fail,
+                },
+                on_error: match self.continue_on_errors {
+                    true => OnError::Continue,
+                    false => OnError::Stop,
+                },
+                concurrency: CONTENTS_IN_FLIGHT,
+                events: progress.events(),
+            },
+            read_back: self.check.then(|| checking.events()),
+        };
+        (options, progress)
+    }
+}
+
+/// Contents that are pushed at once; each holds a few frames in memory.
+const CONTENTS_IN_FLIGHT: usize = 4;
+
+async fn run_all(
+    plans: &[ImportPlan],
+    target: &TargetReference,
+    place: &Place,
+    (options, progress): (ImportOptions, Progress),
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
+    let mut text = String::new();
+    let mut documents = Vec::new();
+    for plan in plans {
+        let report = run_import(plan, place, &options).await;
+        progress.finish();
+        let name = &plan.bundle.inventory().name;
+        let report = report.with_context(|| format!("cannot import `{name}` to `{target}`"))?;
+        text.push_str(&show_report(plan, &report, target));
+        documents.push(report_document(plan, &report));
+        if report.copy.failed() > 0 {
+            exit = Exit::PartlyFailed;
+        }
+    }
+    let document = json!({ "target": target.to_string(), "bundles": documents });
+    output.print(&text, &document)?;
+    Ok(exit)
+}
+
+fn show_signers(signers: &[KeyId]) -> String {
+    let signers: Vec<String> = signers.iter().map(ToString::to_string).collect();
+    if signers.is_empty() {
+        "nobody that was checked".to_owned()
+    } else {
+        signers.join(", ")
+    }
+}
+
+fn show_report(plan: &ImportPlan, report: &ImportReport, target: &TargetReference) -> String {
+    let inventory = plan.bundle.inventory();
+    let copy = &report.copy;
+    let mut text = format!(
+        "{} → {target}\n  inventory {}\n  signed by {}\n",
+        inventory.name,
+        plan.bundle.last().inventory_digest(),
+        show_signers(&plan.signers)
+    );
+    text.push_str(&format!(
+        "{}, {} moved, {} there already, {} mounted, {} moved\n",
+        count(report.artifacts.len(), "artifact"),
+        show_size(copy.pushed_bytes),
+        show_size(copy.present_bytes),
+        count(copy.mounted_contents, "blob"),
+        count(copy.tags_moved, "tag"),
+    ));
+    let rows: Vec<Vec<String>> = report
+        .artifacts
+        .iter()
+        .map(|artifact| {
+            let outcome = show_outcome(&artifact.outcome);
+            vec![outcome, artifact.name.clone(), artifact.digest.to_string()]
+        })
+        .collect();
+    for line in table(&rows).lines() {
+        text.push_str(&format!("  {line}\n"));
+    }
+    if let Some(contents) = report.read_back {
+        text.push_str(&format!(
+            "{} read back and right\n",
+            count(contents, "content")
+        ));
+    }
+    text
+}
+
+fn show_outcome(outcome: &ArtifactOutcome) -> String {
+    match outcome {
+        ArtifactOutcome::Delivered => "delivered".to_owned(),
+        ArtifactOutcome::Unchanged => "unchanged".to_owned(),
+        ArtifactOutcome::Kept => "kept".to_owned(),
+        ArtifactOutcome::Failed(reason) => format!("failed: {reason}"),
+    }
+}
+
+fn report_document(plan: &ImportPlan, report: &ImportReport) -> Value {
+    let artifacts: Vec<Value> = report
+        .artifacts
+        .iter()
+        .map(|artifact| {
+            let (outcome, reason) = match &artifact.outcome {
+                ArtifactOutcome::Failed(reason) => ("failed".to_owned(), Some(reason)),
+                other => (show_outcome(other), None),
+            };
+            json!({
+                "name": artifact.name,
+                "digest": artifact.digest,
+                "outcome": outcome,
+                "reason": reason,
+            })
+        })
+        .collect();
+    let signers: Vec<String> = plan.signers.iter().map(ToString::to_string).collect();
+    json!({
+        "name": plan.bundle.inventory().name,
+        "inventoryDigest": plan.bundle.last().inventory_digest(),
+        "signers": signers,
+        "artifacts": artifacts,
+        "movedBytes": report.copy.pushed_bytes,
+        "movedContents": report.copy.pushed_contents,
+        "presentBytes": report.copy.present_bytes,
+        "presentContents": report.copy.present_contents,
+        "mountedContents": report.copy.mounted_contents,
+        "tagsMoved": report.copy.tags_moved,
+        "readBackContents": report.read_back,
+    })
+}
+
+async fn dry_run(
+    plans: &[ImportPlan],
+    target: &TargetReference,
+    connections: &Connections,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let place = connections.existing_target(target).await?;
+    let mut text = String::new();
+    let mut documents = Vec::new();
+    for plan in plans {
+        let survey = match &place {
+            Some(place) => survey_import(plan, &place.as_target(), CONTENTS_IN_FLIGHT).await?,
+            None => Survey::of_empty_target(plan),
+        };
+        let name = &plan.bundle.inventory().name;
+        text.push_str(&format!(
+            "{name} → {target}: {} to move ({} bytes), {} there already ({} bytes)\n",
+            show_size(survey.to_move_bytes),
+            survey.to_move_bytes,
+            show_size(survey.present_bytes),
+            survey.present_bytes,
+        ));
+        let rows: Vec<Vec<String>> = plan
+            .artifact_names()
+            .map(|(name, digest)| vec![name, digest.to_string()])
+            .collect();
+        for line in table(&rows).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
+        documents.push(survey_document(plan, &survey));
+    }
+    let document = json!({ "dryRun": true, "target": target.to_string(), "bundles": documents });
+    output.print(&text, &document)?;
+    Ok(Exit::Done)
+}
+
+fn survey_document(plan: &ImportPlan, survey: &Survey) -> Value {
+    let artifacts: Vec<Value> = plan
+        .artifact_names()
+        .map(|(name, digest)| json!({ "name": name, "digest": digest }))
+        .collect();
+    json!({
+        "name": plan.bundle.inventory().name,
+        "inventoryDigest": plan.bundle.last().inventory_digest(),
+        "artifacts": artifacts,
+        "toMoveBytes": survey.to_move_bytes,
+        "toMoveContents": survey.to_move_contents,
+        "presentBytes": survey.present_bytes,
+        "presentContents": survey.present_contents,
+    })
+}

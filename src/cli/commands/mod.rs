@@ -1,0 +1,12 @@
+//! One file for each command: its arguments, one call into `pipeline`, and how its report is told.
+
+pub(super) mod completions;
+pub(super) mod export;
+pub(super) mod import;
+pub(super) mod inspect;
+pub(super) mod key;
+pub(super) mod list;
+pub(super) mod manual;
+pub(super) mod sign;
+pub(super) mod unpack;
+pub(super) mod verify;

@@ -1,0 +1,49 @@
+//! `airlift unpack`: a bundle as an OCI image layout directory that other tools read.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::import::DeliveryArguments;
+use crate::cli::exit::Exit;
+use crate::cli::failure::UsageError;
+use crate::cli::output::Output;
+use crate::pipeline::TargetReference;
+
+/// Turn a bundle into an OCI image layout directory
+///
+/// Names in the layout are `REPOSITORY:TAG`, so `skopeo copy oci:DIR:REPOSITORY:TAG …` finds them.
+///
+/// Example: airlift unpack web.tar.zst oci:/srv/layout --trust ops.key.pub
+#[derive(Args)]
+pub(in crate::cli) struct UnpackArguments {
+    /// A bundle, or a directory of them
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+
+    /// The layout directory: `oci:DIR`
+    #[arg(value_name = "oci:DIR")]
+    target: String,
+
+    #[command(flatten)]
+    delivery: DeliveryArguments,
+}
+
+pub(in crate::cli) async fn run(
+    arguments: UnpackArguments,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let target = match arguments.target.parse() {
+        Ok(target @ TargetReference::Layout { .. }) => target,
+        _ => {
+            let error =
+                UsageError::new(format!("`{}` is not a layout directory", arguments.target))
+                    .hint("expected `oci:DIR`; to deliver to a registry, use `airlift import`");
+            return Err(error.into());
+        }
+    };
+    arguments
+        .delivery
+        .deliver(&[arguments.bundle], &target, output)
+        .await
+}

@@ -1,0 +1,140 @@
+//! `airlift verify`: proves every byte of every volume, and names what is not right.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::bundle::{Bundle, Verification, Volume, verify_volume};
+use crate::cli::exit::Exit;
+use crate::cli::keys::TrustArguments;
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::cli::size::{count, show_size};
+use crate::content::{Event, describe};
+use crate::pipeline::{RefusedObject, open_volumes, sets_of};
+
+/// Prove every byte of a bundle
+///
+/// The signature is decided upon first; then every header, frame, padding byte and content is compared with
+/// what the writer makes of the signed inventory.
+///
+/// Example: airlift verify /mnt/usb --trust ops.key.pub
+#[derive(Args)]
+pub(in crate::cli) struct VerifyArguments {
+    /// Bundles, or directories of them
+    #[arg(value_name = "CONTAINER|BUNDLE", required = true)]
+    bundles: Vec<PathBuf>,
+
+    #[command(flatten)]
+    trust: TrustArguments,
+}
+
+pub(in crate::cli) async fn run(
+    arguments: VerifyArguments,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let policy = arguments.trust.policy()?;
+    let (volumes, refused) = open_volumes(&arguments.bundles, &policy).await?;
+    let progress = Progress::new(output, "verifying");
+    let events = progress.events();
+    events(Event::Planned {
+        contents: volumes.len(),
+        bytes: volumes.iter().map(|volume| volume.stream().size()).sum(),
+    });
+    let mut lines = String::new();
+    let mut documents = Vec::new();
+    let mut is_right = refused.is_empty();
+    for refused in &refused {
+        lines.push_str(&show_refused(refused));
+        documents.push(
+            json!({ "path": refused.name, "right": false, "error": describe(&refused.error) }),
+        );
+    }
+    for volume in &volumes {
+        let on_bytes = |bytes| events(Event::Moved(bytes));
+        let verification = verify_volume(volume, &on_bytes).await?;
+        is_right &= verification.faults.is_empty();
+        lines.push_str(&show_verification(volume, &verification));
+        documents.push(volume_document(volume, &verification));
+    }
+    progress.finish();
+    let mut sets = Vec::new();
+    for set in sets_of(volumes) {
+        let name = set[0].inventory().name.clone();
+        let checked = Bundle::assemble(set).and_then(|bundle| {
+            Ok(bundle
+                .last()
+                .admit(&policy)
+                .map(|_| bundle.volumes().len())?)
+        });
+        is_right &= checked.is_ok();
+        match &checked {
+            Ok(volumes) => lines.push_str(&format!(
+                "bundle {name}: {}, complete\n",
+                count(*volumes, "volume")
+            )),
+            Err(error) => lines.push_str(&format!("bundle {name}: {}\n", describe(error))),
+        }
+        sets.push(json!({ "name": name, "complete": checked.is_ok(), "error": checked.err().map(|e| describe(&e)) }));
+    }
+    output.print(
+        &lines,
+        &json!({ "right": is_right, "volumes": documents, "bundles": sets }),
+    )?;
+    Ok(if is_right {
+        Exit::Done
+    } else {
+        Exit::Unverified
+    })
+}
+
+fn show_refused(refused: &RefusedObject) -> String {
+    format!("{}: refused: {}\n", refused.name, describe(&refused.error))
+}
+
+fn show_verification(volume: &Volume, verification: &Verification) -> String {
+    let name = volume.name();
+    if verification.faults.is_empty() {
+        let mut text = format!(
+            "{name}: right, {} proven in {} entries\n",
+            show_size(verification.bytes),
+            verification.entries
+        );
+        if verification.voids > 0 {
+            text.push_str(&format!(
+                "  {} left void by the export\n",
+                count(verification.voids, "blob")
+            ));
+        }
+        if verification.frames_not_made_again > 0 {
+            text.push_str(&format!(
+                "  {} written by another zstd: content proven, spelling not compared\n",
+                count(verification.frames_not_made_again, "frame")
+            ));
+        }
+        return text;
+    }
+    let faults = verification
+        .faults
+        .iter()
+        .map(|fault| format!("  {}: {}\n", fault.place, fault.what));
+    format!("{name}: NOT right\n{}", faults.collect::<String>())
+}
+
+fn volume_document(volume: &Volume, verification: &Verification) -> Value {
+    let faults: Vec<Value> = verification
+        .faults
+        .iter()
+        .map(|fault| json!({ "place": fault.place, "what": fault.what }))
+        .collect();
+    json!({
+        "path": volume.name(),
+        "right": faults.is_empty(),
+        "inventoryDigest": volume.inventory_digest(),
+        "entries": verification.entries,
+        "voids": verification.voids,
+        "bytes": verification.bytes,
+        "faults": faults,
+    })
+}

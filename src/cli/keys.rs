@@ -1,0 +1,119 @@
+//! Signing keys and trusted keys as flags name them.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use secrecy::SecretString;
+
+use super::exit::Exit;
+use super::failure::UsageError;
+use crate::bundle::{InvalidKey, PublicKey, SignaturePolicy, SigningKey, TrustedKeys};
+use crate::content::RootedDirectory;
+
+const PASSPHRASE_VARIABLE: &str = "AIRLIFT_KEY_PASSPHRASE";
+
+#[derive(Args)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct TrustArguments {
+    /// Public key of a sender, or a directory of `*.pub` files; `PIPELINE=FILE` binds a key to a pipeline
+    #[arg(long, value_name = "[PIPELINE=]FILE|DIR")]
+    pub(super) trust: Vec<String>,
+
+    /// How many distinct trusted keys must have signed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    threshold: u16,
+
+    /// Accept bundles that nobody you trust has signed
+    #[arg(long, conflicts_with_all = ["trust", "threshold"])]
+    pub(super) insecure_accept_unsigned: bool,
+}
+
+impl TrustArguments {
+    /// The policy for commands that use content.
+    pub(super) fn policy(&self) -> anyhow::Result<SignaturePolicy> {
+        if self.insecure_accept_unsigned {
+            return Ok(SignaturePolicy::AcceptUnsigned);
+        }
+        if self.trust.is_empty() {
+            let error =
+                UsageError::new("nobody is trusted: whose signature should the bundle have?")
+                    .hint(
+                        "say whom you trust: `--trust SENDER.pub`, or a directory of `.pub` files",
+                    )
+                    .hint("or accept anything: `--insecure-accept-unsigned`")
+                    .exit(Exit::Unverified);
+            return Err(error.into());
+        }
+        self.require()
+    }
+
+    /// The policy for commands that only look.
+    pub(super) fn policy_to_look(&self) -> anyhow::Result<SignaturePolicy> {
+        if self.trust.is_empty() {
+            Ok(SignaturePolicy::AcceptUnsigned)
+        } else {
+            self.require()
+        }
+    }
+
+    fn require(&self) -> anyhow::Result<SignaturePolicy> {
+        let mut keys = TrustedKeys::default();
+        for text in &self.trust {
+            add_trusted(&mut keys, text)?;
+        }
+        Ok(SignaturePolicy::Require {
+            keys,
+            threshold: usize::from(self.threshold),
+        })
+    }
+}
+
+fn add_trusted(keys: &mut TrustedKeys, text: &str) -> anyhow::Result<()> {
+    let (pipeline, path) = match text.split_once('=') {
+        Some((pipeline, path)) if !Path::new(text).exists() => (Some(pipeline), Path::new(path)),
+        _ => (None, Path::new(text)),
+    };
+    if path.is_dir() {
+        return Ok(keys.read_directory(&RootedDirectory::open(path)?)?);
+    }
+    let pem = read(path)?;
+    let key = PublicKey::parse(&pem)
+        .with_context(|| format!("cannot use `{}` as a trusted key", path.display()))?;
+    keys.add(key, pipeline.map(str::to_owned).into_iter().collect());
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+/// Reads signing keys; asks for a passphrase where one is needed and was not set.
+pub(super) fn read_signing_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<SigningKey>> {
+    paths.iter().map(|path| read_signing_key(path)).collect()
+}
+
+pub(super) fn read_signing_key(path: &Path) -> anyhow::Result<SigningKey> {
+    let failed = || format!("cannot use `{}` to sign", path.display());
+    let pem = read(path)?;
+    match SigningKey::parse(&pem, None) {
+        Err(InvalidKey::Encrypted) => {
+            let passphrase = find_passphrase(&format!("Passphrase of {}: ", path.display()))?;
+            SigningKey::parse(&pem, passphrase.as_ref()).with_context(failed)
+        }
+        other => other.with_context(failed),
+    }
+}
+
+/// The passphrase from the environment, or from the person at the terminal.
+pub(super) fn find_passphrase(prompt: &str) -> anyhow::Result<Option<SecretString>> {
+    if let Ok(passphrase) = std::env::var(PASSPHRASE_VARIABLE) {
+        return Ok(Some(passphrase.into()));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let passphrase = rpassword::prompt_password(prompt).context("cannot ask for the passphrase")?;
+    Ok(Some(passphrase.into()))
+}

@@ -1,0 +1,90 @@
+//! The command line: turns what was typed into options, runs one command, and tells what happened.
+//!
+//! This is the only module that prints, exits and reads the environment. Commands are thin: they build
+//! options, call `pipeline`, and describe its report.
+
+mod args;
+mod commands;
+mod exit;
+mod failure;
+mod keys;
+mod output;
+mod progress;
+mod registry_args;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+use exit::Exit;
+use output::Output;
+
+/// Threads that may block on files; each costs memory, and disks gain nothing from more.
+const BLOCKING_THREADS_MAX: usize = 16;
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return output::print_usage_error(&error).into(),
+    };
+    output::start_log(&arguments.log);
+    let output = Output::new(arguments.output);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build();
+    let exit = match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(run_until_signal(arguments.command, output));
+            // A thread that waits for a terminal or a slow disk must not keep the program alive.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(cause) => output.print_failure(&anyhow::Error::new(cause).context("cannot start")),
+    };
+    exit.into()
+}
+
+/// Runs the command; a signal ends it, and dropping it cleans up.
+async fn run_until_signal(command: Command, output: Output) -> Exit {
+    tokio::select! {
+        done = run(command, output) => done.unwrap_or_else(|error| output.print_failure(&error)),
+        () = wait_for_signal() => {
+            output.note("interrupted; nothing is half published, and the same command can be run again");
+            Exit::Interrupted
+        }
+    }
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
+    match command {
+        Command::Export(arguments) => commands::export::run(arguments, output).await,
+        Command::Import(arguments) => commands::import::run(arguments, output).await,
+        Command::List(arguments) => commands::list::run(arguments, output).await,
+        Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
+        Command::Verify(arguments) => commands::verify::run(arguments, output).await,
+        Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
+        Command::Sign(arguments) => commands::sign::run(arguments, output).await,
+        Command::Key(arguments) => commands::key::run(&arguments, output),
+        Command::Completions(arguments) => commands::completions::run(&arguments, output),
+        Command::Manual(arguments) => commands::manual::run(&arguments, output),
+    }
+}

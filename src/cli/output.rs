@@ -1,0 +1,144 @@
+//! The one place that prints. Data goes to standard output, everything else to standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::args::Format;
+use super::exit::Exit;
+use super::failure;
+use crate::content::escape_control;
+
+#[derive(Clone, Copy)]
+pub(super) struct Output {
+    format: Format,
+}
+
+impl Output {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    pub(super) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Prints the text for people, or the document for programs.
+    pub(super) fn print(self, text: &str, document: &impl Serialize) -> anyhow::Result<()> {
+        match self.format {
+            Format::Text => print_data(text.trim_end_matches('\n').as_bytes()),
+            Format::Json => print_data(&serde_json::to_vec_pretty(document)?),
+        }
+    }
+
+    /// Something that a person should know.
+    pub(super) fn warn(self, text: &str) {
+        print_message("warning", text);
+    }
+
+    pub(super) fn note(self, text: &str) {
+        print_message("note", text);
+    }
+
+    /// Prints an error, its causes, and hints.
+    pub(super) fn print_failure(self, error: &anyhow::Error) -> Exit {
+        let exit = failure::exit_of(error);
+        print_message("error", &error.to_string());
+        for cause in error.chain().skip(1) {
+            let text = cause.to_string();
+            print_line(&format!("  caused by: {}", escape_control(&text)));
+        }
+        for hint in failure::hints_of(error) {
+            print_line(&format!("hint: {hint}"));
+        }
+        exit
+    }
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn print_data(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let printed = stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush());
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn print_message(label: &str, text: &str) {
+    let label = match label {
+        _ if !is_coloured() => format!("{label}:"),
+        "error" => "\u{1b}[1;31merror:\u{1b}[0m".to_owned(),
+        "warning" => "\u{1b}[1;33mwarning:\u{1b}[0m".to_owned(),
+        label => format!("\u{1b}[1m{label}:\u{1b}[0m"),
+    };
+    print_line(&format!("{label} {}", escape_control(text)));
+}
+
+fn is_coloured() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Standard error that is closed is nobody's failure.
+fn print_line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// What clap has to say: help and version are data, the rest is wrong usage.
+pub(super) fn print_usage_error(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}
+
+/// Bytes as they are, for scripts and manual pages.
+pub(super) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    print_data(bytes.strip_suffix(b"\n").unwrap_or(bytes))
+}
+
+/// Logs to standard error. An unreadable filter is told and replaced by the default.
+pub(super) fn start_log(filter: &str) {
+    use tracing_subscriber::EnvFilter;
+
+    let parsed = EnvFilter::try_new(filter);
+    if parsed.is_err() {
+        print_message(
+            "warning",
+            &format!("`{filter}` is not a log filter; `warn` is used"),
+        );
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(parsed.unwrap_or_else(|_| EnvFilter::new("warn")))
+        .with_writer(io::stderr)
+        .with_ansi(is_coloured())
+        .without_time()
+        .with_target(false)
+        .init();
+}
+
+/// Rows as aligned columns, two spaces apart; the last column is not padded.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{:<width$}", escape_control(cell)))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

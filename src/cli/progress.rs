@@ -1,0 +1,72 @@
+//! Progress: a bar on a terminal, plain lines elsewhere, from the same events.
+//!
+//! The bar counts bytes that are settled, moved or found at their place, so it never runs backwards.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::Output;
+use crate::content::{Event, Events};
+
+/// Shows one action from its first event to its end.
+#[derive(Clone)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+    output: Output,
+    action: &'static str,
+}
+
+impl Progress {
+    /// `action` is what is being done, as in `exporting`.
+    pub(super) fn new(output: Output, action: &'static str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, draw_target());
+        let style = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(action);
+        Self {
+            bar,
+            output,
+            action,
+        }
+    }
+
+    pub(super) fn events(&self) -> Events {
+        let this = self.clone();
+        Arc::new(move |event| this.show(event))
+    }
+
+    fn show(&self, event: Event) {
+        match event {
+            Event::Planned { contents, bytes } => {
+                self.bar.set_length(bytes);
+                self.bar.reset();
+                if self.bar.is_hidden() && !self.output.is_json() {
+                    let size = super::size::show_size(bytes);
+                    let contents = super::size::count(contents, "content");
+                    self.output
+                        .note(&format!("{} {contents}, {size}", self.action));
+                }
+            }
+            Event::Moved(bytes) | Event::Spared(bytes) => self.bar.inc(bytes),
+            Event::Warning(text) => self.bar.suspend(|| self.output.warn(&text)),
+            Event::ContentDone(_) | Event::Tagged(..) => {}
+        }
+    }
+
+    /// Removes the bar, before results are printed.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn draw_target() -> ProgressDrawTarget {
+    if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    }
+}

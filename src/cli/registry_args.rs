@@ -1,0 +1,71 @@
+//! How registries are reached: flags that every command with a registry has.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use crate::pipeline::Connections;
+use crate::registry::{Credentials, PrivateAddresses, RegistryOptions, Transport};
+
+#[derive(Args)]
+#[command(next_help_heading = "Registries")]
+pub(super) struct RegistryArguments {
+    /// Speak plain HTTP to registries; loopback needs no flag
+    #[arg(long)]
+    plain_http: bool,
+
+    /// Trust the certificate authorities in this PEM file, beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Vec<PathBuf>,
+
+    /// Whether a public registry may send us to loopback or private addresses
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    private_addresses: PrivateAddressesArgument,
+
+    /// Whom to be: what `docker login` left behind, or nobody
+    #[arg(long, value_name = "WHO", default_value = "docker")]
+    credentials: CredentialsArgument,
+
+    /// Requests in flight to one registry
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    concurrent_requests: u16,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrivateAddressesArgument {
+    Refuse,
+    Allow,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CredentialsArgument {
+    /// `~/.docker/config.json`, podman's `auth.json` and credential helpers
+    Docker,
+    Anonymous,
+}
+
+impl RegistryArguments {
+    pub(super) fn connect(&self) -> anyhow::Result<Connections> {
+        let authorities = self.ca_file.iter().map(|path| {
+            std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
+        });
+        Ok(Connections::new(RegistryOptions {
+            transport: match self.plain_http {
+                true => Transport::PlainHttpAllowed,
+                false => Transport::HttpsOnly,
+            },
+            certificate_authorities: authorities.collect::<anyhow::Result<_>>()?,
+            private_addresses: match self.private_addresses {
+                PrivateAddressesArgument::Refuse => PrivateAddresses::Refuse,
+                PrivateAddressesArgument::Allow => PrivateAddresses::Allow,
+            },
+            credentials: match self.credentials {
+                CredentialsArgument::Docker => Credentials::DockerConfig,
+                CredentialsArgument::Anonymous => Credentials::Anonymous,
+            },
+            concurrent_requests_max: usize::from(self.concurrent_requests),
+            ..RegistryOptions::default()
+        }))
+    }
+}

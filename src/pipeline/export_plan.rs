@@ -1,0 +1,315 @@
+//! Plans an export: pins tags, walks the graphs, names the bundle, assigns volumes. Nothing is moved yet.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::describe::describe_images;
+use super::place::{Connections, SourceReference};
+use super::select::{Selected, select};
+use crate::bundle::{NAME_LENGTH_MAX, Profile, Slice, is_bundle_name, plan_volumes};
+use crate::content::{
+    AbsentReason, Error, ErrorKind, Events, FoundArtifact, OnError, Plan, PlannedArtifact,
+    ReferrerPolicy, Result, Root, Source, Walk, WalkOptions, assemble, describe,
+};
+use crate::oci::{Digest, Platform, Repository, Tag};
+
+const CONCURRENT_ROOTS: usize = 8;
+
+/// What an export was asked for.
+pub struct ExportOptions {
+    pub references: Vec<SourceReference>,
+    pub name: Option<String>,
+    pub profile: Profile,
+    pub volume_size: Option<u64>,
+    pub platforms: Vec<Platform>,
+    pub referrers: ReferrerPolicy,
+    pub on_error: OnError,
+    pub max_artifacts: Option<usize>,
+    pub audience: Vec<String>,
+    pub created: Timestamp,
+    pub expires: Option<Timestamp>,
+    /// How many keys will sign; signatures take room in a volume.
+    pub signatures: usize,
+    pub events: Events,
+}
+
+/// One bundle to be written.
+pub struct ExportPlan {
+    pub name: String,
+    /// The start of the plan's digest, the same in all volumes.
+    pub set: String,
+    pub plan: Plan,
+    pub sources: Vec<Arc<dyn Source>>,
+    pub source_names: Vec<String>,
+    pub volumes: Vec<Vec<Slice>>,
+    pub profile: Profile,
+    /// References that could not be planned, and why.
+    pub failures: Vec<(String, String)>,
+}
+
+impl ExportPlan {
+    /// `REGISTRY/REPOSITORY:TAG`, or with the digest where there is no tag.
+    pub fn show_artifact(&self, artifact: &PlannedArtifact) -> String {
+        let source = &self.source_names[artifact.source];
+        let repository = &self.plan.repositories[artifact.repository];
+        match &artifact.tag {
+            Some(tag) => format!("{source}/{repository}:{tag}"),
+            None => {
+                let digest = &self.plan.manifests[artifact.root].descriptor.digest;
+                format!("{source}/{repository}@{digest}")
+            }
+        }
+    }
+
+    /// The object's name of each volume.
+    pub fn object_names(&self) -> Vec<String> {
+        let of = self.volumes.len();
+        let suffix = self.profile.suffix();
+        if of == 1 {
+            return vec![format!("{}{suffix}", self.name)];
+        }
+        let width = of.to_string().len();
+        (1..=of)
+            .map(|number| format!("{}.v{number:0width$}of{of}{suffix}", self.name))
+            .collect()
+    }
+}
+
+/// Plans one bundle, or several where `max_artifacts` cuts a longer list.
+pub async fn plan_exports(
+    options: &ExportOptions,
+    connections: &Connections,
+) -> Result<Vec<ExportPlan>> {
+    let selected = select(&options.references, connections, options.referrers).await?;
+    let size = options.max_artifacts.unwrap_or(usize::MAX).max(1);
+    let count = selected.roots.len().div_ceil(size);
+    let mut plans = Vec::new();
+    for (number, roots) in (1..).zip(selected.roots.chunks(size)) {
+        let plan = plan_export(options, &selected, roots, (number, count)).await?;
+        plans.push(plan);
+    }
+    Ok(plans)
+}
+
+async fn plan_export(
+    options: &ExportOptions,
+    selected: &Selected,
+    roots: &[Root],
+    (number, count): (usize, usize),
+) -> Result<ExportPlan> {
+    let (mut plan, kinds, failures) = walk(options, selected, roots).await?;
+    describe_images(&mut plan, &selected.sources, |position| {
+        kinds.get(position).copied()
+    })
+    .await;
+    check_collisions(&plan)?;
+    let volumes = plan_volumes(
+        &plan,
+        options.profile,
+        options.volume_size,
+        options.signatures,
+    );
+    let volumes = volumes.map_err(|cause| {
+        Error::new(ErrorKind::Refused, "cannot cut the export into volumes").with_cause(cause)
+    })?;
+    let digest = digest_plan(&plan, options, &selected.source_names);
+    let name = match &options.name {
+        Some(name) if count > 1 => format!("{name}-{number}"),
+        Some(name) => name.clone(),
+        None => default_name(&plan, &digest, options.profile, volumes.len()),
+    };
+    let export = ExportPlan {
+        set: digest.hex()[..32].to_owned(),
+        name,
+        plan,
+        sources: selected.sources.clone(),
+        source_names: selected.source_names.clone(),
+        volumes,
+        profile: options.profile,
+        failures,
+    };
+    check_names(&export)?;
+    Ok(export)
+}
+
+type Walked = (Plan, Vec<crate::oci::ManifestKind>, Vec<(String, String)>);
+
+async fn walk(options: &ExportOptions, selected: &Selected, roots: &[Root]) -> Result<Walked> {
+    let walk_options = WalkOptions {
+        platforms: options.platforms.clone(),
+        referrers: options.referrers,
+        absent: HashMap::new(),
+    };
+    let walk = Walk::new(selected.sources.clone(), walk_options);
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    let walks: Vec<_> = roots
+        .iter()
+        .map(|root| {
+            let walked = walk.find(root.clone());
+            async move { (root, walked.await) }
+        })
+        .collect();
+    let mut walks = stream::iter(walks).buffered(CONCURRENT_ROOTS);
+    while let Some((root, walked)) = walks.next().await {
+        let shown = show_root(root, &selected.source_names);
+        match walked {
+            Ok(artifact) => found.push(artifact),
+            Err(error) if options.on_error == OnError::Stop => {
+                return Err(error.within(format!("source: cannot read `{shown}`")));
+            }
+            Err(error) => failures.push((shown, describe(&error))),
+        }
+    }
+    drop(walks);
+    drop_attached(&mut found);
+    if found.is_empty() {
+        let (shown, reason) = failures.into_iter().next().unwrap_or_default();
+        return Err(Error::new(
+            ErrorKind::Failed,
+            format!("source: no artifact could be read; `{shown}`: {reason}"),
+        ));
+    }
+    let nodes = walk.into_nodes();
+    let kinds = found
+        .iter()
+        .map(|artifact| nodes[&artifact.root].manifest.kind)
+        .collect();
+    Ok((assemble(&nodes, found), kinds, failures))
+}
+
+/// `REGISTRY/REPOSITORY:TAG`, as messages and lists name a root.
+fn show_root(root: &Root, source_names: &[String]) -> String {
+    let source = &source_names[root.place.source];
+    match &root.tag {
+        Some(tag) => format!("{source}/{}:{tag}", root.place.repository),
+        None => format!("{source}/{}@{}", root.place.repository, root.pin),
+    }
+}
+
+/// Cosign's tags of subjects in this export travel as referrers of those, not as artifacts of their own.
+fn drop_attached(found: &mut Vec<FoundArtifact>) {
+    let attached: HashSet<(Repository, Tag)> = found
+        .iter()
+        .flat_map(|artifact| {
+            let repository = &artifact.place.repository;
+            let tags = artifact
+                .referrers
+                .iter()
+                .filter_map(|referrer| referrer.tag.clone());
+            tags.map(|tag| (repository.clone(), tag))
+        })
+        .collect();
+    found.retain(|artifact| {
+        let key = artifact
+            .tag
+            .clone()
+            .map(|tag| (artifact.place.repository.clone(), tag));
+        key.is_none_or(|key| !attached.contains(&key))
+    });
+}
+
+/// The source host is dropped at the target, so one name must not stand for two contents.
+fn check_collisions(plan: &Plan) -> Result<()> {
+    let mut seen: HashMap<(usize, &Tag), usize> = HashMap::new();
+    for artifact in &plan.artifacts {
+        let Some(tag) = &artifact.tag else { continue };
+        let before = seen.insert((artifact.repository, tag), artifact.root);
+        if before.is_some_and(|before| before != artifact.root) {
+            let repository = &plan.repositories[artifact.repository];
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "two sources have different content for `{repository}:{tag}`; export them apart"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Everything that decides the bytes, apart from times and keys.
+#[derive(Serialize)]
+struct PlanDigest<'a> {
+    writer: String,
+    profile: Profile,
+    volume_size: Option<u64>,
+    audience: &'a [String],
+    artifacts: Vec<ArtifactDigest<'a>>,
+}
+
+#[derive(Serialize)]
+struct ArtifactDigest<'a> {
+    source: &'a str,
+    repository: &'a Repository,
+    tag: &'a Option<Tag>,
+    root: &'a Digest,
+    absent: &'a [(Digest, AbsentReason)],
+    referrers: Vec<(&'a Digest, &'a Digest, &'a Option<Tag>)>,
+}
+
+fn digest_plan(plan: &Plan, options: &ExportOptions, source_names: &[String]) -> Digest {
+    let artifacts = plan.artifacts.iter().map(|artifact| ArtifactDigest {
+        source: &source_names[artifact.source],
+        repository: &plan.repositories[artifact.repository],
+        tag: &artifact.tag,
+        root: &plan.manifests[artifact.root].descriptor.digest,
+        absent: &artifact.absent,
+        referrers: artifact
+            .referrers
+            .iter()
+            .map(|r| {
+                (
+                    &r.subject,
+                    &plan.manifests[r.manifest].descriptor.digest,
+                    &r.tag,
+                )
+            })
+            .collect(),
+    });
+    let described = PlanDigest {
+        writer: crate::bundle::writer_version(),
+        profile: options.profile,
+        volume_size: options.volume_size,
+        audience: &options.audience,
+        artifacts: artifacts.collect(),
+    };
+    // Strings, numbers and lists cannot fail to be JSON.
+    Digest::sha256(&serde_json::to_vec(&described).unwrap_or_default())
+}
+
+/// `<first repository>-<12 hex of the plan's digest>`, cut so that the object's name fits.
+fn default_name(plan: &Plan, digest: &Digest, profile: Profile, volumes: usize) -> String {
+    let first = plan.artifacts.first().map_or("bundle", |artifact| {
+        plan.repositories[artifact.repository].as_str()
+    });
+    let numbers = if volumes > 1 {
+        2 * volumes.to_string().len() + 4
+    } else {
+        0
+    };
+    let room = NAME_LENGTH_MAX - profile.suffix().len() - numbers - 13;
+    let mut stem = first.replace('/', "-");
+    stem.truncate(room);
+    format!("{stem}-{}", digest.short())
+}
+
+fn check_names(export: &ExportPlan) -> Result<()> {
+    match export
+        .object_names()
+        .iter()
+        .find(|name| !is_bundle_name(name))
+    {
+        None => Ok(()),
+        Some(name) => Err(Error::new(
+            ErrorKind::Refused,
+            format!(
+                "`{name}` cannot be an object's name: at most {NAME_LENGTH_MAX} of `a-z`, `0-9`, `.`, `_`, `-`"
+            ),
+        )),
+    }
+}

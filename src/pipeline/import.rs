@@ -1,0 +1,321 @@
+//! Delivers opened bundles to a target: admission, plan, copy, and what became of every artifact.
+//!
+//! The plan of an import is made by the same walk as that of an export, over the bundle; what it finds must
+//! be what the inventory promises, artifact by artifact and referrer by referrer.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::admission::{AdmissionRules, check_forks};
+use super::open_bundles::OpenedBundle;
+use super::place::{Place, TargetReference};
+use crate::bundle::{Bundle, Inventory, KeyId};
+use crate::content::{
+    ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, FoundArtifact,
+    Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Target, Walk,
+    WalkOptions, assemble, for_each,
+};
+use crate::oci::{Digest, Pin, Repository};
+
+/// What an import does with every bundle.
+pub struct ImportOptions {
+    pub rules: AdmissionRules,
+    pub copy: CopyOptions,
+    pub read_back: ReadBackPolicy,
+}
+
+/// Whether everything is read back from the target at the end.
+pub type ReadBackPolicy = Option<Events>;
+
+/// One bundle, planned and admitted.
+pub struct ImportPlan {
+    pub bundle: Arc<Bundle>,
+    pub signers: Vec<KeyId>,
+    pub plan: Arc<Plan>,
+    /// The target's names, by position in [`Plan::repositories`].
+    pub names: Vec<Repository>,
+    pub warnings: Vec<String>,
+}
+
+/// What an import of one bundle did.
+pub struct ImportReport {
+    pub copy: CopyReport,
+    pub artifacts: Vec<ImportedArtifact>,
+    /// Contents that were read back from the target.
+    pub read_back: Option<usize>,
+}
+
+pub struct ImportedArtifact {
+    /// `REPOSITORY:TAG` or `REPOSITORY@DIGEST` at the target.
+    pub name: String,
+    pub digest: Digest,
+    pub outcome: ArtifactOutcome,
+}
+
+/// What an import would move. Sizes are bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    pub to_move_bytes: u64,
+    pub to_move_contents: usize,
+    pub present_bytes: u64,
+    pub present_contents: usize,
+}
+
+impl Survey {
+    /// What an import into a target that does not exist yet would move.
+    pub fn of_empty_target(import: &ImportPlan) -> Self {
+        Self {
+            to_move_bytes: import.plan.size_bytes(),
+            to_move_contents: import.plan.blobs.len() + import.plan.manifests.len(),
+            ..Self::default()
+        }
+    }
+}
+
+impl ImportPlan {
+    /// `REPOSITORY:TAG` or `REPOSITORY@DIGEST` at the target, and the digest of each artifact.
+    pub fn artifact_names(&self) -> impl Iterator<Item = (String, &Digest)> {
+        self.plan.artifacts.iter().map(|artifact| {
+            let digest = &self.plan.manifests[artifact.root].descriptor.digest;
+            let repository = &self.names[artifact.repository];
+            match &artifact.tag {
+                Some(tag) => (format!("{repository}:{tag}"), digest),
+                None => (format!("{repository}@{digest}"), digest),
+            }
+        })
+    }
+}
+
+/// Admits every bundle and plans it; nothing is moved, and one that is refused refuses all.
+pub async fn plan_import(
+    opened: Vec<OpenedBundle>,
+    target: &TargetReference,
+    rules: &AdmissionRules,
+) -> Result<Vec<ImportPlan>> {
+    let inventories = opened.iter().map(|opened| {
+        (
+            opened.bundle.inventory(),
+            opened.bundle.last().inventory_digest(),
+        )
+    });
+    check_forks(inventories).map_err(|cause| {
+        Error::unverified("the bundles contradict each other").with_cause(cause)
+    })?;
+    let mut plans = Vec::new();
+    for opened in opened {
+        let name = opened.bundle.last().name().to_owned();
+        let warnings = rules.check(opened.bundle.inventory()).map_err(|cause| {
+            Error::unverified(format!("cannot import `{name}`")).with_cause(cause)
+        })?;
+        let bundle = Arc::new(opened.bundle);
+        let plan = plan_bundle(&bundle)
+            .await
+            .map_err(|error| refuse(error, &name))?;
+        let names = plan
+            .repositories
+            .iter()
+            .map(|repository| target.name_of(repository));
+        plans.push(ImportPlan {
+            names: names.collect::<Result<_>>()?,
+            plan: Arc::new(plan),
+            signers: opened.signers,
+            bundle,
+            warnings,
+        });
+    }
+    Ok(plans)
+}
+
+/// Signed content that makes no sense is refused like unsigned content; trouble with reading is not.
+fn refuse(error: Error, name: &str) -> Error {
+    let message = format!("cannot import `{name}`");
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::Unsupported => {
+            Error::unverified(message).with_cause(error)
+        }
+        _ => error.within(message),
+    }
+}
+
+async fn plan_bundle(bundle: &Arc<Bundle>) -> Result<Plan> {
+    let inventory = bundle.inventory();
+    let absent: HashMap<_, _> = inventory
+        .artifacts
+        .iter()
+        .flat_map(|artifact| &artifact.absent)
+        .map(|absent| (absent.digest.clone(), absent.reason))
+        .collect();
+    let options = WalkOptions {
+        platforms: Vec::new(),
+        referrers: ReferrerPolicy::Carry,
+        absent,
+    };
+    let walk = Walk::new(vec![Arc::clone(bundle) as Arc<dyn Source>], options);
+    let mut found = Vec::new();
+    for artifact in &inventory.artifacts {
+        let root = Root {
+            place: SourcePlace {
+                source: 0,
+                repository: inventory.repository(artifact.repository).clone(),
+            },
+            pin: Pin::Digest(artifact.root.digest.clone()),
+            tag: artifact.tag.clone(),
+        };
+        let walked = walk.find(root).await?;
+        check_referrers(inventory, artifact, &walked)?;
+        found.push(walked);
+    }
+    let plan = assemble(&walk.into_nodes(), found);
+    check_blobs(bundle, &plan).await?;
+    Ok(plan)
+}
+
+/// The walk must find exactly the referrers that the inventory promises for the artifact.
+fn check_referrers(
+    inventory: &Inventory,
+    artifact: &crate::bundle::Artifact,
+    found: &FoundArtifact,
+) -> Result<()> {
+    let promised: HashSet<_> = artifact
+        .referrers
+        .iter()
+        .map(|r| (&r.subject, &r.digest))
+        .collect();
+    let walked: HashSet<_> = found
+        .referrers
+        .iter()
+        .map(|r| (&r.subject, &r.digest))
+        .collect();
+    match promised.difference(&walked).next() {
+        None => Ok(()),
+        Some((subject, digest)) => Err(Error::unverified(format!(
+            "the inventory promises `{digest}` as a referrer of `{subject}` in `{}`, and it is not one",
+            inventory.repository(artifact.repository)
+        ))),
+    }
+}
+
+/// Every blob that the manifests name must be in the bundle, before anything is moved.
+async fn check_blobs(bundle: &Arc<Bundle>, plan: &Plan) -> Result<()> {
+    for blob in &plan.blobs {
+        if !bundle.has(&blob.place.repository, &blob.descriptor).await? {
+            return Err(Error::unverified(format!(
+                "a manifest in `{}` needs the blob `{}`, which the bundle does not carry",
+                blob.place.repository, blob.descriptor.digest
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Delivers one bundle.
+pub async fn run_import(
+    import: &ImportPlan,
+    target: &Place,
+    options: &ImportOptions,
+) -> Result<ImportReport> {
+    let copy = Copy {
+        plan: Arc::clone(&import.plan),
+        sources: vec![Arc::clone(&import.bundle) as Arc<dyn Source>],
+        target: target.as_target(),
+        names: import.names.clone(),
+        options: options.copy.clone(),
+    };
+    let report = copy.run().await?;
+    let is_there = |position: &usize| {
+        let outcome = &report.outcomes[*position];
+        matches!(
+            outcome,
+            Some(ArtifactOutcome::Delivered | ArtifactOutcome::Unchanged)
+        )
+    };
+    let read_back = match &options.read_back {
+        None => None,
+        Some(events) => {
+            let check = ReadBack {
+                plan: Arc::clone(&import.plan),
+                names: import.names.clone(),
+                target: target.as_source(),
+                artifacts: (0..report.outcomes.len()).filter(is_there).collect(),
+                concurrency: options.copy.concurrency,
+                events: Arc::clone(events),
+            };
+            let checked = check.run().await;
+            Some(checked.map_err(|error| error.within("target: what was read back is not right"))?)
+        }
+    };
+    Ok(ImportReport {
+        artifacts: list_artifacts(import, &report),
+        copy: report,
+        read_back,
+    })
+}
+
+fn list_artifacts(import: &ImportPlan, report: &CopyReport) -> Vec<ImportedArtifact> {
+    let unreached = || ArtifactOutcome::Failed("it was not reached".to_owned());
+    import
+        .artifact_names()
+        .zip(&report.outcomes)
+        .map(|((name, digest), outcome)| ImportedArtifact {
+            name,
+            digest: digest.clone(),
+            outcome: outcome.clone().unwrap_or_else(unreached),
+        })
+        .collect()
+}
+
+/// Asks the target what it has, and counts what would be moved.
+pub async fn survey_import(
+    import: &ImportPlan,
+    target: &Arc<dyn Target>,
+    concurrency: usize,
+) -> Result<Survey> {
+    let plan = &import.plan;
+    let blobs = plan
+        .blobs
+        .iter()
+        .map(|blob| (&blob.descriptor, &blob.repositories));
+    let manifests = plan
+        .manifests
+        .iter()
+        .map(|m| (&m.descriptor, &m.repositories));
+    let asked: Vec<_> = blobs
+        .chain(manifests)
+        .map(|(descriptor, repositories)| {
+            let names = repositories
+                .iter()
+                .map(|position| import.names[*position].clone());
+            (descriptor.clone(), names.collect::<Vec<_>>())
+        })
+        .collect();
+    let survey = Arc::new(std::sync::Mutex::new(Survey::default()));
+    let counted = Arc::clone(&survey);
+    let target = Arc::clone(target);
+    for_each(asked, concurrency, move |(descriptor, names)| {
+        let target = Arc::clone(&target);
+        let counted = Arc::clone(&counted);
+        async move {
+            let mut is_present = !names.is_empty();
+            for name in &names {
+                is_present &= target.exists(name, &descriptor).await?;
+            }
+            let mut survey = counted
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if is_present {
+                survey.present_bytes += descriptor.size;
+                survey.present_contents += 1;
+            } else {
+                survey.to_move_bytes += descriptor.size;
+                survey.to_move_contents += 1;
+            }
+            Ok(())
+        }
+    })
+    .await
+    .map_err(|error| error.on_side("target"))?;
+    let survey = survey
+        .lock()
+        .map_err(|_| Error::new(ErrorKind::Failed, "the survey was lost"))?;
+    Ok(survey.clone())
+}

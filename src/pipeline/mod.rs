@@ -1,0 +1,31 @@
+//! The road: export, import and what is told about them.
+//!
+//! This module puts places, bundles and containers together. It decides nothing about bytes, prints
+//! nothing and reads no environment; whoever calls it has turned flags into options.
+//!
+//! **Invariant.** Nothing is published before everything that it needs has been verified: an export's
+//! volumes become visible after the last byte of the last one, an import's tags move in phase 2.
+
+mod admission;
+mod describe;
+mod export;
+mod export_plan;
+mod import;
+mod list;
+mod open_bundles;
+mod place;
+mod select;
+mod sign;
+
+pub use admission::{AdmissionRules, CannotAdmit};
+pub use export::{ExportReport, ExportedVolume, run_export};
+pub use export_plan::{ExportOptions, ExportPlan, plan_exports};
+pub use import::{
+    ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Survey, plan_import, run_import,
+    survey_import,
+};
+pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
+pub use open_bundles::{OpenedBundle, RefusedObject, open_bundles, open_volumes, sets_of};
+pub use place::{Connections, Place, SourceReference, TargetReference};
+pub use select::{Selected, select};
+pub use sign::{CountersignOptions, Countersigned, countersign};

@@ -1,0 +1,191 @@
+//! Places by the words a person types for them: `REGISTRY/REPOSITORY[:TAG|@DIGEST]`, `REGISTRY[/PREFIX]`,
+//! `oci:PATH[:NAME]`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::content::{Error, ErrorKind, Result, Source, Target};
+use crate::layout::Layout;
+use crate::oci::{InvalidReference, Reference, Repository};
+use crate::registry::{Registry, RegistryOptions};
+
+const LAYOUT_SCHEME: &str = "oci:";
+
+/// What an export may be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceReference {
+    Registry(Reference),
+    /// A layout directory, and the name within it where one was given.
+    Layout {
+        path: PathBuf,
+        name: Option<String>,
+    },
+}
+
+impl FromStr for SourceReference {
+    type Err = InvalidReference;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReference> {
+        let Some(rest) = text.strip_prefix(LAYOUT_SCHEME) else {
+            return text.parse().map(Self::Registry);
+        };
+        let (path, name) = match rest.split_once(':') {
+            Some((path, name)) => (path, Some(name.to_owned())),
+            None => (rest, None),
+        };
+        Ok(Self::Layout {
+            path: path.into(),
+            name,
+        })
+    }
+}
+
+/// Where an import delivers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetReference {
+    Registry {
+        host: String,
+        prefix: Option<Repository>,
+    },
+    Layout {
+        path: PathBuf,
+    },
+}
+
+impl FromStr for TargetReference {
+    type Err = InvalidReference;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReference> {
+        if let Some(path) = text.strip_prefix(LAYOUT_SCHEME) {
+            return Ok(Self::Layout { path: path.into() });
+        }
+        let (host, prefix) = match text.trim_end_matches('/').split_once('/') {
+            Some((host, prefix)) => (host, Some(prefix.parse()?)),
+            None => (text.trim_end_matches('/'), None),
+        };
+        // The grammar of hosts is that of references; any repository serves to ask it.
+        format!("{host}/x").parse::<Reference>()?;
+        Ok(Self::Registry {
+            host: host.to_owned(),
+            prefix,
+        })
+    }
+}
+
+impl std::fmt::Display for TargetReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Registry {
+                host,
+                prefix: Some(prefix),
+            } => write!(f, "{host}/{prefix}"),
+            Self::Registry { host, prefix: None } => f.write_str(host),
+            Self::Layout { path } => write!(f, "oci:{}", path.display()),
+        }
+    }
+}
+
+/// An open place that is both source and target.
+#[derive(Clone)]
+pub enum Place {
+    Registry(Registry),
+    Layout(Arc<Layout>),
+}
+
+impl Place {
+    pub fn as_source(&self) -> Arc<dyn Source> {
+        match self {
+            Self::Registry(registry) => Arc::new(registry.clone()),
+            Self::Layout(layout) => Arc::clone(layout) as Arc<dyn Source>,
+        }
+    }
+
+    pub fn as_target(&self) -> Arc<dyn Target> {
+        match self {
+            Self::Registry(registry) => Arc::new(registry.clone()),
+            Self::Layout(layout) => Arc::clone(layout) as Arc<dyn Target>,
+        }
+    }
+}
+
+/// Opens places, each registry once, so that tokens and limits are shared.
+pub struct Connections {
+    options: RegistryOptions,
+    registries: Mutex<HashMap<String, Registry>>,
+}
+
+impl Connections {
+    pub fn new(options: RegistryOptions) -> Self {
+        Self {
+            options,
+            registries: Mutex::default(),
+        }
+    }
+
+    pub fn registry(&self, host: &str) -> Result<Registry> {
+        let mut registries = self
+            .registries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(registry) = registries.get(host) {
+            return Ok(registry.clone());
+        }
+        let registry = Registry::new(host, self.options.clone()).map_err(|cause| {
+            Error::new(cause.kind(), format!("cannot use registry `{host}`")).with_cause(cause)
+        })?;
+        registries.insert(host.to_owned(), registry.clone());
+        Ok(registry)
+    }
+
+    /// Opens an existing layout directory.
+    pub fn layout(path: &Path) -> Result<Arc<Layout>> {
+        Layout::open(path).map(Arc::new)
+    }
+
+    /// Opens the target of an import to look at it; `None` where a layout directory does not exist yet.
+    pub async fn existing_target(&self, target: &TargetReference) -> Result<Option<Place>> {
+        match target {
+            TargetReference::Layout { path } if !path.join("index.json").exists() => Ok(None),
+            TargetReference::Layout { path } => Ok(Some(Place::Layout(Self::layout(path)?))),
+            TargetReference::Registry { .. } => self.target(target).await.map(Some),
+        }
+    }
+
+    /// Opens the target of an import, making a layout directory where there is none.
+    pub async fn target(&self, target: &TargetReference) -> Result<Place> {
+        match target {
+            TargetReference::Registry { host, .. } => {
+                let registry = self.registry(host)?;
+                registry.probe().await.map_err(|error| {
+                    let kind = error.kind();
+                    Error::new(kind, format!("target: cannot use registry `{host}`"))
+                        .with_cause(error)
+                })?;
+                Ok(Place::Registry(registry))
+            }
+            TargetReference::Layout { path } => {
+                let layout = Layout::create(path).map_err(|error| error.on_side("target"))?;
+                Ok(Place::Layout(Arc::new(layout)))
+            }
+        }
+    }
+}
+
+impl TargetReference {
+    /// The target's name of a repository. Parsed again, so it cannot leave the prefix.
+    pub fn name_of(&self, repository: &Repository) -> Result<Repository> {
+        let prefix = match self {
+            Self::Registry { prefix, .. } => prefix.as_ref(),
+            Self::Layout { .. } => None,
+        };
+        repository.below(prefix).map_err(|cause| {
+            Error::new(
+                ErrorKind::Refused,
+                format!("target: `{repository}` has no valid name below `{self}`"),
+            )
+            .with_cause(cause)
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! A registry as a [`Source`] and a [`Target`]: our own thin client over HTTP.
+//!
+//! It carries bytes and asks questions; it checks no digest (the content contract does), chooses nothing,
+//! and knows no bundle, no layout and no command line. `wire` requests and their repetition are in
+//! `client`, `transport` and `retry`; logins in `auth`; what is said to a registry in the other files, one
+//! for each chapter of the specification.
+//!
+//! **Invariants.**
+//! - A registry is hostile until its bytes have been checked: everything it says is bounded, and where it
+//!   sends us is judged (`addresses`, `transport`).
+//! - Credentials go to the registry and to the token service that it names, and nowhere else.
+//! - No blob is ever held whole; an upload in pieces holds one piece.
+//! - Only a 404 means absent.
+//!
+//! Specifications: distribution-spec 1.1.1; distribution, "Token Authentication"; RFC 9110.
+
+mod addresses;
+mod auth;
+mod client;
+mod download;
+mod error;
+mod listing;
+mod lookup_table;
+mod manifests;
+mod options;
+mod referrers;
+mod retry;
+mod transport;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::Method;
+
+use self::client::{Ask, Client};
+use self::lookup_table::Locks;
+use crate::content::{
+    self, BlobOutcome, Content, Document, RawDocument, RawStream, Referrer, Source, Target,
+};
+use crate::oci::{Descriptor, Digest, Pin, Repository, Tag};
+
+pub use self::error::{Answer, RegistryError};
+pub use self::options::{Credentials, PrivateAddresses, RegistryOptions, Timeouts, Transport};
+
+/// One registry. Clones share connections, logins and what was learnt.
+#[derive(Clone)]
+pub struct Registry {
+    client: Arc<Client>,
+    locks: Arc<Locks>,
+}
+
+impl Registry {
+    /// `host` is `HOST` or `HOST:PORT`, as it stands in references. Nothing is sent yet.
+    pub fn new(host: &str, options: RegistryOptions) -> Result<Self, RegistryError> {
+        Ok(Self {
+            client: Arc::new(Client::new(host, options)?),
+            locks: Arc::default(),
+        })
+    }
+
+    pub fn host(&self) -> &str {
+        self.client.host()
+    }
+
+    /// Whether it can be reached, is a registry, and takes our login.
+    pub async fn probe(&self) -> content::Result<()> {
+        let mut ask = Ask::new(Method::GET, self.client.root_url(""), auth::Scope::Catalog);
+        ask.scopes.clear();
+        match self.client.send(&ask).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.during(format!("cannot use `{}` as a registry", self.host()))),
+        }
+    }
+
+    /// What an action on a place in this registry is called.
+    fn at(&self, repository: &Repository) -> String {
+        format!("{}/{repository}", self.host())
+    }
+}
+
+#[async_trait]
+impl Source for Registry {
+    async fn manifest(&self, repository: &Repository, pin: &Pin) -> content::Result<RawDocument> {
+        let fetched = manifests::fetch(&self.client, repository, pin).await;
+        fetched.map_err(|error| {
+            error.during(format!(
+                "cannot read the manifest `{pin}` of `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
+    async fn open(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        range: Range<u64>,
+    ) -> content::Result<RawStream> {
+        let client = Arc::clone(&self.client);
+        let opened = download::open(client, repository, descriptor, range).await;
+        opened.map_err(|error| {
+            let digest = &descriptor.digest;
+            error.during(format!(
+                "cannot read `{digest}` of `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
+    async fn has(&self, repository: &Repository, descriptor: &Descriptor) -> content::Result<bool> {
+        let found = manifests::exists(&self.client, repository, descriptor).await;
+        found.map_err(|error| {
+            let digest = &descriptor.digest;
+            error.during(format!(
+                "cannot look for `{digest}` in `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
+    async fn tags(&self, repository: &Repository) -> content::Result<Vec<Tag>> {
+        let listed = listing::tags(&self.client, repository).await;
+        listed.map_err(|error| {
+            error.during(format!("cannot list the tags of `{}`", self.at(repository)))
+        })
+    }
+
+    async fn repositories(&self) -> content::Result<Vec<Repository>> {
+        let listed = listing::repositories(&self.client).await;
+        listed.map_err(|error| {
+            error.during(format!("cannot list the repositories of `{}`", self.host()))
+        })
+    }
+
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> content::Result<Vec<Referrer>> {
+        let listed = referrers::list(&self.client, repository, subject).await;
+        listed.map_err(|error| {
+            error.during(format!(
+                "cannot list the referrers of `{subject}` in `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+}
+
+#[async_trait]
+impl Target for Registry {
+    async fn exists(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> content::Result<bool> {
+        Source::has(self, repository, descriptor).await
+    }
+
+    async fn push_blob(
+        &self,
+        repository: &Repository,
+        content: &Content,
+        mount_from: Option<&Repository>,
+    ) -> content::Result<BlobOutcome> {
+        let pushed = upload::push(&self.client, repository, content, mount_from).await;
+        pushed.map_err(|error| {
+            let digest = &content.descriptor().digest;
+            error.during(format!(
+                "cannot push the blob `{digest}` to `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
+    async fn push_manifest(
+        &self,
+        repository: &Repository,
+        document: &Document,
+    ) -> content::Result<()> {
+        let pin = Pin::Digest(document.descriptor.digest.clone());
+        let pushed = manifests::push(&self.client, repository, document, &pin).await;
+        pushed.map_err(|error| {
+            error.during(format!(
+                "cannot push the manifest `{pin}` to `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
+    async fn resolve_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> content::Result<Option<Digest>> {
+        let resolved = manifests::resolve(&self.client, repository, tag).await;
+        resolved.map_err(|error| {
+            error.during(format!(
+                "cannot resolve the tag `{tag}` of `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
+    async fn tag(
+        &self,
+        repository: &Repository,
+        document: &Document,
+        tag: &Tag,
+    ) -> content::Result<()> {
+        let pin = Pin::Tag(tag.clone());
+        let tagged = manifests::push(&self.client, repository, document, &pin).await;
+        tagged.map_err(|error| {
+            let digest = &document.descriptor.digest;
+            error.during(format!(
+                "cannot tag `{digest}` as `{tag}` in `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
+    async fn link_referrer(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        referrer: &Referrer,
+    ) -> content::Result<()> {
+        let linked =
+            lookup_table::link(&self.client, &self.locks, repository, subject, referrer).await;
+        linked.map_err(|error| {
+            let digest = &referrer.descriptor.digest;
+            error.during(format!(
+                "cannot link the referrer `{digest}` to `{subject}` in `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+}
