@@ -175,7 +175,7 @@ impl Client {
             if !is_followed(status, &ask.method) {
                 return Err(self.wire.refusal(response).await);
             }
-            url = self.location(&response, "redirects")?;
+            url = self.location(&response, "redirects to")?;
         }
         Err(RegistryError::refused(
             self.host(),
@@ -278,6 +278,12 @@ impl Client {
             return Ok(response);
         }
         Err(self.wire.refusal(response).await)
+    }
+
+    /// A token of `realm` for nothing in particular.
+    #[cfg(test)]
+    pub(super) async fn token_of(&self, realm: &str, login: &super::auth::Login) -> Result<()> {
+        super::auth::fetch_for_test(&self.wire, realm, login).await
     }
 
     /// Where the answer sends us, judged.

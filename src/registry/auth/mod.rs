@@ -172,7 +172,18 @@ fn token_service(wire: &Wire, challenge: &Challenge) -> Result<TokenService> {
         || RegistryError::malformed(&wire.host, "its challenge names no valid token service");
     let realm = realm.parse().map_err(|_| malformed())?;
     Ok(TokenService {
-        realm: wire.admit(&wire.base, realm, "names a token service")?,
+        realm: wire.admit(&wire.base, realm, "names a token service at")?,
         service: challenge.parameter("service").map(str::to_owned),
     })
+}
+
+#[cfg(test)]
+pub(super) async fn fetch_for_test(wire: &Wire, realm: &str, login: &Login) -> Result<()> {
+    let service = TokenService {
+        realm: realm.parse().expect("the test gives a URL"),
+        service: None,
+    };
+    let scopes = [Scope::Catalog];
+    let fetched = Tokens::default().get(wire, &service, login, &scopes).await;
+    fetched.map(|_| ())
 }
