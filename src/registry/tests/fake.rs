@@ -15,28 +15,30 @@ use crate::registry::{Credentials, Registry, RegistryOptions};
 
 /// One request as it came in.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) method: String,
+pub(in crate::registry) struct Seen {
+    pub(in crate::registry) method: String,
     /// Path and query.
-    pub(super) target: String,
-    pub(super) authorization: Option<String>,
-    pub(super) range: Option<String>,
-    pub(super) body: Bytes,
+    pub(in crate::registry) target: String,
+    pub(in crate::registry) authorization: Option<String>,
+    pub(in crate::registry) range: Option<String>,
+    pub(in crate::registry) body: Bytes,
 }
 
 impl Seen {
-    pub(super) fn is(&self, method: &str, part: &str) -> bool {
+    pub(in crate::registry) fn is(&self, method: &str, part: &str) -> bool {
         self.method == method && self.target.contains(part)
     }
 }
 
-pub(super) struct Fake {
-    pub(super) host: String,
+pub(in crate::registry) struct Fake {
+    pub(in crate::registry) host: String,
     log: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Fake {
-    pub(super) async fn start(answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> Self {
+    pub(in crate::registry) async fn start(
+        answer: impl Fn(&Seen) -> Response + Send + Sync + 'static,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let log: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -54,16 +56,16 @@ impl Fake {
         Self { host, log }
     }
 
-    pub(super) fn registry(&self, options: RegistryOptions) -> Registry {
+    pub(in crate::registry) fn registry(&self, options: RegistryOptions) -> Registry {
         Registry::new(&self.host, options).unwrap()
     }
 
-    pub(super) fn count(&self, method: &str, part: &str) -> usize {
+    pub(in crate::registry) fn count(&self, method: &str, part: &str) -> usize {
         let log = self.log.lock().unwrap();
         log.iter().filter(|seen| seen.is(method, part)).count()
     }
 
-    pub(super) fn log(&self) -> Vec<Seen> {
+    pub(in crate::registry) fn log(&self) -> Vec<Seen> {
         self.log.lock().unwrap().clone()
     }
 }
@@ -86,7 +88,7 @@ async fn read(request: Request) -> Seen {
 }
 
 /// Nobody, in a hurry.
-pub(super) fn options() -> RegistryOptions {
+pub(in crate::registry) fn options() -> RegistryOptions {
     RegistryOptions {
         credentials: Credentials::Anonymous,
         retry_delay_min: Duration::from_millis(1),
@@ -94,7 +96,7 @@ pub(super) fn options() -> RegistryOptions {
     }
 }
 
-pub(super) fn basic() -> RegistryOptions {
+pub(in crate::registry) fn basic() -> RegistryOptions {
     RegistryOptions {
         credentials: Credentials::Basic {
             username: "alice".to_owned(),
@@ -104,11 +106,15 @@ pub(super) fn basic() -> RegistryOptions {
     }
 }
 
-pub(super) fn repository() -> Repository {
+pub(in crate::registry) fn repository() -> Repository {
     "a/b".parse().unwrap()
 }
 
-pub(super) fn reply(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
+pub(in crate::registry) fn reply(
+    status: u16,
+    headers: &[(&str, &str)],
+    body: impl Into<Body>,
+) -> Response {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
@@ -117,7 +123,7 @@ pub(super) fn reply(status: u16, headers: &[(&str, &str)], body: impl Into<Body>
 }
 
 /// Bytes, and then a broken connection instead of the rest.
-pub(super) fn cut(bytes: Bytes) -> Body {
+pub(in crate::registry) fn cut(bytes: Bytes) -> Body {
     let end = futures_util::stream::once(async {
         // What stands in the server's buffer goes out when it has nothing else to do.
         tokio::task::yield_now().await;

@@ -2,7 +2,7 @@
 
 use super::fake::{Fake, options, reply, repository};
 use crate::content::{ErrorKind, Source};
-use crate::oci::{Digest, media_type};
+use crate::oci::{Digest, Tag, media_type};
 
 fn tags(names: &[String]) -> String {
     serde_json::json!({ "name": "a/b", "tags": names }).to_string()
@@ -10,12 +10,12 @@ fn tags(names: &[String]) -> String {
 
 #[tokio::test]
 async fn pages_are_followed_and_names_are_checked() {
-    let registry = Fake::start(|seen| match seen.target.contains("last=b") {
-        false => {
-            let link = r#"</v2/a/b/tags/list?n=2&last=b>; rel="next""#;
-            reply(200, &[("link", link)], r#"{"tags":["a","b","a","../x"]}"#)
+    let registry = Fake::start(|seen| {
+        if seen.target.contains("last=b") {
+            return reply(200, &[], r#"{"tags":["c"]}"#);
         }
-        true => reply(200, &[], r#"{"tags":["c"]}"#),
+        let link = r#"</v2/a/b/tags/list?n=2&last=b>; rel="next""#;
+        reply(200, &[("link", link)], r#"{"tags":["a","b","a","../x"]}"#)
     })
     .await;
     let found = registry
@@ -23,7 +23,7 @@ async fn pages_are_followed_and_names_are_checked() {
         .tags(&repository())
         .await
         .unwrap();
-    let names: Vec<_> = found.iter().map(|tag| tag.as_str()).collect();
+    let names: Vec<_> = found.iter().map(Tag::as_str).collect();
     assert_eq!(names, ["a", "b", "c"]);
 }
 
@@ -88,13 +88,12 @@ const INDEX: (&str, &str) = ("content-type", media_type::OCI_INDEX);
 
 #[tokio::test]
 async fn referrers_come_from_the_api_page_by_page() {
-    let registry = Fake::start(|seen| match seen.target.contains("page=2") {
-        false => reply(
-            200,
-            &[INDEX, ("link", "<?page=2>; rel=next")],
-            index(&entry("a")),
-        ),
-        true => reply(200, &[INDEX], index(&entry("b"))),
+    let registry = Fake::start(|seen| {
+        if seen.target.contains("page=2") {
+            return reply(200, &[INDEX], index(&entry("b")));
+        }
+        let link = ("link", "<?page=2>; rel=next");
+        reply(200, &[INDEX, link], index(&entry("a")))
     })
     .await;
     let subject = Digest::sha256(b"subject");
@@ -109,9 +108,11 @@ async fn referrers_come_from_the_api_page_by_page() {
 
 #[tokio::test]
 async fn without_the_api_the_tag_is_read_and_the_api_not_asked_again() {
-    let registry = Fake::start(|seen| match seen.target.contains("/referrers/") {
-        true => reply(404, &[], "404 page not found"),
-        false => reply(200, &[INDEX], index(&entry("a"))),
+    let registry = Fake::start(|seen| {
+        if seen.target.contains("/referrers/") {
+            return reply(404, &[], "404 page not found");
+        }
+        reply(200, &[INDEX], index(&entry("a")))
     })
     .await;
     let client = registry.registry(options());

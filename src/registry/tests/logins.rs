@@ -23,9 +23,10 @@ async fn guarded(
     let registry = Fake::start(move |seen| {
         let challenge = format!(r#"Bearer realm="http://{realm}/token",service="s""#);
         let shown = seen.authorization.as_deref().unwrap_or_default();
-        match shown.strip_prefix("Bearer ").is_some_and(&is_good) {
-            true => reply(200, &[("content-type", media_type::OCI_INDEX)], "{}"),
-            false => reply(401, &[("www-authenticate", &challenge)], ""),
+        if shown.strip_prefix("Bearer ").is_some_and(&is_good) {
+            reply(200, &[("content-type", media_type::OCI_INDEX)], "{}")
+        } else {
+            reply(401, &[("www-authenticate", &challenge)], "")
         }
     })
     .await;
@@ -119,33 +120,6 @@ async fn a_token_service_that_is_down_is_asked_again_and_one_that_refuses_is_not
         cause.contains("its token service says no") && cause.contains("DENIED: no"),
         "{cause}"
     );
-}
-
-#[tokio::test]
-async fn an_identity_token_is_exchanged_and_falls_back() {
-    use crate::registry::auth::Login;
-    // The exchange is one function of the login; the login itself comes from other people's files.
-    let login = Login::Identity("refresh me".to_owned().into());
-    for (first, tokens) in [(200, 1), (404, 2)] {
-        let service = Fake::start(move |seen| match (seen.method.as_str(), first) {
-            ("POST", 404) => reply(404, &[], ""),
-            _ => reply(200, &[], r#"{"access_token":"a"}"#),
-        })
-        .await;
-        let client = service.registry(options());
-        client
-            .client
-            .token_of(&format!("http://{}/t", service.host), &login)
-            .await
-            .unwrap();
-        let log = service.log();
-        assert_eq!(log.len(), tokens);
-        let form = String::from_utf8(log[0].body.to_vec()).unwrap();
-        assert!(
-            form.contains("grant_type=refresh_token") && form.contains("refresh_token=refresh+me")
-        );
-        assert!(!log[0].target.contains("refresh"));
-    }
 }
 
 #[tokio::test]

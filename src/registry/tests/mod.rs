@@ -1,7 +1,7 @@
 //! What the client decides, without a network; and what it says on the wire, against a scripted server.
 
 mod downloads;
-mod fake;
+pub(super) mod fake;
 mod lists;
 mod logins;
 mod pure;
