@@ -147,7 +147,11 @@ impl AddressGuard {
     }
 
     /// The addresses of `name` that may be connected to.
-    fn permitted(&self, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, AddressRefused> {
+    pub(super) fn permitted(
+        &self,
+        name: &str,
+        found: Vec<IpAddr>,
+    ) -> Result<Vec<IpAddr>, AddressRefused> {
         if name == self.own {
             let is_private = found.iter().copied().all(is_private);
             let _ = self.own_is_private.set(is_private);

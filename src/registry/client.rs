@@ -163,8 +163,8 @@ impl Client {
 
     /// One attempt, with the logins and redirects that belong to it.
     pub(super) async fn send_once(&self, ask: &Ask) -> Result<Response> {
-        self.pace.keep().await;
         let _place = place(&self.requests).await;
+        self.pace.keep().await;
         let mut url = ask.url.clone();
         for _ in 0..=REDIRECTS_MAX {
             let response = self.answer(ask, &url).await?;
@@ -175,7 +175,7 @@ impl Client {
             if !is_followed(status, &ask.method) {
                 return Err(self.wire.refusal(response).await);
             }
-            url = self.location(&response, "redirects")?;
+            url = self.location(&response, "redirects to")?;
         }
         Err(RegistryError::refused(
             self.host(),
@@ -189,17 +189,24 @@ impl Client {
             return self.exchange(ask, url, None).await;
         }
         let turn = self.auth.first_contact().await;
+        let response = self.answer_to_login(ask, url).await;
+        self.auth.have_met();
+        drop(turn);
+        response
+    }
+
+    async fn answer_to_login(&self, ask: &Ask, url: &Url) -> Result<Response> {
         let mut scopes = ask.scopes.clone();
         let mut shown = self.auth.authorization(&self.wire, &scopes).await?;
-        let mut response = self.exchange(ask, url, shown.as_ref()).await;
+        let mut response = self.exchange(ask, url, shown.as_ref()).await?;
         for _ in 0..LOGINS_MAX {
-            let Ok(refused) = &response else { break };
-            if refused.status() != StatusCode::UNAUTHORIZED {
+            if response.status() != StatusCode::UNAUTHORIZED {
                 break;
             }
+            let headers = response.headers();
             let again = self
                 .auth
-                .challenged(&self.wire, refused.headers(), &scopes, shown.as_ref())
+                .challenged(&self.wire, headers, &scopes, shown.as_ref())
                 .await?;
             let Some(wanted) = again else { break };
             scopes = wanted;
@@ -207,11 +214,9 @@ impl Client {
             if shown.is_none() {
                 break;
             }
-            response = self.exchange(ask, url, shown.as_ref()).await;
+            response = self.exchange(ask, url, shown.as_ref()).await?;
         }
-        self.auth.have_met();
-        drop(turn);
-        response
+        Ok(response)
     }
 
     async fn exchange(

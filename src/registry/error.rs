@@ -156,19 +156,18 @@ impl RegistryError {
 fn is_hopeless(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(cause) = next {
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        let is_permanent = cause.is::<rustls::Error>()
+        let has_no_address = |cause: &NetError| cause.is_nx_domain();
+        if cause.is::<rustls::Error>()
             || cause.is::<AddressRefused>()
-            || cause
-                .downcast_ref()
-                .is_some_and(|cause: &NetError| cause.is_nx_domain())
-            || inner.is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>);
-        if is_permanent {
+            || cause.downcast_ref().is_some_and(has_no_address)
+        {
             return true;
         }
-        next = cause.source();
+        // The source of an error of input and output is that of the error inside, not the one inside.
+        next = match cause.downcast_ref::<std::io::Error>() {
+            Some(outer) => outer.get_ref().map(|inner| inner as _),
+            None => cause.source(),
+        };
     }
     error.is_builder()
 }

@@ -65,7 +65,7 @@ impl Wire {
     pub(super) fn admit(&self, from: &Url, mut to: Url, does_what: &str) -> Result<Url> {
         let refused = |reason: &str| {
             let place = self.name_of(&to);
-            RegistryError::refused(&self.host, format!("{does_what} at `{place}` {reason}"))
+            RegistryError::refused(&self.host, format!("{does_what} `{place}` {reason}"))
         };
         match (from.scheme(), to.scheme()) {
             (_, "https") | ("http", "http") => {}

@@ -11,6 +11,9 @@ mod credentials;
 mod scope;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -25,7 +28,7 @@ use super::error::{RegistryError, Result};
 use super::options::Credentials;
 use super::transport::Wire;
 
-pub(super) use self::credentials::Login;
+use self::credentials::Login;
 pub(super) use self::scope::Scope;
 
 /// What the registry was seen to ask for.
@@ -59,7 +62,8 @@ impl Authorization {
 /// The logins at one registry.
 #[derive(Default)]
 pub(super) struct Auth {
-    login: OnceCell<Login>,
+    /// A helper that failed is not run again for every request.
+    login: OnceCell<Result<Login>>,
     scheme: RwLock<Option<Scheme>>,
     tokens: Tokens,
     is_met: AtomicBool,
@@ -83,7 +87,11 @@ impl Auth {
 
     async fn login(&self, wire: &Wire) -> Result<&Login> {
         let find = || credentials::find(&wire.host, &wire.options.credentials);
-        self.login.get_or_try_init(find).await
+        self.login
+            .get_or_init(find)
+            .await
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
     /// What to show for `scopes`, as far as the registry is known to ask for anything.
@@ -172,7 +180,7 @@ fn token_service(wire: &Wire, challenge: &Challenge) -> Result<TokenService> {
         || RegistryError::malformed(&wire.host, "its challenge names no valid token service");
     let realm = realm.parse().map_err(|_| malformed())?;
     Ok(TokenService {
-        realm: wire.admit(&wire.base, realm, "names a token service")?,
+        realm: wire.admit(&wire.base, realm, "names a token service at")?,
         service: challenge.parameter("service").map(str::to_owned),
     })
 }

@@ -61,14 +61,16 @@ impl Upload<'_> {
         let mut furthest = 0;
         let mut breaks = 0;
         loop {
-            let error = match self.go_on(&mut session).await {
+            let in_pieces = self.goes_in_pieces(session.as_ref());
+            let error = match self.go_on(&mut session, in_pieces).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             let offset = session.as_ref().map_or(0, |session| session.offset);
             breaks += usize::from(error.answer().is_none());
             let is_too_big = wants_pieces(&error) || breaks >= BREAKS_AS_A_WHOLE_MAX;
-            if is_too_big && offset == 0 && self.turn_to_pieces() {
+            if is_too_big && offset == 0 && !in_pieces {
+                self.turn_to_pieces();
                 self.cancel(session.take()).await;
                 continue;
             }
@@ -98,14 +100,13 @@ impl Upload<'_> {
     }
 
     /// Takes the session, or a new one, to its end.
-    async fn go_on(&self, session: &mut Option<Session>) -> Result<()> {
+    async fn go_on(&self, session: &mut Option<Session>, in_pieces: bool) -> Result<()> {
         let session = match session {
             Some(session) => session,
             None => session.insert(session::start(self.client, self.repository).await?),
         };
         let size = self.content.descriptor().size;
-        let in_pieces =
-            session.wants_pieces() || self.client.habits.wants_pieces.load(Ordering::Relaxed);
+        let in_pieces = in_pieces || session.wants_pieces();
         if size == 0 {
             // The hash of nothing is checked like any other.
             let nothing = self.content.open(0).await.map_err(body::of_content)?;
@@ -120,17 +121,17 @@ impl Upload<'_> {
         session.finish(self.client, self.content).await
     }
 
-    /// Whether this was news.
-    fn turn_to_pieces(&self) -> bool {
+    fn goes_in_pieces(&self, session: Option<&Session>) -> bool {
+        session.is_some_and(Session::wants_pieces)
+            || self.client.habits.wants_pieces.load(Ordering::Relaxed)
+    }
+
+    fn turn_to_pieces(&self) {
         let known = &self.client.habits.wants_pieces;
-        let is_news = !known.swap(true, Ordering::Relaxed);
-        if is_news {
-            tracing::debug!(
-                host = self.client.host(),
-                "uploads go in pieces from here on"
-            );
+        if !known.swap(true, Ordering::Relaxed) {
+            let host = self.client.host();
+            tracing::debug!(host, "uploads go in pieces from here on");
         }
-        is_news
     }
 
     async fn whereabouts(&self, session: &Session) -> Result<Whereabouts> {

@@ -92,7 +92,7 @@ impl Session {
             .get(CHUNK_MIN_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
         Ok(Self {
-            url: client.location(response, "places an upload")?,
+            url: client.location(response, "places an upload at")?,
             scopes,
             piece_size_min,
             offset: 0,
@@ -182,7 +182,7 @@ impl Session {
         let range = HeaderValue::from_str(&range).expect("a range is made of digits");
         ask.headers.insert(CONTENT_RANGE, range);
         let response = self.send(client, &ask, length, outgoing).await?;
-        self.url = client.location(&response, "places an upload")?;
+        self.url = client.location(&response, "places an upload at")?;
         match stored(response.headers()) {
             Some(stored) if stored != end => Err(RegistryError::Interrupted {
                 host: client.host().to_owned(),
@@ -234,7 +234,7 @@ impl Session {
         if offset > descriptor.size {
             return Whereabouts::Lost;
         }
-        let url = client.location(response, "places an upload");
+        let url = client.location(response, "places an upload at");
         tracing::debug!(host = client.host(), offset, "the upload goes on");
         Whereabouts::At(Self {
             url: url.unwrap_or_else(|_| self.url.clone()),
