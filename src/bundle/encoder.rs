@@ -12,7 +12,7 @@ use super::seek_table::SeekTableBuilder;
 use super::tar_entry;
 
 /// The state of one volume being written.
-pub struct VolumeEncoder {
+pub(super) struct VolumeEncoder {
     profile: Profile,
     seek_table: SeekTableBuilder,
     /// Bytes of the tar stream so far.
@@ -44,7 +44,7 @@ enum Frame {
 }
 
 impl VolumeEncoder {
-    pub fn new(profile: Profile) -> Self {
+    pub(super) fn new(profile: Profile) -> Self {
         Self {
             profile,
             seek_table: SeekTableBuilder::default(),
@@ -55,17 +55,22 @@ impl VolumeEncoder {
     }
 
     /// What is ready to be stored, in order.
-    pub fn take_output(&mut self) -> Vec<Bytes> {
+    pub(super) fn take_output(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.out)
     }
 
     /// Bytes of the tar stream so far.
-    pub fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> u64 {
         self.position
     }
 
     /// Begins an entry of `size` bytes, and says the offset of its first data byte.
-    pub fn begin(&mut self, name: &str, size: u64, encoding: Encoding) -> std::io::Result<u64> {
+    pub(super) fn begin(
+        &mut self,
+        name: &str,
+        size: u64,
+        encoding: Encoding,
+    ) -> std::io::Result<u64> {
         let header = tar_entry::encode_header(name, size);
         let padding = tar_entry::padding_size(size);
         let unframed = header.len() as u64 + size + padding;
@@ -80,12 +85,12 @@ impl VolumeEncoder {
     }
 
     /// Bytes of the current entry that are still to come.
-    pub fn data_left(&self) -> u64 {
+    pub(super) fn data_left(&self) -> u64 {
         self.entry.as_ref().map_or(0, |entry| entry.data_left)
     }
 
     /// Data of the current entry. The caller never gives more than the entry's size.
-    pub fn write(&mut self, data: Bytes, encoding: Encoding) -> std::io::Result<()> {
+    pub(super) fn write(&mut self, data: Bytes, encoding: Encoding) -> std::io::Result<()> {
         if let Some(entry) = &mut self.entry {
             entry.data_left = entry.data_left.saturating_sub(data.len() as u64);
         }
@@ -93,7 +98,7 @@ impl VolumeEncoder {
     }
 
     /// Ends the current entry, whose data is complete.
-    pub fn end(&mut self, encoding: Encoding) -> std::io::Result<()> {
+    pub(super) fn end(&mut self, encoding: Encoding) -> std::io::Result<()> {
         let padding = self.entry.as_ref().map_or(0, |entry| entry.padding);
         self.put(zeros(padding), encoding)?;
         self.entry = None;
@@ -101,7 +106,12 @@ impl VolumeEncoder {
     }
 
     /// A whole entry at once; says the offset of its first data byte.
-    pub fn entry(&mut self, name: &str, data: Bytes, encoding: Encoding) -> std::io::Result<u64> {
+    pub(super) fn entry(
+        &mut self,
+        name: &str,
+        data: Bytes,
+        encoding: Encoding,
+    ) -> std::io::Result<u64> {
         let offset = self.begin(name, data.len() as u64, encoding)?;
         self.write(data, encoding)?;
         self.end(encoding)?;
@@ -109,7 +119,7 @@ impl VolumeEncoder {
     }
 
     /// The closing bytes of the tar stream, and the seek table.
-    pub fn finish(&mut self, tail: Vec<u8>) -> std::io::Result<()> {
+    pub(super) fn finish(&mut self, tail: Vec<u8>) -> std::io::Result<()> {
         self.entry = Some(OpenEntry {
             data_left: 0,
             padding: 0,
@@ -206,7 +216,7 @@ impl VolumeEncoder {
 }
 
 /// `count` zero bytes, at most a block of them in memory for any count that padding can have.
-pub fn zeros(count: u64) -> Bytes {
+pub(super) fn zeros(count: u64) -> Bytes {
     const ZEROS: &[u8] = &[0; 128 << 10];
     match usize::try_from(count) {
         Ok(count) if count <= ZEROS.len() => Bytes::from_static(&ZEROS[..count]),
@@ -254,7 +264,7 @@ mod tests {
         let table_size = 8 + 3 * 8 + 9;
         let table = SeekTable::parse(&whole[whole.len() - table_size..]).unwrap();
         assert_eq!(table.frame_count(), 3);
-        assert_eq!(table.stored_size() as usize, whole.len() - table_size);
+        assert_eq!(table.stored_size(), (whole.len() - table_size) as u64);
         assert_eq!(table.size(), 512 + (5 << 20) + 2048);
     }
 }

@@ -5,9 +5,9 @@
 use super::limits::{INVENTORY_SIZE_MAX_BYTES, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};
 use super::tar_entry::{self, BLOCK_BYTES};
 
-pub const NAME: &str = "airlift/end";
+pub(super) const NAME: &str = "airlift/end";
 /// Header, data and the two zero blocks that close the archive.
-pub const TAIL_BYTES: usize = 2048;
+pub(super) const TAIL_BYTES: usize = 2048;
 const DATA_BYTES: usize = 512;
 
 /// Offsets and sizes in the tar stream, in bytes.

@@ -13,12 +13,12 @@ const RAW_DESCRIPTOR: u8 = 0xa0;
 const RAW_HEADER_BYTES: usize = 9;
 const BLOCK_HEADER_BYTES: usize = 3;
 /// RFC 8878, section 3.1.1.2.4: no block is longer.
-pub const BLOCK_SIZE_MAX_BYTES: usize = 128 << 10;
+pub(super) const BLOCK_SIZE_MAX_BYTES: usize = 128 << 10;
 const COMPRESSION_LEVEL: i32 = 1;
 
 /// Why stored bytes are not the frame that they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFrame {
+pub(super) enum InvalidFrame {
     #[error("the frame is damaged")]
     Damaged,
     #[error("the frame holds another number of bytes than the seek table says")]
@@ -26,13 +26,13 @@ pub enum InvalidFrame {
 }
 
 /// The exact length of a raw frame that holds `size` bytes.
-pub fn raw_frame_size(size: usize) -> usize {
+pub(super) fn raw_frame_size(size: usize) -> usize {
     let blocks = size.div_ceil(BLOCK_SIZE_MAX_BYTES).max(1);
     RAW_HEADER_BYTES + blocks * BLOCK_HEADER_BYTES + size
 }
 
 /// The header of a raw frame that holds `size` bytes.
-pub fn raw_frame_header(size: usize) -> [u8; RAW_HEADER_BYTES] {
+pub(super) fn raw_frame_header(size: usize) -> [u8; RAW_HEADER_BYTES] {
     let mut header = [0; RAW_HEADER_BYTES];
     header[..4].copy_from_slice(&MAGIC);
     header[4] = RAW_DESCRIPTOR;
@@ -42,14 +42,14 @@ pub fn raw_frame_header(size: usize) -> [u8; RAW_HEADER_BYTES] {
 }
 
 /// The header of a raw block of `size` bytes.
-pub fn raw_block_header(size: usize, is_last: bool) -> [u8; BLOCK_HEADER_BYTES] {
+pub(super) fn raw_block_header(size: usize, is_last: bool) -> [u8; BLOCK_HEADER_BYTES] {
     let value = u32::try_from(size).unwrap_or(u32::MAX) << 3 | u32::from(is_last);
     let [a, b, c, _] = value.to_le_bytes();
     [a, b, c]
 }
 
 /// A raw frame that holds `content`.
-pub fn encode_raw(content: &[u8]) -> Bytes {
+pub(super) fn encode_raw(content: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(raw_frame_size(content.len()));
     frame.put_slice(&raw_frame_header(content.len()));
     let mut rest = content;
@@ -65,7 +65,7 @@ pub fn encode_raw(content: &[u8]) -> Bytes {
 }
 
 /// A compressed frame that holds `content`, or the raw one where that is not longer.
-pub fn encode_compressed(content: &[u8]) -> std::io::Result<Bytes> {
+pub(super) fn encode_compressed(content: &[u8]) -> std::io::Result<Bytes> {
     let mut compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?;
     compressor.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
     compressor.set_parameter(zstd::zstd_safe::CParameter::ContentSizeFlag(true))?;
@@ -89,7 +89,7 @@ pub fn compressor_version() -> String {
 }
 
 /// The content of a frame in pieces, without copying where the frame is raw. `size` is what it must hold.
-pub fn decode(frame: &Bytes, size: usize) -> Result<Vec<Bytes>, InvalidFrame> {
+pub(super) fn decode(frame: &Bytes, size: usize) -> Result<Vec<Bytes>, InvalidFrame> {
     if size > FRAME_SIZE_MAX_BYTES {
         return Err(InvalidFrame::WrongSize);
     }
@@ -110,7 +110,7 @@ pub fn decode(frame: &Bytes, size: usize) -> Result<Vec<Bytes>, InvalidFrame> {
 }
 
 /// The content of a raw frame, in slices of the frame. Anything but the exact form is `Damaged`.
-pub fn decode_raw(frame: &Bytes, size: usize) -> Result<Vec<Bytes>, InvalidFrame> {
+pub(super) fn decode_raw(frame: &Bytes, size: usize) -> Result<Vec<Bytes>, InvalidFrame> {
     if frame.get(..RAW_HEADER_BYTES) != Some(&raw_frame_header(size)[..]) {
         return Err(InvalidFrame::Damaged);
     }

@@ -212,17 +212,14 @@ impl SigningKey {
 
     fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, InvalidKey> {
         let ecdsa = EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8);
-        let (pair, spki) = match ecdsa {
-            Ok(pair) => {
-                let spki = pair.public_key().as_der();
-                (Pair::EcdsaP256(Box::new(pair)), spki)
-            }
-            Err(_) => {
-                let pair =
-                    Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| InvalidKey::UnknownAlgorithm)?;
-                let spki = pair.public_key().as_der();
-                (Pair::Ed25519(pair), spki)
-            }
+        let (pair, spki) = if let Ok(pair) = ecdsa {
+            let spki = pair.public_key().as_der();
+            (Pair::EcdsaP256(Box::new(pair)), spki)
+        } else {
+            let pair =
+                Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| InvalidKey::UnknownAlgorithm)?;
+            let spki = pair.public_key().as_der();
+            (Pair::Ed25519(pair), spki)
         };
         let spki = spki.map_err(|_| InvalidKey::Library)?;
         Ok(Self {

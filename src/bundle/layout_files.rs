@@ -10,12 +10,9 @@ use serde::Serialize;
 use super::inventory::{Artifact, DescriptorRow, Inventory};
 use crate::oci::{Digest, media_type};
 
-pub const OCI_LAYOUT_NAME: &str = "oci-layout";
-pub const OCI_LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
-pub const INDEX_NAME: &str = "index.json";
-
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-pub const IMAGE_NAME: &str = "io.containerd.image.name";
+pub(super) const OCI_LAYOUT_NAME: &str = "oci-layout";
+pub(super) const OCI_LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(super) const INDEX_NAME: &str = "index.json";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,7 +44,7 @@ struct Annotations {
 }
 
 /// The `index.json` of the volume that carries the artifacts.
-pub fn encode_index(inventory: &Inventory) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn encode_index(inventory: &Inventory) -> Result<Vec<u8>, serde_json::Error> {
     let mut listed: HashSet<&Digest> = HashSet::new();
     let mut manifests = Vec::with_capacity(inventory.artifacts.len());
     for artifact in &inventory.artifacts {

@@ -1,20 +1,20 @@
 //! The limits of the bundle format, by name. FORMAT.md, "Limits", says what each one prevents.
 
 /// The uncompressed bytes of one frame.
-pub const FRAME_SIZE_MAX_BYTES: usize = 4 << 20;
+pub(super) const FRAME_SIZE_MAX_BYTES: usize = 4 << 20;
 /// The stored bytes of one frame: the raw form of a full one is the longest that a writer makes.
-pub const FRAME_STORED_SIZE_MAX_BYTES: usize = FRAME_SIZE_MAX_BYTES + 4096;
+pub(super) const FRAME_STORED_SIZE_MAX_BYTES: usize = FRAME_SIZE_MAX_BYTES + 4096;
 /// The bytes of an inventory.
-pub const INVENTORY_SIZE_MAX_BYTES: u64 = 64 << 20;
+pub(super) const INVENTORY_SIZE_MAX_BYTES: u64 = 64 << 20;
 /// The rows (contents and voids) of an inventory.
-pub const INVENTORY_ROWS_MAX: usize = 1_000_000;
+pub(super) const INVENTORY_ROWS_MAX: usize = 1_000_000;
 /// The signatures inside a volume.
 pub const SIGNATURES_MAX: usize = 16;
 /// The bytes of one signature.
 pub const SIGNATURE_SIZE_MAX_BYTES: u64 = 1024;
 /// The frames of one volume.
-pub const FRAMES_MAX: u32 = 8 << 20;
+pub(super) const FRAMES_MAX: u32 = 8 << 20;
 /// The parts of one blob.
-pub const PARTS_MAX: u32 = 9_999;
+pub(super) const PARTS_MAX: u32 = 9_999;
 /// The characters of a bundle's name, with volume number and suffix.
 pub const NAME_LENGTH_MAX: usize = 60;

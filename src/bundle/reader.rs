@@ -26,7 +26,7 @@ use crate::content::{self, RangedRead};
 const FRAMES_AHEAD: usize = 2;
 /// Bytes of the tar stream that are read at once in the guard profile.
 const GUARD_PIECE_BYTES: u64 = 1 << 20;
-pub const INVENTORY_NAME: &str = "airlift/inventory.json";
+pub(super) const INVENTORY_NAME: &str = "airlift/inventory.json";
 
 /// The tar stream of one stored object, readable at any offset.
 #[derive(Clone)]
@@ -257,7 +257,7 @@ impl Tail {
 }
 
 /// The name of the entry that holds the signature of a key.
-pub fn signature_name(key_id: &super::key::KeyId) -> String {
+pub(super) fn signature_name(key_id: &super::key::KeyId) -> String {
     format!("airlift/signatures/{key_id}.sig")
 }
 

@@ -9,7 +9,7 @@ const SKIPPABLE_MAGIC: u32 = 0x184d_2a5e;
 const FOOTER_MAGIC: u32 = 0x8f92_eab1;
 /// Magic and length before the entries.
 const HEADER_BYTES: usize = 8;
-pub const FOOTER_BYTES: usize = 9;
+pub(super) const FOOTER_BYTES: usize = 9;
 const CHECKSUM_FLAG: u8 = 0x80;
 const RESERVED_FLAGS: u8 = 0x7c;
 
@@ -26,17 +26,17 @@ pub enum InvalidSeekTable {
 
 /// Stored and uncompressed size of each frame, in order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct SeekTableBuilder {
+pub(super) struct SeekTableBuilder {
     frames: Vec<(u32, u32)>,
 }
 
 impl SeekTableBuilder {
-    pub fn push(&mut self, stored_size: usize, size: usize) {
+    pub(super) fn push(&mut self, stored_size: usize, size: usize) {
         let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         self.frames.push((narrow(stored_size), narrow(size)));
     }
 
-    pub fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let length = self.frames.len() * 8 + FOOTER_BYTES;
         let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
         let mut bytes = Vec::with_capacity(HEADER_BYTES + length);
@@ -55,13 +55,13 @@ impl SeekTableBuilder {
 
 /// What a footer says: how long the whole table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Footer {
+pub(super) struct Footer {
     frames: u32,
     has_checksums: bool,
 }
 
 impl Footer {
-    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidSeekTable> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, InvalidSeekTable> {
         let bytes: &[u8; FOOTER_BYTES] = bytes.try_into().map_err(|_| InvalidSeekTable::Missing)?;
         let [a, b, c, d, descriptor, magic @ ..] = *bytes;
         if u32::from_le_bytes(magic) != FOOTER_MAGIC {
@@ -85,7 +85,7 @@ impl Footer {
     }
 
     /// The whole table with header and footer, in bytes.
-    pub fn table_size(self) -> usize {
+    pub(super) fn table_size(self) -> usize {
         HEADER_BYTES + self.frames as usize * self.entry_bytes() + FOOTER_BYTES
     }
 }

@@ -33,7 +33,7 @@ impl PlannedEntry {
 }
 
 /// The name of the entry that holds the content, or one part of it.
-pub fn entry_name(digest: &Digest, part: Option<u32>) -> String {
+pub(super) fn entry_name(digest: &Digest, part: Option<u32>) -> String {
     match part {
         Some(number) => tar_entry::part_name(digest, number),
         None => tar_entry::blob_name(digest),
@@ -41,7 +41,9 @@ pub fn entry_name(digest: &Digest, part: Option<u32>) -> String {
 }
 
 /// The content and void entries of a volume, in order.
-pub fn planned_entries(inventory: &Inventory) -> Result<Vec<PlannedEntry>, InvalidInventory> {
+pub(super) fn planned_entries(
+    inventory: &Inventory,
+) -> Result<Vec<PlannedEntry>, InvalidInventory> {
     let contents = inventory.contents.iter().map(|row| PlannedEntry {
         name: entry_name(&row.digest, row.part.as_ref().map(|part| part.number)),
         offset: row.offset,

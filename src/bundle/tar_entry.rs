@@ -6,12 +6,12 @@
 use crate::oci::Digest;
 
 /// The size of a tar block: headers, and the unit that data is padded to.
-pub const BLOCK_BYTES: u64 = 512;
+pub(super) const BLOCK_BYTES: u64 = 512;
 /// The longest name that fits a header without an `L` record.
 const NAME_FIELD_BYTES: usize = 100;
 
 /// The header of the regular file `name` with `size` bytes, with its `L` record where the name needs one.
-pub fn encode_header(name: &str, size: u64) -> Vec<u8> {
+pub(super) fn encode_header(name: &str, size: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(3 * 512);
     if name.len() > NAME_FIELD_BYTES {
         let mut long = name.as_bytes().to_vec();
@@ -43,7 +43,7 @@ fn block(name: &[u8], size: u64, kind: tar::EntryType) -> [u8; 512] {
 }
 
 /// The length of the header of `name`, in bytes.
-pub fn header_size(name: &str) -> u64 {
+pub(super) fn header_size(name: &str) -> u64 {
     if name.len() > NAME_FIELD_BYTES {
         2 * BLOCK_BYTES + (name.len() as u64 + 1).next_multiple_of(BLOCK_BYTES)
     } else {
@@ -52,22 +52,22 @@ pub fn header_size(name: &str) -> u64 {
 }
 
 /// The zeros after `size` bytes of data.
-pub fn padding_size(size: u64) -> u64 {
+pub(super) fn padding_size(size: u64) -> u64 {
     size.next_multiple_of(BLOCK_BYTES) - size
 }
 
 /// Header, data and padding of an entry, in bytes.
-pub fn entry_size(name: &str, size: u64) -> u64 {
+pub(super) fn entry_size(name: &str, size: u64) -> u64 {
     header_size(name) + size + padding_size(size)
 }
 
 /// The name of the entry that holds a whole blob or manifest.
-pub fn blob_name(digest: &Digest) -> String {
+pub(super) fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
 /// The name of the entry that holds one part of a blob; `number` counts from 1.
-pub fn part_name(digest: &Digest, number: u32) -> String {
+pub(super) fn part_name(digest: &Digest, number: u32) -> String {
     format!("airlift/parts/{}/{number:04}", digest.hex())
 }
 

@@ -23,7 +23,7 @@ pub enum SignaturePolicy {
 
 /// A key, and the pipelines that it may ship; an empty list means all.
 #[derive(Clone, Debug)]
-pub struct TrustedKey {
+pub(super) struct TrustedKey {
     pub key: PublicKey,
     pub pipelines: Vec<String>,
 }

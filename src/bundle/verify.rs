@@ -222,7 +222,7 @@ impl VerifyWalk<'_> {
             match again {
                 Ok(again) if again == *stored => {}
                 _ if self.is_own_zstd => {
-                    self.fault(place, "a frame of it is not as the writer makes it")
+                    self.fault(place, "a frame of it is not as the writer makes it");
                 }
                 _ => self.report.frames_not_made_again += 1,
             }
@@ -258,6 +258,7 @@ impl VerifyWalk<'_> {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "four independent findings")]
 /// Compares header and padding of one entry, and compares or hashes its data.
 struct EntryCheck<'a> {
     entry: &'a ExpectedEntry,

@@ -39,7 +39,7 @@ pub struct WrittenVolume {
 }
 
 /// How frames of this content are made.
-pub fn encoding_of(media_type: &str, profile: Profile) -> Encoding {
+pub(super) fn encoding_of(media_type: &str, profile: Profile) -> Encoding {
     match profile {
         Profile::Guard => Encoding::Tar,
         Profile::Plain if media_type::is_compressed(media_type) => Encoding::Raw,

@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
             runtime.shutdown_background();
             exit
         }
-        Err(cause) => output.print_failure(&anyhow::Error::new(cause).context("cannot start")),
+        Err(cause) => Output::print_failure(&anyhow::Error::new(cause).context("cannot start")),
     };
     exit.into()
 }
@@ -51,9 +51,9 @@ pub fn main() -> ExitCode {
 /// Runs the command; a signal ends it, and dropping it cleans up.
 async fn run_until_signal(command: Command, output: Output) -> Exit {
     tokio::select! {
-        done = run(command, output) => done.unwrap_or_else(|error| output.print_failure(&error)),
+        done = run(command, output) => done.unwrap_or_else(|error| Output::print_failure(&error)),
         () = wait_for_signal() => {
-            output.note("interrupted; nothing is half published, and the same command can be run again");
+            Output::note("interrupted; nothing is half published, and the same command can be run again");
             Exit::Interrupted
         }
     }

@@ -32,16 +32,16 @@ impl Output {
     }
 
     /// Something that a person should know.
-    pub(super) fn warn(self, text: &str) {
+    pub(super) fn warn(text: &str) {
         print_message("warning", text);
     }
 
-    pub(super) fn note(self, text: &str) {
+    pub(super) fn note(text: &str) {
         print_message("note", text);
     }
 
     /// Prints an error, its causes, and hints.
-    pub(super) fn print_failure(self, error: &anyhow::Error) -> Exit {
+    pub(super) fn print_failure(error: &anyhow::Error) -> Exit {
         let exit = failure::exit_of(error);
         print_message("error", &error.to_string());
         for cause in error.chain().skip(1) {

@@ -52,7 +52,7 @@ impl Progress {
                 }
             }
             Event::Moved(bytes) | Event::Spared(bytes) => self.bar.inc(bytes),
-            Event::Warning(text) => self.bar.suspend(|| self.output.warn(&text)),
+            Event::Warning(text) => self.bar.suspend(|| Output::warn(&text)),
             Event::ContentDone(_) | Event::Tagged(..) => {}
         }
     }

@@ -9,6 +9,9 @@ use super::plan::Plan;
 use super::{Content, Error, Event, Events, Result, Source, fetch_document};
 use crate::oci::{Pin, Repository};
 
+/// Positions of a content and of a repository that has it.
+type Placed = (usize, usize);
+
 /// What is to be read back, and from where.
 pub struct ReadBack {
     pub plan: Arc<Plan>,
@@ -56,7 +59,7 @@ impl ReadBack {
     }
 
     /// Blobs and manifests of the artifacts, each with the name of a repository that has it.
-    fn contents(&self) -> (Vec<(usize, usize)>, Vec<(usize, usize)>) {
+    fn contents(&self) -> (Vec<Placed>, Vec<Placed>) {
         let mut blobs = Vec::new();
         let mut manifests = Vec::new();
         for position in &self.artifacts {

@@ -431,19 +431,18 @@ impl Run {
         let mut has_moved = false;
         for referrer in &artifact.referrers {
             let manifest = &self.copy.plan.manifests[referrer.manifest];
-            match &referrer.tag {
-                Some(tag) => has_moved |= self.point(name, manifest, tag).await?,
-                None => {
-                    let entry = Referrer {
-                        descriptor: manifest.descriptor.clone(),
-                        artifact_type: referrer.artifact_type.clone(),
-                    };
-                    let target = &self.copy.target;
-                    target
-                        .link_referrer(name, &referrer.subject, &entry)
-                        .await
-                        .map_err(at_target)?;
-                }
+            if let Some(tag) = &referrer.tag {
+                has_moved |= self.point(name, manifest, tag).await?;
+            } else {
+                let entry = Referrer {
+                    descriptor: manifest.descriptor.clone(),
+                    artifact_type: referrer.artifact_type.clone(),
+                };
+                let target = &self.copy.target;
+                target
+                    .link_referrer(name, &referrer.subject, &entry)
+                    .await
+                    .map_err(at_target)?;
             }
         }
         if let Some(tag) = &artifact.tag {

@@ -36,26 +36,28 @@ impl AttachedTag {
 
 /// The cosign tags of a repository by the digest that they are attached to.
 #[derive(Clone, Debug, Default)]
-pub struct CosignTags {
+pub(super) struct CosignTags {
     by_subject: Arc<BTreeMap<Digest, Vec<Tag>>>,
 }
 
 impl CosignTags {
-    pub fn among(tags: Vec<Tag>) -> Self {
+    pub(super) fn among(tags: Vec<Tag>) -> Self {
         let mut by_subject: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
         for tag in tags {
             if let Some(AttachedTag::Cosign(subject)) = AttachedTag::parse(&tag) {
                 by_subject.entry(subject).or_default().push(tag);
             }
         }
-        by_subject.values_mut().for_each(|tags| tags.sort());
+        for tags in by_subject.values_mut() {
+            tags.sort();
+        }
         Self {
             by_subject: Arc::new(by_subject),
         }
     }
 
     /// The tags attached to `subject`, sorted.
-    pub fn of(&self, subject: &Digest) -> Vec<Tag> {
+    pub(super) fn of(&self, subject: &Digest) -> Vec<Tag> {
         self.by_subject.get(subject).cloned().unwrap_or_default()
     }
 }

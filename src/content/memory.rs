@@ -83,7 +83,7 @@ impl Memory {
         for (name, store) in repositories.iter() {
             let tagged = store.tags.iter();
             tags.extend(tagged.map(|(tag, digest)| ((name.clone(), tag.clone()), digest.clone())));
-            let blobs = store.blobs.iter().map(|(digest, bytes)| (digest, bytes));
+            let blobs = store.blobs.iter();
             let manifests = store
                 .manifests
                 .iter()

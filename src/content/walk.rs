@@ -21,8 +21,8 @@ use crate::oci::{
 };
 
 /// Indexes in indexes, and referrers of referrers.
-pub const DEPTH_MAX: usize = 8;
-pub const REFERRERS_OF_A_SUBJECT_MAX: usize = 1000;
+pub(super) const DEPTH_MAX: usize = 8;
+pub(super) const REFERRERS_OF_A_SUBJECT_MAX: usize = 1000;
 /// Manifest bytes that are kept from the walk to the copy; beyond it they are read again by digest.
 const KEPT_MANIFESTS_MAX_BYTES: u64 = 8 << 20;
 /// Requests of one walk in flight; the registry client has its own limit below.
@@ -322,24 +322,15 @@ impl Walk {
                 );
                 continue;
             }
-            found.push((self.found(digest, &node, None), node));
+            found.push((describe_referrer(digest, &node, None), node));
         }
         for tag in self.cosign_tags(place).await?.of(digest) {
             let document =
                 fetch_document(source, &place.repository, &Pin::Tag(tag.clone())).await?;
             let node = self.read(place, &document.descriptor).await?;
-            found.push((self.found(digest, &node, Some(tag.clone())), node));
+            found.push((describe_referrer(digest, &node, Some(tag.clone())), node));
         }
         Ok(found)
-    }
-
-    fn found(&self, subject: &Digest, node: &Node, tag: Option<Tag>) -> FoundReferrer {
-        FoundReferrer {
-            subject: subject.clone(),
-            digest: node.descriptor.digest.clone(),
-            artifact_type: node.manifest.artifact_type.clone(),
-            tag,
-        }
     }
 
     /// The cosign tags of a repository, listed once.
@@ -361,6 +352,15 @@ impl Walk {
             }
         };
         cell.get_or_try_init(list).await.cloned()
+    }
+}
+
+fn describe_referrer(subject: &Digest, node: &Node, tag: Option<Tag>) -> FoundReferrer {
+    FoundReferrer {
+        subject: subject.clone(),
+        digest: node.descriptor.digest.clone(),
+        artifact_type: node.manifest.artifact_type.clone(),
+        tag,
     }
 }
 

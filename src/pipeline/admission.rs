@@ -93,7 +93,7 @@ fn is_after(later: Timestamp, earlier: Timestamp) -> bool {
 }
 
 /// Refuses two bundles that claim the same place in a pipeline.
-pub fn check_forks<'a>(
+pub(super) fn check_forks<'a>(
     bundles: impl IntoIterator<Item = (&'a Inventory, &'a Digest)>,
 ) -> Result<(), CannotAdmit> {
     let mut places: HashMap<(&str, u64), &Digest> = HashMap::new();

@@ -22,7 +22,7 @@ struct Config {
 }
 
 /// Platform and creation time from the bytes of an image config. Nothing where it is not one.
-pub fn read_config(bytes: &[u8]) -> (Option<Platform>, Option<String>) {
+pub(super) fn read_config(bytes: &[u8]) -> (Option<Platform>, Option<String>) {
     let Ok(config) = serde_json::from_slice::<Config>(bytes) else {
         return (None, None);
     };
@@ -41,7 +41,7 @@ pub fn read_config(bytes: &[u8]) -> (Option<Platform>, Option<String>) {
 
 /// Fills in what the configs of images without an index say. A config that cannot be read is left to the
 /// copy, which will say so.
-pub async fn describe_images(
+pub(super) async fn describe_images(
     plan: &mut Plan,
     sources: &[std::sync::Arc<dyn Source>],
     kind_of: impl Fn(usize) -> Option<ManifestKind>,

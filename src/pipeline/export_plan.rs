@@ -56,12 +56,11 @@ impl ExportPlan {
     pub fn show_artifact(&self, artifact: &PlannedArtifact) -> String {
         let source = &self.source_names[artifact.source];
         let repository = &self.plan.repositories[artifact.repository];
-        match &artifact.tag {
-            Some(tag) => format!("{source}/{repository}:{tag}"),
-            None => {
-                let digest = &self.plan.manifests[artifact.root].descriptor.digest;
-                format!("{source}/{repository}@{digest}")
-            }
+        if let Some(tag) = &artifact.tag {
+            format!("{source}/{repository}:{tag}")
+        } else {
+            let digest = &self.plan.manifests[artifact.root].descriptor.digest;
+            format!("{source}/{repository}@{digest}")
         }
     }
 

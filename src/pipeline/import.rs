@@ -25,7 +25,7 @@ pub struct ImportOptions {
 }
 
 /// Whether everything is read back from the target at the end.
-pub type ReadBackPolicy = Option<Events>;
+pub(super) type ReadBackPolicy = Option<Events>;
 
 /// One bundle, planned and admitted.
 pub struct ImportPlan {

@@ -53,7 +53,7 @@ fn resolve(path: &Path) -> Result<(DirectoryContainer, Vec<String>)> {
 }
 
 /// Opens one object as a volume, with the countersignatures that lie beside it.
-pub async fn open_volume(
+pub(super) async fn open_volume(
     container: &DirectoryContainer,
     name: &str,
     policy: &SignaturePolicy,

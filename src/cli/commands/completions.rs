@@ -7,7 +7,7 @@ use crate::cli::args::Arguments;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, print_bytes};
 
-/// Example: airlift completions bash > /etc/bash_completion.d/airlift
+/// Example: airlift completions bash > /`etc/bash_completion.d/airlift`
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct CompletionsArguments {

@@ -22,6 +22,10 @@ use crate::pipeline::{
 };
 use crate::storage::DirectoryContainer;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags are what was typed, not decisions"
+)]
 /// Write artifacts of a registry into a signed bundle
 ///
 /// Tags are pinned to digests, everything is planned before the first byte moves, and signatures, SBOMs and

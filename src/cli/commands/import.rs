@@ -112,10 +112,10 @@ impl DeliveryArguments {
         let options = self.options(output);
         let plans = plan_import(opened, target, &options.0.rules).await?;
         for warning in plans.iter().flat_map(|plan| &plan.warnings) {
-            output.warn(warning);
+            Output::warn(warning);
         }
         if self.trust.insecure_accept_unsigned {
-            output.warn("signatures were not checked: anybody may have made these bundles");
+            Output::warn("signatures were not checked: anybody may have made these bundles");
         }
         if self.dry_run {
             return dry_run(&plans, target, &connections, output).await;

@@ -36,7 +36,7 @@ pub(in crate::cli) async fn run(
     let policy = arguments.trust.policy_to_look()?;
     let is_checked = !arguments.trust.trust.is_empty();
     if !is_checked && !arguments.trust.insecure_accept_unsigned {
-        output.note("signatures are not checked; give `--trust` to know who made this");
+        Output::note("signatures are not checked; give `--trust` to know who made this");
     }
     let (volumes, refused) = open_volumes(&arguments.bundles, &policy).await?;
     if let Some(refused) = refused.into_iter().next() {

@@ -14,7 +14,7 @@ use crate::pipeline::TargetReference;
 ///
 /// Names in the layout are `REPOSITORY:TAG`, so `skopeo copy oci:DIR:REPOSITORY:TAG …` finds them.
 ///
-/// Example: airlift unpack web.tar.zst oci:/srv/layout --trust ops.key.pub
+/// Example: airlift unpack web.tar.zst <oci:/srv/layout> --trust ops.key.pub
 #[derive(Args)]
 pub(in crate::cli) struct UnpackArguments {
     /// A bundle, or a directory of them
@@ -33,14 +33,10 @@ pub(in crate::cli) async fn run(
     arguments: UnpackArguments,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let target = match arguments.target.parse() {
-        Ok(target @ TargetReference::Layout { .. }) => target,
-        _ => {
-            let error =
-                UsageError::new(format!("`{}` is not a layout directory", arguments.target))
-                    .hint("expected `oci:DIR`; to deliver to a registry, use `airlift import`");
-            return Err(error.into());
-        }
+    let Ok(target @ TargetReference::Layout { .. }) = arguments.target.parse() else {
+        let error = UsageError::new(format!("`{}` is not a layout directory", arguments.target))
+            .hint("expected `oci:DIR`; to deliver to a registry, use `airlift import`");
+        return Err(error.into());
     };
     arguments
         .delivery
