@@ -1,1 +1,14 @@
+//! Tests of the whole program, from the content contract to the built binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so by panicking, and a skipped one by printing"
+)]
 
+mod conformance;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "each test takes the part of the support it needs"
+)]
+mod support;

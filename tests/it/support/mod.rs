@@ -1,0 +1,12 @@
+//! What tests stand on: a fake registry that misbehaves on demand, random artifact graphs, real servers
+//! and the built binary.
+//!
+//! Nothing here asserts what the program should do; it only makes worlds and looks at them.
+
+pub(crate) mod artifacts;
+pub(crate) mod base64;
+pub(crate) mod command;
+pub(crate) mod real;
+pub(crate) mod registry;
+pub(crate) mod snapshot;
+pub(crate) mod wait;
