@@ -47,8 +47,7 @@ impl Progress {
                 if self.bar.is_hidden() && !self.output.is_json() {
                     let size = super::size::show_size(bytes);
                     let contents = super::size::count(contents, "content");
-                    self.output
-                        .note(&format!("{} {contents}, {size}", self.action));
+                    Output::note(&format!("{} {contents}, {size}", self.action));
                 }
             }
             Event::Moved(bytes) | Event::Spared(bytes) => self.bar.inc(bytes),
