@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use crate::bundle::{InvalidKey, NotTrusted};
-use crate::content::{self, ErrorKind};
+use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::pipeline::CannotAdmit;
 
 /// A mistake in what was typed that the parser could not see.
@@ -74,6 +74,11 @@ fn hint_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             "if this is that lane, say `--lane {}`",
             audience.join("` or `--lane ")
         ));
+    }
+    if cause.is::<SparseIndexRefused>() {
+        return Some(
+            "export all platforms, or import with `--platform-index rebuild`: the digest of the index then changes, and its signatures no longer apply".to_owned(),
+        );
     }
     let key = cause.downcast_ref::<InvalidKey>()?;
     match key {

@@ -107,6 +107,8 @@ pub struct PlannedManifest {
     pub bytes: Option<Bytes>,
     pub blobs: Vec<usize>,
     pub children: Vec<usize>,
+    /// Some of its children are not carried, by choice.
+    pub is_sparse: bool,
 }
 
 impl Plan {
@@ -246,12 +248,16 @@ impl Assembly<'_> {
         }
         let node = Arc::clone(self.nodes.get(digest)?);
         let is_carried = |digest: &Digest| !absent.contains(digest);
+        let listed = &node.manifest.children;
+        let is_sparse = listed
+            .iter()
+            .any(|child| absent.contains(&child.descriptor.digest));
         let children = node
             .manifest
             .children
             .iter()
             .map(|child| &child.descriptor.digest);
-        let children = children
+        let children: Vec<usize> = children
             .filter(|digest| is_carried(digest))
             .filter_map(|digest| self.add_manifest(digest, absent))
             .collect();
@@ -265,6 +271,7 @@ impl Assembly<'_> {
             place: node.place.clone(),
             repositories: Vec::new(),
             bytes: node.bytes.clone(),
+            is_sparse,
             blobs,
             children,
         });
