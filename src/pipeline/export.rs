@@ -226,13 +226,18 @@ impl Writing<'_> {
                     }
                 }
             };
-            self.settle(&blob.descriptor.digest, blob.descriptor.size, failure)?;
+            let size = match &slice.part {
+                Some(part) => part.range.end - part.range.start,
+                None => blob.descriptor.size,
+            };
+            self.settle(&blob.descriptor.digest, size, failure)?;
         }
         Ok(())
     }
 
     fn settle(&mut self, digest: &Digest, size: u64, failure: Option<Error>) -> Result<()> {
         match failure {
+            None if self.failed.contains(digest) => Ok(()),
             None => {
                 self.moved_bytes += size;
                 (self.options.events)(Event::ContentDone(digest.clone()));

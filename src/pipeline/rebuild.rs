@@ -22,7 +22,10 @@ pub enum PlatformIndex {
 }
 
 /// Rebuilds the sparse indexes of a plan. Says for people what has changed.
-pub(super) async fn rebuild_sparse_indexes(plan: &mut Plan, source: &dyn Source) -> Result<Vec<String>> {
+pub(super) async fn rebuild_sparse_indexes(
+    plan: &mut Plan,
+    source: &dyn Source,
+) -> Result<Vec<String>> {
     let mut rebuilt: HashMap<Digest, Descriptor> = HashMap::new();
     // Children stand before parents, so an index of rebuilt indexes is rebuilt after them.
     for position in 0..plan.manifests.len() {
