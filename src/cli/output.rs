@@ -116,7 +116,7 @@ pub(super) fn start_log(filter: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(parsed.unwrap_or_else(|_| EnvFilter::new("warn")))
         .with_writer(io::stderr)
-        .with_ansi(is_coloured())
+        .with_ansi(false)
         .without_time()
         .with_target(false)
         .init();
