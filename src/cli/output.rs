@@ -1,5 +1,7 @@
 //! The one place that prints. Data goes to standard output, everything else to standard error.
 
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
@@ -38,6 +40,14 @@ impl Output {
 
     pub(super) fn note(text: &str) {
         print_message("note", text);
+    }
+
+    /// What the reader can do about errors that are told as data; each hint once.
+    pub(super) fn hint_at<'a>(errors: impl Iterator<Item = &'a (dyn StdError + 'static)>) {
+        let hints: BTreeSet<String> = errors.filter_map(failure::hint_of_chain).collect();
+        for hint in hints {
+            print_line(&format!("hint: {hint}"));
+        }
     }
 
     /// Prints an error, its causes, and hints.
