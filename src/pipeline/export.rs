@@ -40,7 +40,7 @@ pub struct ExportReport {
     pub exported: Vec<usize>,
     /// What is not in it, and why.
     pub failures: Vec<(String, String)>,
-    /// Bytes of blobs that were read from the source.
+    /// Bytes of blobs and manifests that went from the source into the bundle.
     pub moved_bytes: u64,
 }
 
@@ -305,6 +305,7 @@ impl Writing<'_> {
                 writer
                     .write_manifest(&manifest.descriptor, bytes, repositories)
                     .await?;
+                self.moved_bytes += size;
                 (self.options.events)(Event::Moved(size));
                 (self.options.events)(Event::ContentDone(manifest.descriptor.digest.clone()));
             }

@@ -144,8 +144,7 @@ impl DeliveryArguments {
     }
 
     fn options(&self, output: Output) -> (ImportOptions, Progress) {
-        let progress = Progress::new(output, "importing");
-        let checking = Progress::new(output, "reading back");
+        let progress = Progress::new(output, "importing", "content");
         let options = ImportOptions {
             rules: AdmissionRules {
                 lane: self.lane.clone(),
@@ -165,7 +164,7 @@ impl DeliveryArguments {
                 concurrency: CONTENTS_IN_FLIGHT,
                 events: progress.events(),
             },
-            read_back: self.check.then(|| checking.events()),
+            read_back: self.check.then(|| progress.events_of("reading back")),
         };
         (options, progress)
     }
