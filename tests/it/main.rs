@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking, and a skipped one by printing"
 )]
 
+mod bundle;
 mod conformance;
 #[allow(
     dead_code,
