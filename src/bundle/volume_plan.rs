@@ -10,7 +10,7 @@ use super::end_entry::TAIL_BYTES;
 use super::frame;
 use super::inventory::Profile;
 use super::limits::{
-    FRAME_SIZE_MAX_BYTES, INVENTORY_ROWS_MAX, PARTS_MAX, SIGNATURE_SIZE_MAX_BYTES,
+    FRAME_SIZE_MAX_BYTES, INVENTORY_ROWS_MAX, PARTS_MAX, SIGNATURE_SIZE_MAX_BYTES, VOLUMES_MAX,
 };
 use super::tar_entry;
 use crate::content::Plan;
@@ -24,7 +24,6 @@ const INVENTORY_HEAD_MAX_BYTES: u64 = 4096;
 /// What an artifact and each of its lists add to inventory and `index.json` together.
 const ARTIFACT_MAX_BYTES: u64 = 2048;
 const ARTIFACT_LIST_ROW_MAX_BYTES: u64 = 1024;
-const VOLUMES_MAX: usize = 9_999;
 
 /// A blob, or a part of one, in a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +97,7 @@ struct Filling {
 
 impl Filling {
     fn open_volume(&mut self) -> Result<(), CannotSplit> {
-        if self.volumes.len() == VOLUMES_MAX {
+        if self.volumes.len() == VOLUMES_MAX as usize {
             return Err(CannotSplit::TooMany);
         }
         self.volumes.push(Vec::new());
@@ -212,6 +211,6 @@ fn last_volume_cost(plan: &Plan, profile: Profile) -> u64 {
         let rows = artifact.absent.len() + artifact.referrers.len() + artifact.platforms.len();
         ARTIFACT_MAX_BYTES + rows as u64 * ARTIFACT_LIST_ROW_MAX_BYTES
     });
-    let volume_digests = VOLUMES_MAX as u64 * 8;
+    let volume_digests = u64::from(VOLUMES_MAX) * 8;
     manifests.sum::<u64>() + artifacts.sum::<u64>() + 4096 + volume_digests
 }

@@ -7,6 +7,7 @@
 
 mod bundle;
 mod conformance;
+mod hostile;
 #[allow(
     dead_code,
     unused_imports,
