@@ -5,7 +5,9 @@
     reason = "a test that cannot go on says so by panicking, and a skipped one by printing"
 )]
 
+mod bundle;
 mod conformance;
+mod hostile;
 #[allow(
     dead_code,
     unused_imports,
