@@ -226,6 +226,8 @@ impl Writing<'_> {
                     }
                 }
             };
+            // A volume that cannot be written is an error of its own; what failed here was read.
+            let failure = failure.map(|error| error.on_side("source"));
             self.settle(&blob.descriptor.digest, blob.descriptor.size, failure)?;
         }
         Ok(())
