@@ -38,6 +38,7 @@ pub struct ImportPlan {
 }
 
 /// What an import of one bundle did.
+#[derive(Debug)]
 pub struct ImportReport {
     pub copy: CopyReport,
     pub artifacts: Vec<ImportedArtifact>,
@@ -45,6 +46,7 @@ pub struct ImportReport {
     pub read_back: Option<usize>,
 }
 
+#[derive(Debug)]
 pub struct ImportedArtifact {
     /// `REPOSITORY:TAG` or `REPOSITORY@DIGEST` at the target.
     pub name: String,

@@ -6,6 +6,7 @@
 )]
 
 mod conformance;
+mod road;
 #[allow(
     dead_code,
     unused_imports,
