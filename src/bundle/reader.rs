@@ -41,10 +41,12 @@ impl TarStream {
     /// Steps 1 and 2 of reading a volume, up to the seek table.
     pub async fn open(object: Arc<dyn RangedRead>) -> Result<Self, BundleError> {
         let size = object.size_bytes();
-        if size < end_entry::TAIL_BYTES as u64 / 2 {
+        let head = usize::try_from(size).map_or(512, |size| size.min(512));
+        let first = object.read(0, head).await?;
+        if size < end_entry::TAIL_BYTES as u64 / 2 && may_become_volume(&first) {
             return Err(BundleError::Incomplete);
         }
-        match detect_profile(&object.read(0, 512).await?) {
+        match detect_profile(&first) {
             None => Err(BundleError::NotABundle),
             Some(Profile::Guard) => Ok(Self {
                 object,
@@ -166,11 +168,21 @@ impl TarStream {
     }
 }
 
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const FIRST_NAMES: [&[u8]; 4] = [b"blobs/", b"airlift/", b"oci-layout", b"././@LongLink"];
+
+/// Whether so few bytes are how a volume begins that is still arriving.
+fn may_become_volume(first: &[u8]) -> bool {
+    let agrees = |start: &[u8]| first.starts_with(start) || start.starts_with(first);
+    agrees(ZSTD_MAGIC) || FIRST_NAMES.into_iter().any(agrees)
+}
+
 fn detect_profile(first: &[u8]) -> Option<Profile> {
-    const NAMES: [&[u8]; 4] = [b"blobs/", b"airlift/", b"oci-layout", b"././@LongLink"];
-    if first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    if first.starts_with(ZSTD_MAGIC) {
         Some(Profile::Plain)
-    } else if first.get(257..263) == Some(b"ustar ") && NAMES.iter().any(|n| first.starts_with(n)) {
+    } else if first.get(257..263) == Some(b"ustar ")
+        && FIRST_NAMES.iter().any(|n| first.starts_with(n))
+    {
         Some(Profile::Guard)
     } else {
         None

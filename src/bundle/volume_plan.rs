@@ -24,6 +24,8 @@ const INVENTORY_HEAD_MAX_BYTES: u64 = 4096;
 /// What an artifact and each of its lists add to inventory and `index.json` together.
 const ARTIFACT_MAX_BYTES: u64 = 2048;
 const ARTIFACT_LIST_ROW_MAX_BYTES: u64 = 1024;
+/// The digest of another volume's inventory, as JSON.
+const VOLUME_DIGEST_BYTES: u64 = 80;
 const VOLUMES_MAX: usize = 9_999;
 
 /// A blob, or a part of one, in a volume.
@@ -74,14 +76,15 @@ pub fn plan_volumes(
         left: 0,
     };
     filling.left = filling.room;
-    let last = last_volume_cost(plan, profile);
+    for blob in 0..plan.blobs.len() {
+        filling.add(plan, blob)?;
+    }
+    let volumes_max = filling.volumes.len() as u64 + 1;
+    let last = last_volume_cost(plan, profile) + volumes_max * VOLUME_DIGEST_BYTES;
     if last > filling.room {
         return Err(CannotSplit::TooSmall {
             needed: last + frame_cost(plan, signatures),
         });
-    }
-    for blob in 0..plan.blobs.len() {
-        filling.add(plan, blob)?;
     }
     if last > filling.left {
         filling.open_volume()?;
@@ -212,6 +215,5 @@ fn last_volume_cost(plan: &Plan, profile: Profile) -> u64 {
         let rows = artifact.absent.len() + artifact.referrers.len() + artifact.platforms.len();
         ARTIFACT_MAX_BYTES + rows as u64 * ARTIFACT_LIST_ROW_MAX_BYTES
     });
-    let volume_digests = VOLUMES_MAX as u64 * 8;
-    manifests.sum::<u64>() + artifacts.sum::<u64>() + 4096 + volume_digests
+    manifests.sum::<u64>() + artifacts.sum::<u64>() + 4096
 }

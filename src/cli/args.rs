@@ -2,7 +2,7 @@
 //!
 //! Flag names are the words of the configuration file too. Every flag has a long name and help.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::commands;
 
@@ -18,7 +18,7 @@ Exit codes:
 
 /// Carry container images and other OCI artifacts between registries that never see each other.
 #[derive(Parser)]
-#[command(name = "airlift", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "airlift", version, propagate_version = true)]
 #[command(
     subcommand_required = true,
     arg_required_else_help = true,
@@ -30,6 +30,7 @@ pub(super) struct Arguments {
 
     /// What is printed on standard output
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(help_heading = "Output")]
     pub(super) output: Format,
 
     /// Log level on standard error, such as `debug` or `airlift=debug,reqwest=warn`
@@ -38,7 +39,9 @@ pub(super) struct Arguments {
         global = true,
         value_name = "FILTER",
         env = "AIRLIFT_LOG",
-        default_value = "warn"
+        default_value = "warn",
+        help_heading = "Output",
+        hide_env_values = true
     )]
     pub(super) log: String,
 }
@@ -51,26 +54,34 @@ pub(super) enum Format {
     Json,
 }
 
+/// The whole grammar. Every command's `--help` ends with the exit codes.
+pub(super) fn grammar() -> clap::Command {
+    Arguments::command()
+        .after_help(EXIT_CODES)
+        .mut_subcommands(with_exit_codes)
+}
+
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    command
+        .after_long_help(EXIT_CODES)
+        .mut_subcommands(with_exit_codes)
+}
+
+pub(super) fn parse() -> Result<Arguments, clap::Error> {
+    Arguments::from_arg_matches(&grammar().try_get_matches()?)
+}
+
+/// Each command tells what it does where its arguments are.
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Write artifacts of a registry into a signed bundle
     Export(commands::export::ExportArguments),
-    /// Verify bundles and deliver them to a registry
     Import(commands::import::ImportArguments),
-    /// List repositories, or the tags of one
     List(commands::list::ListArguments),
-    /// Show what a bundle holds
     Inspect(commands::inspect::InspectArguments),
-    /// Prove every byte of a bundle
     Verify(commands::verify::VerifyArguments),
-    /// Turn a bundle into an OCI image layout directory
     Unpack(commands::unpack::UnpackArguments),
-    /// Add a signature beside a bundle, after verifying it
     Sign(commands::sign::SignArguments),
-    /// Make signing keys, and show them
     Key(commands::key::KeyArguments),
-    /// Print a completion script for a shell
     Completions(commands::completions::CompletionsArguments),
-    /// Write the manual pages
     Manual(commands::manual::ManualArguments),
 }

@@ -1,9 +1,13 @@
 //! From an error to an exit code and to hints: what the reader can do next.
 
+use std::error::Error as StdError;
+use std::io;
+
 use super::exit::Exit;
 use crate::bundle::{InvalidKey, NotTrusted};
-use crate::content::{self, ErrorKind};
+use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::pipeline::CannotAdmit;
+use crate::registry::{ConnectionCause, RegistryError};
 
 /// A mistake in what was typed that the parser could not see.
 #[derive(Debug, thiserror::Error)]
@@ -55,19 +59,27 @@ pub(super) fn hints_of(error: &anyhow::Error) -> Vec<String> {
         .filter_map(|cause| cause.downcast_ref::<UsageError>())
         .flat_map(|usage| usage.hints.clone())
         .collect();
-    hints.extend(error.chain().find_map(hint_of_cause));
-    if hints.is_empty() {
-        let kind = error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<content::Error>());
-        hints.extend(kind.and_then(|error| hint_of_kind(error.kind())));
-    }
+    hints.extend(hint_of_chain(error.as_ref()));
     hints
 }
 
-fn hint_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+/// What the reader can do about an error that was told as one of several.
+pub(super) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<String> {
+    let causes = || anyhow::Chain::new(error);
+    let of_cause = causes().find_map(hint_of_cause);
+    of_cause.or_else(|| {
+        let error = causes().find_map(|cause| cause.downcast_ref::<content::Error>())?;
+        let is_io = causes().any(<dyn StdError>::is::<io::Error>);
+        hint_of_kind(error.kind(), is_io, &error.to_string())
+    })
+}
+
+fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(not_trusted) = cause.downcast_ref::<NotTrusted>() {
         return Some(hint_of_trust(not_trusted));
+    }
+    if let Some(error) = cause.downcast_ref::<RegistryError>() {
+        return hint_of_registry(error);
     }
     if let Some(CannotAdmit::WrongAudience { audience, .. }) = cause.downcast_ref() {
         return Some(format!(
@@ -75,17 +87,65 @@ fn hint_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             audience.join("` or `--lane ")
         ));
     }
-    let key = cause.downcast_ref::<InvalidKey>()?;
+    if cause.is::<SparseIndexRefused>() {
+        return Some(
+            "export all platforms, or import with `--platform-index rebuild`: the digest of the index then changes, and its signatures no longer apply".to_owned(),
+        );
+    }
+    hint_of_key(cause.downcast_ref::<InvalidKey>()?).map(str::to_owned)
+}
+
+fn hint_of_key(key: &InvalidKey) -> Option<&'static str> {
     match key {
-        InvalidKey::Encrypted => Some("set `AIRLIFT_KEY_PASSPHRASE`, or run on a terminal to be asked".to_owned()),
+        InvalidKey::Encrypted => {
+            Some("set `AIRLIFT_KEY_PASSPHRASE`, or run on a terminal to be asked")
+        }
+        InvalidKey::WrongPassphrase => {
+            Some("check `AIRLIFT_KEY_PASSPHRASE`, or unset it to be asked on a terminal")
+        }
         InvalidKey::Sec1 => Some(
-            "convert it: `openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW` (without `-nocrypt` to encrypt it)"
-                .to_owned(),
+            "convert it: `openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW` (without `-nocrypt` to encrypt it)",
         ),
-        InvalidKey::PrivateForPublic => Some("give the `.pub` file beside it".to_owned()),
-        InvalidKey::PublicForPrivate => Some("give the file without `.pub`".to_owned()),
+        InvalidKey::PrivateForPublic => Some("give the `.pub` file beside it"),
+        InvalidKey::PublicForPrivate => Some("give the file without `.pub`"),
+        InvalidKey::NotPem => {
+            Some("expected a file as `airlift key generate` or `openssl genpkey` writes it")
+        }
         _ => None,
     }
+}
+
+fn hint_of_registry(error: &RegistryError) -> Option<String> {
+    let hint = match error {
+        RegistryError::Connection { cause, .. } => match cause {
+            ConnectionCause::UnknownName => {
+                "check the registry's name, and that this machine can resolve it"
+            }
+            ConnectionCause::Tls(_) => {
+                "a registry with its own certificate authority needs `--ca-file FILE`, one without TLS `--plain-http`"
+            }
+            ConnectionCause::Other(_) => UNREACHABLE,
+        },
+        RegistryError::Silent { .. } => UNREACHABLE,
+        RegistryError::Answer(answer) if answer.kind() == ErrorKind::Denied => {
+            return Some(hint_of_denial(&answer.host, answer.status.as_u16()));
+        }
+        RegistryError::Login { host, .. } => return Some(hint_of_denial(host, 401)),
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+const UNREACHABLE: &str =
+    "check the registry's address and port, the network, and `HTTPS_PROXY` and `NO_PROXY`";
+
+fn hint_of_denial(host: &str, status: u16) -> String {
+    if status == 403 {
+        return format!("the login for `{host}` may not do this; ask whoever runs the registry");
+    }
+    format!(
+        "log in with `docker login {host}` or `podman login {host}`; airlift reads what they store"
+    )
 }
 
 fn hint_of_trust(not_trusted: &NotTrusted) -> String {
@@ -111,11 +171,16 @@ fn hint_of_trust(not_trusted: &NotTrusted) -> String {
     }
 }
 
-fn hint_of_kind(kind: ErrorKind) -> Option<String> {
+fn hint_of_kind(kind: ErrorKind, is_io: bool, message: &str) -> Option<String> {
     let hint = match kind {
-        ErrorKind::Denied => {
-            "check the permissions; registries: `docker login REGISTRY` or `podman login REGISTRY`"
+        ErrorKind::Denied if is_io => "check the permissions, and whether it is mounted read-only",
+        ErrorKind::NotFound if !is_io && message.starts_with("source: ") => {
+            "`airlift list` shows what a registry, a repository or a layout has"
         }
+        ErrorKind::AlreadyExists if message.starts_with("the target has ") => {
+            "`--existing keep` leaves such tags alone, `--existing overwrite` moves them"
+        }
+        ErrorKind::AlreadyExists if !is_io => "choose another `--name`, or remove what is there",
         ErrorKind::Incomplete => "wait until it has arrived whole, or bring the missing volume",
         ErrorKind::Unverified => {
             "run `airlift verify` on the bundle to see which entry is not right"
@@ -126,7 +191,6 @@ fn hint_of_kind(kind: ErrorKind) -> Option<String> {
         ErrorKind::Temporary { .. } => {
             "run the same command again; what is there is not moved again"
         }
-        ErrorKind::AlreadyExists => "choose another `--name`, or remove what is there",
         _ => return None,
     };
     Some(hint.to_owned())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::exit::Exit;
 use super::failure::UsageError;
@@ -106,8 +106,28 @@ pub(super) fn read_signing_key(path: &Path) -> anyhow::Result<SigningKey> {
     }
 }
 
+/// A passphrase for a new key; a person types it twice, because nobody sees a slip.
+pub(super) fn choose_passphrase() -> anyhow::Result<Option<SecretString>> {
+    let chosen = find_passphrase("New passphrase: ")?;
+    if std::env::var_os(PASSPHRASE_VARIABLE).is_none()
+        && let Some(first) = &chosen
+    {
+        let again = find_passphrase("The same again: ")?;
+        if again.is_none_or(|again| again.expose_secret() != first.expose_secret()) {
+            return Err(UsageError::new("the two passphrases differ").into());
+        }
+    }
+    if chosen
+        .as_ref()
+        .is_some_and(|chosen| chosen.expose_secret().is_empty())
+    {
+        return Err(UsageError::new("an empty passphrase protects nothing").into());
+    }
+    Ok(chosen)
+}
+
 /// The passphrase from the environment, or from the person at the terminal.
-pub(super) fn find_passphrase(prompt: &str) -> anyhow::Result<Option<SecretString>> {
+fn find_passphrase(prompt: &str) -> anyhow::Result<Option<SecretString>> {
     if let Ok(passphrase) = std::env::var(PASSPHRASE_VARIABLE) {
         return Ok(Some(passphrase.into()));
     }

@@ -15,9 +15,7 @@ mod size;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Arguments, Command};
+use args::Command;
 use exit::Exit;
 use output::Output;
 
@@ -26,7 +24,7 @@ const BLOCKING_THREADS_MAX: usize = 16;
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match args::parse() {
         Ok(arguments) => arguments,
         Err(error) => return output::print_usage_error(&error).into(),
     };

@@ -1,5 +1,7 @@
 //! The one place that prints. Data goes to standard output, everything else to standard error.
 
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
@@ -38,6 +40,14 @@ impl Output {
 
     pub(super) fn note(text: &str) {
         print_message("note", text);
+    }
+
+    /// What the reader can do about errors that are told as data; each hint once.
+    pub(super) fn hint_at<'a>(errors: impl Iterator<Item = &'a (dyn StdError + 'static)>) {
+        let hints: BTreeSet<String> = errors.filter_map(failure::hint_of_chain).collect();
+        for hint in hints {
+            print_line(&format!("hint: {hint}"));
+        }
     }
 
     /// Prints an error, its causes, and hints.
@@ -116,7 +126,7 @@ pub(super) fn start_log(filter: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(parsed.unwrap_or_else(|_| EnvFilter::new("warn")))
         .with_writer(io::stderr)
-        .with_ansi(is_coloured())
+        .with_ansi(false)
         .without_time()
         .with_target(false)
         .init();

@@ -16,21 +16,23 @@ pub(super) struct Progress {
     bar: ProgressBar,
     output: Output,
     action: &'static str,
+    noun: &'static str,
 }
 
 impl Progress {
-    /// `action` is what is being done, as in `exporting`.
-    pub(super) fn new(output: Output, action: &'static str) -> Self {
+    /// `action` is what is being done, as in `exporting`, to how many of `noun`.
+    pub(super) fn new(output: Output, action: &'static str, noun: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, draw_target());
-        let style = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+        let style =
+            "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_message(action);
         Self {
             bar,
             output,
             action,
+            noun,
         }
     }
 
@@ -39,14 +41,24 @@ impl Progress {
         Arc::new(move |event| this.show(event))
     }
 
+    /// Events of what follows on the same bar, such as reading back what was imported.
+    pub(super) fn events_of(&self, action: &'static str) -> Events {
+        let this = Self {
+            action,
+            ..self.clone()
+        };
+        this.events()
+    }
+
     fn show(&self, event: Event) {
         match event {
             Event::Planned { contents, bytes } => {
+                self.bar.set_message(self.action);
                 self.bar.set_length(bytes);
                 self.bar.reset();
                 if self.bar.is_hidden() && !self.output.is_json() {
                     let size = super::size::show_size(bytes);
-                    let contents = super::size::count(contents, "content");
+                    let contents = super::size::count(contents, self.noun);
                     Output::note(&format!("{} {contents}, {size}", self.action));
                 }
             }

@@ -30,6 +30,13 @@ impl ReadBack {
         let this = Arc::new(self);
         let (blobs, manifests) = this.contents();
         let count = blobs.len() + manifests.len();
+        let bytes = blobs
+            .iter()
+            .map(|(blob, _)| this.plan.blobs[*blob].descriptor.size);
+        (this.events)(Event::Planned {
+            contents: count,
+            bytes: bytes.sum(),
+        });
         let limit = this.concurrency;
         let run = Arc::clone(&this);
         for_each(blobs, limit, move |(blob, name)| {

@@ -12,73 +12,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::concurrent::for_each;
-use super::event::{Event, Events};
-use super::plan::{Plan, PlannedArtifact, PlannedManifest};
+use super::copy_options::{ArtifactOutcome, CopyOptions, CopyReport, Existing, OnError};
+use super::event::Event;
+use super::plan::{Plan, PlannedManifest};
 use super::{
-    BlobOutcome, Content, Document, Error, ErrorKind, Referrer, Result, Source, Target,
-    fetch_document,
+    BlobOutcome, Content, Document, Error, ErrorKind, Result, Source, Target, fetch_document,
 };
 use crate::oci::{Digest, Pin, Repository};
-
-/// What to do with a tag that the target has already, for other content.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Existing {
-    #[default]
-    Overwrite,
-    /// The artifact is left as it is at the target.
-    Keep,
-    /// Nothing is moved.
-    Fail,
-}
-
-/// Whether one artifact's failure stops the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnError {
-    #[default]
-    Stop,
-    Continue,
-}
-
-#[derive(Clone)]
-pub struct CopyOptions {
-    pub existing: Existing,
-    pub on_error: OnError,
-    /// Contents in flight.
-    pub concurrency: usize,
-    pub events: Events,
-}
-
-/// What became of one artifact, in plan order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ArtifactOutcome {
-    Delivered,
-    /// Everything was there already.
-    Unchanged,
-    /// The target's tag was kept.
-    Kept,
-    Failed(String),
-}
-
-/// What a copy did. Sizes are bytes.
-#[derive(Clone, Debug, Default)]
-pub struct CopyReport {
-    pub outcomes: Vec<Option<ArtifactOutcome>>,
-    pub pushed_bytes: u64,
-    pub pushed_contents: usize,
-    pub mounted_contents: usize,
-    pub present_bytes: u64,
-    pub present_contents: usize,
-    pub tags_moved: usize,
-}
-
-impl CopyReport {
-    pub fn failed(&self) -> usize {
-        let is_failed = |outcome: &&Option<ArtifactOutcome>| {
-            matches!(outcome, Some(ArtifactOutcome::Failed(_)))
-        };
-        self.outcomes.iter().filter(is_failed).count()
-    }
-}
 
 /// A copy about to be made: the plan, and the target's names for the plan's repositories.
 pub struct Copy {
@@ -91,11 +31,11 @@ pub struct Copy {
 }
 
 #[derive(Default)]
-struct Progress {
-    report: CopyReport,
-    failures: HashMap<Digest, String>,
+pub(super) struct Progress {
+    pub(super) report: CopyReport,
+    pub(super) failures: HashMap<Digest, String>,
     /// Manifests that were not at the target before.
-    new_manifests: HashSet<usize>,
+    pub(super) new_manifests: HashSet<usize>,
 }
 
 impl Copy {
@@ -151,11 +91,11 @@ impl Copy {
         (in_order(first), in_order(second))
     }
 
-    fn name(&self, repository: usize) -> &Repository {
+    pub(super) fn name(&self, repository: usize) -> &Repository {
         &self.names[repository]
     }
 
-    async fn document(&self, manifest: &PlannedManifest) -> Result<Document> {
+    pub(super) async fn document(&self, manifest: &PlannedManifest) -> Result<Document> {
         if let Some(bytes) = &manifest.bytes {
             return Ok(Document {
                 descriptor: manifest.descriptor.clone(),
@@ -170,13 +110,13 @@ impl Copy {
     }
 }
 
-struct Run {
-    copy: Copy,
+pub(super) struct Run {
+    pub(super) copy: Copy,
     progress: Mutex<Progress>,
 }
 
 impl Run {
-    fn lock(&self) -> MutexGuard<'_, Progress> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -355,10 +295,8 @@ impl Run {
                 document = Some(self.copy.document(manifest).await?);
             }
             if let Some(document) = &document {
-                target
-                    .push_manifest(name, document)
-                    .await
-                    .map_err(at_target)?;
+                let pushed = target.push_manifest(name, document).await;
+                pushed.map_err(|error| explain_refusal(error, manifest))?;
             }
             self.note_pushed(BlobOutcome::Pushed, size);
             self.lock().new_manifests.insert(position);
@@ -391,84 +329,6 @@ impl Run {
             None => Ok(()),
         }
     }
-
-    /// Phase 2 for one artifact: referrers findable, cosign's tags, and its own tag last.
-    async fn publish(&self, position: usize) -> Result<()> {
-        let artifact = &self.copy.plan.artifacts[position];
-        let outcome = match self.failure_of(artifact) {
-            Some(reason) => ArtifactOutcome::Failed(reason),
-            None => match self.publish_tags(artifact).await {
-                Ok(has_moved) if has_moved || self.is_new(artifact) => ArtifactOutcome::Delivered,
-                Ok(_) => ArtifactOutcome::Unchanged,
-                Err(error) if self.copy.options.on_error == OnError::Stop => return Err(error),
-                Err(error) => ArtifactOutcome::Failed(describe(&error)),
-            },
-        };
-        self.lock().report.outcomes[position] = Some(outcome);
-        Ok(())
-    }
-
-    fn is_new(&self, artifact: &PlannedArtifact) -> bool {
-        let progress = self.lock();
-        let manifests = self.copy.plan.manifests_of(artifact);
-        manifests
-            .iter()
-            .any(|manifest| progress.new_manifests.contains(manifest))
-    }
-
-    fn failure_of(&self, artifact: &PlannedArtifact) -> Option<String> {
-        let progress = self.lock();
-        let failures = &progress.failures;
-        let missing = self
-            .copy
-            .plan
-            .find_missing(artifact, |digest| failures.contains_key(digest))?;
-        failures.get(missing).cloned()
-    }
-
-    async fn publish_tags(&self, artifact: &PlannedArtifact) -> Result<bool> {
-        let name = self.copy.name(artifact.repository);
-        let mut has_moved = false;
-        for (subject, manifest) in self.copy.plan.links_of(artifact) {
-            let entry = Referrer {
-                descriptor: manifest.descriptor.clone(),
-                artifact_type: manifest.artifact_type.clone(),
-            };
-            let linked = self.copy.target.link_referrer(name, subject, &entry).await;
-            linked.map_err(at_target)?;
-        }
-        for referrer in &artifact.referrers {
-            if let Some(tag) = &referrer.tag {
-                let manifest = &self.copy.plan.manifests[referrer.manifest];
-                has_moved |= self.point(name, manifest, tag).await?;
-            }
-        }
-        if let Some(tag) = &artifact.tag {
-            has_moved |= self
-                .point(name, &self.copy.plan.manifests[artifact.root], tag)
-                .await?;
-        }
-        Ok(has_moved)
-    }
-
-    /// Moves a tag, unless it is there already.
-    async fn point(
-        &self,
-        name: &Repository,
-        manifest: &PlannedManifest,
-        tag: &crate::oci::Tag,
-    ) -> Result<bool> {
-        let target = &self.copy.target;
-        let found = target.resolve_tag(name, tag).await.map_err(at_target)?;
-        if found.as_ref() == Some(&manifest.descriptor.digest) {
-            return Ok(false);
-        }
-        let document = self.copy.document(manifest).await?;
-        target.tag(name, &document, tag).await.map_err(at_target)?;
-        self.lock().report.tags_moved += 1;
-        (self.copy.options.events)(Event::Tagged(name.clone(), tag.clone()));
-        Ok(true)
-    }
 }
 
 /// Manifests by their distance from the leaves, so that no level depends on itself.
@@ -486,9 +346,30 @@ fn group_by_height(plan: &Plan, positions: &[usize]) -> BTreeMap<usize, Vec<usiz
     levels
 }
 
-fn at_target(error: Error) -> Error {
+pub(super) fn at_target(error: Error) -> Error {
     error.on_side("target")
 }
+
+/// Registries that want every child of an index say so in many ways; we know what they mean.
+fn explain_refusal(error: Error, manifest: &PlannedManifest) -> Error {
+    let is_refusal = matches!(
+        error.kind(),
+        ErrorKind::Refused | ErrorKind::NotFound | ErrorKind::Failed | ErrorKind::Unsupported
+    );
+    if !(manifest.is_sparse && is_refusal) {
+        return at_target(error);
+    }
+    let message = format!(
+        "target: the sparse index `{}` was refused",
+        manifest.descriptor.digest
+    );
+    Error::new(ErrorKind::Unsupported, message).with_cause(SparseIndexRefused(error))
+}
+
+/// The target wants every platform of an index.
+#[derive(Debug, thiserror::Error)]
+#[error("not every platform of it is carried, and this registry wants them all")]
+pub struct SparseIndexRefused(#[source] Error);
 
 /// The error and its causes in one line.
 pub fn describe(error: &dyn std::error::Error) -> String {

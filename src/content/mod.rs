@@ -16,6 +16,7 @@
 mod check;
 mod concurrent;
 mod copy;
+mod copy_options;
 mod cosign;
 mod error;
 mod event;
@@ -24,6 +25,7 @@ mod memory;
 mod object;
 mod plan;
 mod prefetch;
+mod publish;
 mod rooted;
 mod source;
 mod stream;
@@ -32,7 +34,8 @@ mod walk;
 
 pub use check::ReadBack;
 pub use concurrent::for_each;
-pub use copy::{ArtifactOutcome, Copy, CopyOptions, CopyReport, Existing, OnError, describe};
+pub use copy::{Copy, SparseIndexRefused, describe};
+pub use copy_options::{ArtifactOutcome, CopyOptions, CopyReport, Existing, OnError};
 pub use cosign::AttachedTag;
 pub use error::{Error, ErrorKind, Result, escape_control};
 pub use event::{Event, Events, ignore_events};

@@ -110,6 +110,8 @@ pub struct PlannedManifest {
     /// What it refers to, carried or not.
     pub subject: Option<Digest>,
     pub artifact_type: Option<String>,
+    /// Some of its children are not carried, by choice.
+    pub is_sparse: bool,
 }
 
 impl Plan {
@@ -261,12 +263,16 @@ impl Assembly<'_> {
         }
         let node = Arc::clone(self.nodes.get(digest)?);
         let is_carried = |digest: &Digest| !absent.contains(digest);
+        let listed = &node.manifest.children;
+        let is_sparse = listed
+            .iter()
+            .any(|child| absent.contains(&child.descriptor.digest));
         let children = node
             .manifest
             .children
             .iter()
             .map(|child| &child.descriptor.digest);
-        let children = children
+        let children: Vec<usize> = children
             .filter(|digest| is_carried(digest))
             .filter_map(|digest| self.add_manifest(digest, absent))
             .collect();
@@ -280,6 +286,7 @@ impl Assembly<'_> {
             place: node.place.clone(),
             repositories: Vec::new(),
             bytes: node.bytes.clone(),
+            is_sparse,
             blobs,
             children,
             subject: node.manifest.subject.as_ref().map(|s| s.digest.clone()),

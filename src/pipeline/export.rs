@@ -40,7 +40,7 @@ pub struct ExportReport {
     pub exported: Vec<usize>,
     /// What is not in it, and why.
     pub failures: Vec<(String, String)>,
-    /// Bytes of blobs that were read from the source.
+    /// Bytes of blobs and manifests that went from the source into the bundle.
     pub moved_bytes: u64,
 }
 
@@ -228,13 +228,18 @@ impl Writing<'_> {
             };
             // A volume that cannot be written is an error of its own; what failed here was read.
             let failure = failure.map(|error| error.on_side("source"));
-            self.settle(&blob.descriptor.digest, blob.descriptor.size, failure)?;
+            let size = match &slice.part {
+                Some(part) => part.range.end - part.range.start,
+                None => blob.descriptor.size,
+            };
+            self.settle(&blob.descriptor.digest, size, failure)?;
         }
         Ok(())
     }
 
     fn settle(&mut self, digest: &Digest, size: u64, failure: Option<Error>) -> Result<()> {
         match failure {
+            None if self.failed.contains(digest) => Ok(()),
             None => {
                 self.moved_bytes += size;
                 (self.options.events)(Event::ContentDone(digest.clone()));
@@ -302,6 +307,7 @@ impl Writing<'_> {
                 writer
                     .write_manifest(&manifest.descriptor, bytes, repositories)
                     .await?;
+                self.moved_bytes += size;
                 (self.options.events)(Event::Moved(size));
                 (self.options.events)(Event::ContentDone(manifest.descriptor.digest.clone()));
             }

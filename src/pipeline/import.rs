@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::admission::{AdmissionRules, check_forks};
 use super::open_bundles::OpenedBundle;
 use super::place::{Place, TargetReference};
+use super::rebuild::{PlatformIndex, rebuild_sparse_indexes};
 use crate::bundle::{Bundle, Inventory, KeyId};
 use crate::content::{
     ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, FoundArtifact,
@@ -93,6 +94,7 @@ pub async fn plan_import(
     opened: Vec<OpenedBundle>,
     target: &TargetReference,
     rules: &AdmissionRules,
+    platform_index: PlatformIndex,
 ) -> Result<Vec<ImportPlan>> {
     let inventories = opened.iter().map(|opened| {
         (
@@ -106,13 +108,16 @@ pub async fn plan_import(
     let mut plans = Vec::new();
     for opened in opened {
         let name = opened.bundle.last().name().to_owned();
-        let warnings = rules.check(opened.bundle.inventory()).map_err(|cause| {
+        let mut warnings = rules.check(opened.bundle.inventory()).map_err(|cause| {
             Error::unverified(format!("cannot import `{name}`")).with_cause(cause)
         })?;
         let bundle = Arc::new(opened.bundle);
-        let plan = plan_bundle(&bundle)
+        let mut plan = plan_bundle(&bundle)
             .await
             .map_err(|error| refuse(error, &name))?;
+        if platform_index == PlatformIndex::Rebuild {
+            warnings.extend(rebuild_sparse_indexes(&mut plan, &*bundle).await?);
+        }
         let names = plan
             .repositories
             .iter()

@@ -38,7 +38,8 @@ impl FromStr for ListTarget {
             return text.parse().map(Self::Tags);
         }
         // The grammar of hosts is that of references; any repository serves to ask it.
-        format!("{text}/x").parse::<Reference>()?;
+        let parsed = format!("{text}/x").parse::<Reference>();
+        parsed.map_err(|_| InvalidReference::NoRegistry(text.escape_default().to_string()))?;
         Ok(Self::Repositories {
             host: text.to_owned(),
         })
@@ -64,7 +65,7 @@ pub async fn list_repositories(host: &str, connections: &Connections) -> Result<
     Ok(names)
 }
 
-/// The tags of a repository or layout, in their order.
+/// The tags of a repository or layout, by name.
 pub async fn list_tags(target: &ListTarget, connections: &Connections) -> Result<Vec<ListedTag>> {
     let reference = match target {
         ListTarget::Tags(reference) => SourceReference::Registry(reference.clone()),
@@ -83,8 +84,12 @@ pub async fn list_tags(target: &ListTarget, connections: &Connections) -> Result
     let Some(source) = selected.sources.first() else {
         return Ok(Vec::new());
     };
-    let looks: Vec<_> = selected
-        .roots
+    let mut roots = selected.roots;
+    roots.sort_by(|one, other| {
+        let key = |root: &Root| (root.place.repository.clone(), root.tag.clone());
+        key(one).cmp(&key(other))
+    });
+    let looks: Vec<_> = roots
         .into_iter()
         .map(|root| look(Arc::clone(source), root))
         .collect();

@@ -14,6 +14,7 @@ mod import;
 mod list;
 mod open_bundles;
 mod place;
+mod rebuild;
 mod select;
 mod sign;
 
@@ -27,5 +28,6 @@ pub use import::{
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
 pub use open_bundles::{OpenedBundle, RefusedObject, open_bundles, open_volumes, sets_of};
 pub use place::{Connections, Place, SourceReference, TargetReference};
+pub use rebuild::PlatformIndex;
 pub use select::{Selected, select};
 pub use sign::{CountersignOptions, Countersigned, countersign};

@@ -158,11 +158,8 @@ impl Connections {
         match target {
             TargetReference::Registry { host, .. } => {
                 let registry = self.registry(host)?;
-                registry.probe().await.map_err(|error| {
-                    let kind = error.kind();
-                    Error::new(kind, format!("target: cannot use registry `{host}`"))
-                        .with_cause(error)
-                })?;
+                let probed = registry.probe().await;
+                probed.map_err(|error| error.on_side("target"))?;
                 Ok(Place::Registry(registry))
             }
             TargetReference::Layout { path } => {

@@ -108,9 +108,8 @@ impl Selection {
                 self.push(source, repository, Pin::Tag(tag.clone()), Some(tag.clone()));
             }
             (None, None) => {
-                let tags = registry.tags(repository).await.map_err(|error| {
-                    error.within(format!("source: cannot list the tags of `{reference}`"))
-                })?;
+                let tags = registry.tags(repository).await;
+                let tags = tags.map_err(|error| error.on_side("source"))?;
                 self.add_all_tags(source, repository, tags)?;
             }
         }

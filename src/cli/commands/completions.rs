@@ -1,28 +1,24 @@
 //! `airlift completions`: a completion script, generated from the parser.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::args::Arguments;
+use crate::cli::args::grammar;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, print_bytes};
 
-/// Example: airlift completions bash > /`etc/bash_completion.d/airlift`
+/// Print a completion script for a shell
+///
+/// Example: airlift completions bash > ~/.local/share/bash-completion/completions/airlift
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
 pub(in crate::cli) struct CompletionsArguments {
-    /// The shell
+    /// The shell that the script is for
     shell: Shell,
 }
 
 pub(in crate::cli) fn run(arguments: &CompletionsArguments, _: Output) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        arguments.shell,
-        &mut Arguments::command(),
-        "airlift",
-        &mut script,
-    );
+    clap_complete::generate(arguments.shell, &mut grammar(), "airlift", &mut script);
     print_bytes(&script)?;
     Ok(Exit::Done)
 }

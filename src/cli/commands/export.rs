@@ -16,7 +16,7 @@ use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::{count, parse_size, show_size};
 use crate::content::{OnError, ReferrerPolicy};
-use crate::oci::Platform;
+use crate::oci::{InvalidReference, Platform};
 use crate::pipeline::{
     ExportOptions, ExportPlan, ExportReport, SourceReference, plan_exports, run_export,
 };
@@ -111,7 +111,7 @@ pub(in crate::cli) async fn run(
     arguments.check()?;
     let keys = read_signing_keys(&arguments.sign_key)?;
     let connections = arguments.registries.connect()?;
-    let progress = Progress::new(output, "exporting");
+    let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
     let plans = plan_exports(&options, &connections).await?;
     if arguments.dry_run {
@@ -152,6 +152,12 @@ impl ExportArguments {
             .hint("and sign with it: `airlift export … --sign-key ops.key` (or say `--unsigned`)");
             return Err(error.into());
         }
+        if self.container.is_file() {
+            let message = format!("`{}` is a file", self.container.display());
+            let error = UsageError::new(message)
+                .hint("a container is a directory: give the one that gets the bundle");
+            return Err(error.into());
+        }
         match &self.name {
             Some(name) if !is_bundle_name(name) => Err(UsageError::new(format!(
                 "`{name}` cannot be a bundle's name: at most 60 of `a-z`, `0-9`, `.`, `_`, `-`"
@@ -172,9 +178,8 @@ impl ExportArguments {
             texts.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
         }
         let parse = |text: &String| {
-            text.parse().map_err(|error: crate::oci::InvalidReference| {
-                UsageError::new(format!("`{text}` is not a reference: {error}")).into()
-            })
+            text.parse()
+                .map_err(|error: InvalidReference| UsageError::new(error.to_string()).into())
         };
         texts.iter().map(parse).collect()
     }
@@ -239,11 +244,7 @@ fn print_plans(
     arguments: &ExportArguments,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let mut rows = vec![
-        ["ARTIFACT", "DIGEST", "PLATFORMS", "REFERRERS"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows = vec![artifact_heads()];
     let mut totals = String::new();
     for plan in plans {
         rows.extend(artifact_rows(plan));
@@ -267,6 +268,12 @@ fn print_plans(
     } else {
         Exit::Done
     })
+}
+
+fn artifact_heads() -> Vec<String> {
+    ["ARTIFACT", "DIGEST", "PLATFORMS", "REFERRERS"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn artifact_rows(export: &ExportPlan) -> impl Iterator<Item = Vec<String>> {
@@ -347,14 +354,14 @@ fn show_report(
             volume.inventory_digest
         ));
     }
-    let rows: Vec<Vec<String>> = artifact_rows(export)
+    let exported = artifact_rows(export)
         .enumerate()
         .filter(|(position, _)| report.exported.contains(position))
-        .map(|(_, row)| row)
-        .collect();
+        .map(|(_, row)| row);
+    let rows: Vec<Vec<String>> = std::iter::once(artifact_heads()).chain(exported).collect();
     text.push_str(&format!(
         "{}, {} moved\n",
-        count(rows.len(), "artifact"),
+        count(report.exported.len(), "artifact"),
         show_size(report.moved_bytes)
     ));
     for line in table(&rows).lines() {

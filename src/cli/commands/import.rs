@@ -17,8 +17,8 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::{count, show_size};
 use crate::content::{ArtifactOutcome, CopyOptions, Existing, OnError};
 use crate::pipeline::{
-    AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, Survey,
-    TargetReference, open_bundles, plan_import, run_import, survey_import,
+    AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
+    Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
 };
 
 /// Verify bundles and deliver them to a registry
@@ -47,6 +47,10 @@ pub(in crate::cli) struct DeliveryArguments {
     /// What to do with a tag that is there already for other content
     #[arg(long, value_name = "POLICY", default_value = "overwrite")]
     existing: ExistingArgument,
+
+    /// An index of which not every platform is carried arrives as it is, or is made anew under another digest
+    #[arg(long, value_name = "HOW", default_value = "sparse")]
+    platform_index: PlatformIndexArgument,
 
     /// Deliver what can be delivered, and exit with 3
     #[arg(long)]
@@ -84,6 +88,14 @@ enum ExistingArgument {
     Fail,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum PlatformIndexArgument {
+    /// The digest stays; some registries refuse it
+    Sparse,
+    /// Signatures of the original no longer apply
+    Rebuild,
+}
+
 pub(in crate::cli) async fn run(
     arguments: ImportArguments,
     output: Output,
@@ -110,7 +122,7 @@ impl DeliveryArguments {
         let connections = self.registries.connect()?;
         let opened = open_bundles(bundles, &policy).await?;
         let options = self.options(output);
-        let plans = plan_import(opened, target, &options.0.rules).await?;
+        let plans = plan_import(opened, target, &options.0.rules, self.platform_index()).await?;
         for warning in plans.iter().flat_map(|plan| &plan.warnings) {
             Output::warn(warning);
         }
@@ -124,9 +136,15 @@ impl DeliveryArguments {
         run_all(&plans, target, &place, options, output).await
     }
 
+    fn platform_index(&self) -> PlatformIndex {
+        match self.platform_index {
+            PlatformIndexArgument::Sparse => PlatformIndex::Sparse,
+            PlatformIndexArgument::Rebuild => PlatformIndex::Rebuild,
+        }
+    }
+
     fn options(&self, output: Output) -> (ImportOptions, Progress) {
-        let progress = Progress::new(output, "importing");
-        let checking = Progress::new(output, "reading back");
+        let progress = Progress::new(output, "importing", "content");
         let options = ImportOptions {
             rules: AdmissionRules {
                 lane: self.lane.clone(),
@@ -146,7 +164,7 @@ impl DeliveryArguments {
                 concurrency: CONTENTS_IN_FLIGHT,
                 events: progress.events(),
             },
-            read_back: self.check.then(|| checking.events()),
+            read_back: self.check.then(|| progress.events_of("reading back")),
         };
         (options, progress)
     }

@@ -6,13 +6,20 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::bundle::{Artifact, Inventory, Row, Volume};
+use crate::bundle::{Artifact, Inventory, Profile, Row, Volume};
 use crate::cli::exit::Exit;
 use crate::cli::keys::TrustArguments;
 use crate::cli::output::{Output, table};
 use crate::cli::size::{count, show_size};
 use crate::content::Error;
+use crate::oci::media_type;
 use crate::pipeline::{open_volumes, sets_of};
+
+/// An artifact that says no type of its own has that of its config: these are images.
+const IMAGE_CONFIGS: [&str; 2] = [
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+];
 
 /// Show what a bundle holds
 ///
@@ -84,7 +91,10 @@ fn show_set(set: &[Volume], is_checked: bool) -> String {
 }
 
 fn profile_name(inventory: &Inventory) -> &'static str {
-    inventory.profile.suffix().trim_start_matches('.')
+    match inventory.profile {
+        Profile::Plain => "plain (.tar.zst)",
+        Profile::Guard => "guard (.tar)",
+    }
 }
 
 fn signer_ids(volume: &Volume) -> Vec<String> {
@@ -179,10 +189,7 @@ fn show_artifacts(set: &[Volume]) -> String {
         table_rows.push(vec![
             artifact_name(inventory, artifact),
             artifact.root.digest.short(),
-            artifact
-                .artifact_type
-                .as_deref()
-                .map_or_else(|| kind_of(artifact), str::to_owned),
+            kind_of(artifact),
             platforms(artifact).join(","),
             artifact.referrers.len().to_string(),
             artifact.created.clone().unwrap_or_default(),
@@ -196,12 +203,14 @@ fn show_artifacts(set: &[Volume]) -> String {
 }
 
 fn kind_of(artifact: &Artifact) -> String {
-    if crate::oci::media_type::is_index(&artifact.root.media_type) {
-        "index"
-    } else {
-        "manifest"
+    if media_type::is_index(&artifact.root.media_type) {
+        return "index".to_owned();
     }
-    .to_owned()
+    match artifact.artifact_type.as_deref() {
+        None => "manifest".to_owned(),
+        Some(config) if IMAGE_CONFIGS.contains(&config) => "image".to_owned(),
+        Some(other) => other.to_owned(),
+    }
 }
 
 fn platforms(artifact: &Artifact) -> Vec<String> {
@@ -240,6 +249,11 @@ fn set_document(set: &[Volume], is_checked: bool) -> Value {
             })
         })
         .collect();
+    let artifacts: Vec<Value> = inventory
+        .artifacts
+        .iter()
+        .map(|artifact| artifact_document(inventory, artifact))
+        .collect();
     let types: HashMap<&str, usize> = rows(set).fold(HashMap::new(), |mut types, row| {
         *types.entry(&*row.media_type).or_default() += 1;
         types
@@ -262,6 +276,19 @@ fn set_document(set: &[Volume], is_checked: bool) -> Value {
         "sharedBytes": sharing.shared_bytes,
         "mediaTypes": types,
         "repositories": inventory.repositories,
-        "artifacts": inventory.artifacts,
+        "artifacts": artifacts,
+    })
+}
+
+fn artifact_document(inventory: &Inventory, artifact: &Artifact) -> Value {
+    json!({
+        "reference": artifact_name(inventory, artifact),
+        "digest": artifact.root.digest,
+        "mediaType": artifact.root.media_type,
+        "artifactType": artifact.artifact_type,
+        "platforms": artifact.platforms,
+        "created": artifact.created,
+        "referrers": artifact.referrers,
+        "absent": artifact.absent,
     })
 }

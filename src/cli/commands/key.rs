@@ -11,9 +11,10 @@ use serde_json::json;
 use crate::bundle::{KeyAlgorithm, PublicKey, generate_key};
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
-use crate::cli::keys::find_passphrase;
+use crate::cli::keys::choose_passphrase;
 use crate::cli::output::Output;
 
+/// Make signing keys, and show them
 #[derive(Args)]
 pub(in crate::cli) struct KeyArguments {
     #[command(subcommand)]
@@ -68,12 +69,14 @@ pub(in crate::cli) fn run(arguments: &KeyArguments, output: Output) -> anyhow::R
 }
 
 fn generate(arguments: &GenerateArguments, output: Output) -> anyhow::Result<Exit> {
+    let public_path = public_path(&arguments.out);
+    check_free(&[&arguments.out, &public_path])?;
     let algorithm = match arguments.algorithm {
         AlgorithmArgument::EcdsaP256 => KeyAlgorithm::EcdsaP256,
         AlgorithmArgument::Ed25519 => KeyAlgorithm::Ed25519,
     };
     let passphrase = if arguments.encrypt {
-        let passphrase = find_passphrase("New passphrase: ")?.ok_or_else(|| {
+        let passphrase = choose_passphrase()?.ok_or_else(|| {
             UsageError::new("there is no terminal to ask for a passphrase")
                 .hint("set `AIRLIFT_KEY_PASSPHRASE`")
         })?;
@@ -83,7 +86,6 @@ fn generate(arguments: &GenerateArguments, output: Output) -> anyhow::Result<Exi
     };
     let (pem, public) =
         generate_key(algorithm, passphrase.as_ref()).context("cannot make a key")?;
-    let public_path = public_path(&arguments.out);
     let public_pem = public.to_pem().context("cannot encode the public key")?;
     write_new(&arguments.out, pem.as_bytes(), 0o600)?;
     write_new(&public_path, public_pem.as_bytes(), 0o644)?;
@@ -107,6 +109,19 @@ fn generate(arguments: &GenerateArguments, output: Output) -> anyhow::Result<Exi
     });
     output.print(&text, &document)?;
     Ok(Exit::Done)
+}
+
+/// Neither file is written when one of them is there: half a pair is of no use.
+fn check_free(paths: &[&Path]) -> anyhow::Result<()> {
+    match paths.iter().find(|path| path.exists()) {
+        None => Ok(()),
+        Some(path) => {
+            let error = UsageError::new(format!("`{}` is there already", path.display()))
+                .hint("keys are never replaced: choose another `--out`")
+                .exit(Exit::Failed);
+            Err(error.into())
+        }
+    }
 }
 
 fn public_path(private: &Path) -> PathBuf {

@@ -1,6 +1,5 @@
 //! `airlift list`: repositories of a registry, or the tags of a repository with what they point to.
 
-use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::{Output, table};
 use crate::cli::registry_args::RegistryArguments;
+use crate::oci::InvalidReference;
 use crate::pipeline::{ListTarget, ListedTag, list_repositories, list_tags};
 
 /// List repositories, or the tags of one
@@ -28,15 +28,15 @@ pub(in crate::cli) struct ListArguments {
 
 pub(in crate::cli) async fn run(arguments: ListArguments, output: Output) -> anyhow::Result<Exit> {
     let connections = arguments.registries.connect()?;
-    let target: ListTarget = arguments.target.parse().map_err(|error| {
-        UsageError::new(format!("`{}` cannot be listed: {error}", arguments.target))
-            .hint("expected `REGISTRY`, `REGISTRY/REPOSITORY` or `oci:DIR`")
-    })?;
-    let failed = || format!("cannot list `{}`", arguments.target);
+    let target: ListTarget = arguments
+        .target
+        .parse()
+        .map_err(|error: InvalidReference| {
+            UsageError::new(error.to_string())
+                .hint("expected `REGISTRY`, `REGISTRY/REPOSITORY` or `oci:DIR`")
+        })?;
     if let ListTarget::Repositories { host } = &target {
-        let names = list_repositories(host, &connections)
-            .await
-            .with_context(failed)?;
+        let names = list_repositories(host, &connections).await?;
         let text: Vec<String> = names.iter().map(ToString::to_string).collect();
         output.print(
             &text.join("\n"),
@@ -44,9 +44,7 @@ pub(in crate::cli) async fn run(arguments: ListArguments, output: Output) -> any
         )?;
         return Ok(Exit::Done);
     }
-    let tags = list_tags(&target, &connections)
-        .await
-        .with_context(failed)?;
+    let tags = list_tags(&target, &connections).await?;
     print_tags(&tags, output)
 }
 
@@ -89,7 +87,7 @@ fn print_tags(tags: &[ListedTag], output: Output) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// `3d`, `5h`, `2y`: the largest unit that fits. Images made reproducibly say they are very old.
+/// `3d`, `5h`, `2y`: the largest unit that fits.
 fn show_age(created: &str, now: Timestamp) -> String {
     const UNITS: [(&str, i64); 5] = [
         ("y", 31_557_600),
@@ -101,6 +99,10 @@ fn show_age(created: &str, now: Timestamp) -> String {
     let Ok(created) = created.parse::<Timestamp>() else {
         return String::new();
     };
+    // Images made reproducibly say the start of the epoch, or before: that is no age.
+    if created.as_second() <= 0 {
+        return String::new();
+    }
     let seconds = now.as_second() - created.as_second();
     let unit = UNITS.iter().find(|(_, length)| seconds >= *length);
     unit.map_or_else(

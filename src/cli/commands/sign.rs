@@ -42,7 +42,7 @@ pub(in crate::cli) async fn run(arguments: SignArguments, output: Output) -> any
         None => arguments.trust.policy()?,
     };
     let key = read_signing_key(&arguments.sign_key)?;
-    let progress = Progress::new(output, "verifying");
+    let progress = Progress::new(output, "verifying", "volume");
     let options = CountersignOptions {
         path: arguments.bundle,
         policy,

@@ -36,12 +36,14 @@ pub(in crate::cli) async fn run(
 ) -> anyhow::Result<Exit> {
     let policy = arguments.trust.policy()?;
     let (volumes, refused) = open_volumes(&arguments.bundles, &policy).await?;
-    let progress = Progress::new(output, "verifying");
+    let progress = Progress::new(output, "verifying", "volume");
     let events = progress.events();
-    events(Event::Planned {
-        contents: volumes.len(),
-        bytes: volumes.iter().map(|volume| volume.stream().size()).sum(),
-    });
+    if !volumes.is_empty() {
+        events(Event::Planned {
+            contents: volumes.len(),
+            bytes: volumes.iter().map(|volume| volume.stream().size()).sum(),
+        });
+    }
     let mut lines = String::new();
     let mut documents = Vec::new();
     let mut is_right = refused.is_empty();
@@ -82,6 +84,7 @@ pub(in crate::cli) async fn run(
         &lines,
         &json!({ "right": is_right, "volumes": documents, "bundles": sets }),
     )?;
+    Output::hint_at(refused.iter().map(|refused| &refused.error as _));
     Ok(if is_right {
         Exit::Done
     } else {

@@ -11,7 +11,7 @@ use airlift::content::{
 use airlift::oci::{Digest, Manifest, Repository, Tag, media_type};
 use airlift::pipeline::{
     AdmissionRules, Connections, ExportOptions, ExportReport, ImportOptions, ImportReport,
-    open_bundles, plan_exports, plan_import, run_export, run_import,
+    PlatformIndex, open_bundles, plan_exports, plan_import, run_export, run_import,
 };
 use airlift::registry::{Credentials, RegistryOptions};
 use airlift::storage::DirectoryContainer;
@@ -36,6 +36,7 @@ pub(crate) struct Journey {
     pub(crate) concurrency: usize,
     /// Read everything back from the target at the end of an import.
     pub(crate) reads_back: bool,
+    pub(crate) platform_index: PlatformIndex,
 }
 
 impl Journey {
@@ -51,6 +52,7 @@ impl Journey {
             },
             concurrency: 4,
             reads_back: false,
+            platform_index: PlatformIndex::Sparse,
         }
     }
 
@@ -125,7 +127,7 @@ impl Journey {
     ) -> Result<Vec<ImportReport>> {
         let opened = open_bundles(&[self.container.path().to_owned()], &trust()).await?;
         let target = target.parse().unwrap();
-        let plans = plan_import(opened, &target, &options.rules).await?;
+        let plans = plan_import(opened, &target, &options.rules, self.platform_index).await?;
         let place = self.connections().target(&target).await?;
         let mut reports = Vec::new();
         for plan in &plans {

@@ -198,3 +198,34 @@ impl Output {
             .unwrap_or_else(|error| panic!("not JSON: {error}\n{}", self.stdout))
     }
 }
+
+fn shell(script: &str) -> Airlift {
+    Airlift::binary(Path::new("/bin/sh"), &["-c", script])
+}
+
+#[test]
+fn a_call_is_seen_from_outside_only() {
+    let script = "cat $HOME/given; echo $SET-$CARGO_MANIFEST_DIR >&2; exit 3";
+    let output = shell(script)
+        .env("SET", "yes")
+        .home_file("given", "{}")
+        .run();
+    output
+        .assert_code(3)
+        .assert_stdout("{}")
+        .assert_stderr("yes-\n");
+    assert_eq!(output.json(), serde_json::json!({}));
+}
+
+#[test]
+fn a_call_can_be_killed() {
+    let endless = || shell("echo begun; while :; do :; done").spawn();
+    let running = endless();
+    let stdout = running.home.path().join("stdout");
+    let has_begun = || fs::read(&stdout).is_ok_and(|bytes| !bytes.is_empty());
+    assert!(running.kill_when(has_begun).was_killed());
+    let output = endless().kill_by_seed(7, Duration::from_millis(20));
+    assert!(output.was_killed());
+    let ended = shell("exit 0").spawn();
+    ended.output().assert_success();
+}

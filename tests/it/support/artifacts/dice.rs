@@ -1,4 +1,4 @@
-//! Chance from a seed: SplitMix64, so that a seed in a failure message brings the same case back.
+//! Chance from a seed: `SplitMix64`, so that a seed in a failure message brings the same case back.
 
 /// A stream of numbers that its seed decides.
 #[derive(Clone, Debug)]

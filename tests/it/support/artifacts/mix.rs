@@ -39,12 +39,7 @@ impl Mix {
 
     /// What Debian's `docker-registry` 2.8.2 takes.
     pub(crate) const DOCKER_REGISTRY: Self = Self {
-        sha512_blobs: false,
         sha512_manifests: false,
-        foreign_layers: false,
-        bare_manifests: false,
-        empty_indexes: false,
-        silent_types: false,
         ..Self::ALL
     };
 

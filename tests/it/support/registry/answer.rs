@@ -1,5 +1,7 @@
 //! Replies before they are sent: whole in memory, so that a fault can change them.
 
+use std::fmt::Display;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use serde_json::json;
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Box<HeaderMap>,
     pub(super) body: Bytes,
 }
 
@@ -16,7 +18,7 @@ impl Answer {
     pub(super) fn new(status: u16) -> Self {
         Self {
             status,
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             body: Bytes::new(),
         }
     }
@@ -43,11 +45,11 @@ impl Answer {
     }
 
     pub(super) fn json(self, value: &serde_json::Value) -> Self {
-        self.header("content-type", "application/json")
+        self.header("content-type", &"application/json")
             .body(value.to_string())
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(super) fn header(mut self, name: &'static str, value: &dyn Display) -> Self {
         if let Ok(value) = HeaderValue::try_from(value.to_string()) {
             self.headers.insert(HeaderName::from_static(name), value);
         }
@@ -68,7 +70,7 @@ impl Answer {
         let mut response = Response::new(body);
         *response.status_mut() =
             StatusCode::from_u16(self.status).expect("tests ask for valid status codes");
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = *self.headers;
         if self.status != 204 {
             let length = HeaderValue::from(self.body.len());
             response

@@ -1,5 +1,5 @@
 //! Who may do what: basic authentication, and bearer tokens with scopes from the fake's own `/token`.
-//! Specification: distribution, "Token Authentication" and "OAuth2 Token Authentication".
+//! Specification: distribution, "Token Authentication" and "`OAuth2` token authentication".
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -38,7 +38,7 @@ pub(super) fn check(exchange: &Exchange, route: &Route) -> Result<(), Answer> {
         Auth::Open => Ok(()),
         Auth::Basic(login) if has_basic(exchange, login) => Ok(()),
         Auth::Basic(_) => {
-            Err(Answer::refusal(401).header("www-authenticate", "Basic realm=\"fake\""))
+            Err(Answer::refusal(401).header("www-authenticate", &"Basic realm=\"fake\""))
         }
         Auth::Bearer(bearer) => check_token(exchange, route, bearer),
     }
@@ -114,14 +114,13 @@ fn challenge(
 ) -> Answer {
     let own_realm = format!("{}/token", exchange.shared.url());
     let realm = bearer.realm.as_ref().unwrap_or(&own_realm);
-    let mut text = format!("Bearer realm=\"{realm}\",service=\"fake\"");
+    let mut parts = vec![format!("realm=\"{realm}\",service=\"fake\"")];
     if !needed.is_empty() {
-        text.push_str(&format!(",scope=\"{}\"", scopes(needed)));
+        parts.push(format!("scope=\"{}\"", scopes(needed)));
     }
-    if let Some(error) = error {
-        text.push_str(&format!(",error=\"{error}\""));
-    }
-    Answer::refusal(401).header("www-authenticate", text)
+    parts.extend(error.map(|error| format!("error=\"{error}\"")));
+    let text = format!("Bearer {}", parts.join(","));
+    Answer::refusal(401).header("www-authenticate", &text)
 }
 
 /// `repository:a:pull,push repository:b:pull`
@@ -170,7 +169,8 @@ fn by_get(exchange: &Exchange, bearer: &Bearer) -> Answer {
         .as_ref()
         .is_none_or(|login| has_basic(exchange, login));
     let is_anonymous = exchange.header("authorization").is_none();
-    if !is_known && !(is_anonymous && bearer.anonymous_pull) {
+    let may_pull = is_anonymous && bearer.anonymous_pull;
+    if !is_known && !may_pull {
         return Answer::refusal(401);
     }
     let mut accesses = parse_scopes(exchange.query.all("scope"));

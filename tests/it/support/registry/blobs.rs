@@ -37,7 +37,7 @@ fn get(exchange: &Exchange, repository: &Repository, digest: &Digest) -> Answer 
             Redirect::Loop => exchange.shared.url(),
         };
         let location = format!("{base}{}", exchange.path);
-        return Answer::new(307).header("location", location);
+        return Answer::new(307).header("location", &location);
     }
     serve(exchange, digest, bytes)
 }
@@ -51,21 +51,21 @@ fn serve(exchange: &Exchange, digest: &Digest, bytes: Bytes) -> Answer {
     };
     let Some(range) = parse_range(range, length) else {
         return Answer::error(416, "RANGE_INVALID", "the range is not satisfiable")
-            .header("content-range", format!("bytes */{length}"));
+            .header("content-range", &format!("bytes */{length}"));
     };
     let (start, end) = (range.start, range.end - 1);
     let place = |at: u64| usize::try_from(at).expect("blobs of tests fit in memory");
     answer_with(206, digest, &etag)
-        .header("content-range", format!("bytes {start}-{end}/{length}"))
+        .header("content-range", &format!("bytes {start}-{end}/{length}"))
         .body(bytes.slice(place(range.start)..place(range.end)))
 }
 
 fn answer_with(status: u16, digest: &Digest, etag: &str) -> Answer {
     Answer::new(status)
-        .header("content-type", "application/octet-stream")
-        .header("docker-content-digest", digest)
-        .header("accept-ranges", "bytes")
-        .header("etag", etag)
+        .header("content-type", &"application/octet-stream")
+        .header("docker-content-digest", &digest)
+        .header("accept-ranges", &"bytes")
+        .header("etag", &etag)
 }
 
 /// The `Range` header, where it counts.

@@ -26,8 +26,8 @@ pub(super) fn outgoing(
     fault: Option<&Fault>,
 ) -> Body {
     let (bytes, end) = match fault {
-        Some(Fault::CutDownload(at)) => (first(bytes, *at), End::Cut),
-        Some(Fault::StallDownload(at)) => (first(bytes, *at), End::Stall),
+        Some(Fault::CutDownload(at)) => (first(&bytes, *at), End::Cut),
+        Some(Fault::StallDownload(at)) => (first(&bytes, *at), End::Stall),
         _ => (bytes, End::Whole),
     };
     let log = Arc::clone(shared);
@@ -44,7 +44,7 @@ pub(super) fn outgoing(
     Body::from_stream(counted.chain(end.stream()).chain(ended))
 }
 
-fn first(bytes: Bytes, count: u64) -> Bytes {
+fn first(bytes: &Bytes, count: u64) -> Bytes {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     bytes.slice(..count.min(bytes.len()))
 }

@@ -89,7 +89,7 @@ impl Exchange {
         Ok(match fault {
             Fault::Status(status) => Answer::refusal(status),
             Fault::Busy(status, retry_after) => busy(status, retry_after),
-            Fault::Redirect(url) => Answer::new(307).header("location", url),
+            Fault::Redirect(url) => Answer::new(307).header("location", &url),
             _ => Answer::new(500),
         })
     }

@@ -58,9 +58,9 @@ pub(super) fn referrers(exchange: &Exchange, repository: &Repository, subject: &
     });
     let answer = Answer::new(200)
         .json(&index)
-        .header("content-type", media_type::OCI_INDEX);
+        .header("content-type", &media_type::OCI_INDEX);
     let answer = match filter {
-        Some(_) => answer.header("oci-filters-applied", "artifactType"),
+        Some(_) => answer.header("oci-filters-applied", &"artifactType"),
         None => answer,
     };
     link.applied(answer)
@@ -94,7 +94,7 @@ struct Link(Option<String>);
 impl Link {
     fn applied(self, answer: Answer) -> Answer {
         match self.0 {
-            Some(url) => answer.header("link", format!("<{url}>; rel=\"next\"")),
+            Some(url) => answer.header("link", &format!("<{url}>; rel=\"next\"")),
             None => answer,
         }
     }

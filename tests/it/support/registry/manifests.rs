@@ -49,7 +49,7 @@ fn get(exchange: &Exchange, repository: &Repository, pin: &Pin) -> Answer {
         Some(document) if !is_lost(document) => Answer::new(200)
             .header("content-type", &document.descriptor.media_type)
             .header("docker-content-digest", &document.descriptor.digest)
-            .header("etag", format!("\"{}\"", document.descriptor.digest))
+            .header("etag", &format!("\"{}\"", document.descriptor.digest))
             .body(document.bytes.clone()),
         _ => unknown(),
     }
@@ -134,9 +134,9 @@ fn created(
     digest: &Digest,
     manifest: &Manifest,
 ) -> Answer {
-    let mut answer = Answer::new(201).header("docker-content-digest", digest);
+    let mut answer = Answer::new(201).header("docker-content-digest", &digest);
     if exchange.behaviour.manifest_location {
-        answer = answer.header("location", format!("/v2/{repository}/manifests/{digest}"));
+        answer = answer.header("location", &format!("/v2/{repository}/manifests/{digest}"));
     }
     match &manifest.subject {
         Some(subject) if exchange.behaviour.referrers != Referrers::Unsupported => {

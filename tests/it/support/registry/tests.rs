@@ -1,8 +1,6 @@
 //! The fake registry itself: right when it should be, wrong where it was told, seen by `reqwest` and by
 //! `skopeo`, which share nothing with it.
 
-use std::time::{Duration, Instant};
-
 use airlift::content::Document;
 use airlift::oci::{Digest, media_type};
 use reqwest::{Certificate, Client, Response, StatusCode, redirect};
@@ -231,11 +229,9 @@ fn it_serves_tests_without_a_runtime_and_ends_when_dropped() {
     let address = registry.address();
     assert!(std::net::TcpStream::connect(&address).is_ok());
     drop(registry);
-    let end = Instant::now() + Duration::from_secs(30);
     crate::support::wait::until("the port is closed", || {
         std::net::TcpStream::connect(&address).is_err()
     });
-    assert!(Instant::now() < end);
 }
 
 /// An independent client takes it for a registry, with and without authentication.

@@ -31,7 +31,7 @@ pub(super) async fn open(exchange: &mut Exchange, repository: &Repository) -> Re
     let minimum = exchange.behaviour.uploads.chunk_bytes_min;
     let answer = accepted(exchange, repository, &id, 0);
     Ok(match minimum {
-        Some(bytes) => answer.header("oci-chunk-min-length", bytes),
+        Some(bytes) => answer.header("oci-chunk-min-length", &bytes),
         None => answer,
     })
 }
@@ -197,8 +197,8 @@ fn commit(exchange: &Exchange, repository: &Repository, id: &str) -> Answer {
 
 fn created(repository: &Repository, digest: &Digest) -> Answer {
     Answer::new(201)
-        .header("location", format!("/v2/{repository}/blobs/{digest}"))
-        .header("docker-content-digest", digest)
+        .header("location", &format!("/v2/{repository}/blobs/{digest}"))
+        .header("docker-content-digest", &digest)
 }
 
 fn accepted(exchange: &Exchange, repository: &Repository, id: &str, offset: u64) -> Answer {
@@ -223,15 +223,15 @@ fn position(
     status: u16,
 ) -> Answer {
     let answer = Answer::new(status)
-        .header("range", format!("0-{}", offset.saturating_sub(1)))
-        .header("docker-upload-uuid", id);
+        .header("range", &format!("0-{}", offset.saturating_sub(1)))
+        .header("docker-upload-uuid", &id);
     let path = format!("/v2/{repository}/blobs/uploads/{id}");
     let base = exchange.shared.url();
     match exchange.behaviour.uploads.location {
-        Location::Absolute => answer.header("location", format!("{base}{path}")),
-        Location::Relative => answer.header("location", path),
-        Location::Query => answer.header("location", format!("{base}{path}?_state=given")),
-        Location::State => answer.header("location", format!("{base}{path}?_state={offset}")),
+        Location::Absolute => answer.header("location", &format!("{base}{path}")),
+        Location::Relative => answer.header("location", &path),
+        Location::Query => answer.header("location", &format!("{base}{path}?_state=given")),
+        Location::State => answer.header("location", &format!("{base}{path}?_state={offset}")),
         Location::Missing => answer,
     }
 }
