@@ -112,20 +112,15 @@ impl ReadBack {
                 )));
             }
         }
-        for referrer in artifact
-            .referrers
-            .iter()
-            .filter(|referrer| referrer.tag.is_none())
-        {
-            let digest = &self.plan.manifests[referrer.manifest].descriptor.digest;
-            let listed = self.target.referrers(name, &referrer.subject).await?;
+        for (subject, manifest) in self.plan.links_of(artifact) {
+            let digest = &manifest.descriptor.digest;
+            let listed = self.target.referrers(name, subject).await?;
             if listed
                 .iter()
                 .all(|entry| entry.descriptor.digest != *digest)
             {
                 return Err(Error::unverified(format!(
-                    "`{name}` does not list `{digest}` as a referrer of `{}`",
-                    referrer.subject
+                    "`{name}` does not list `{digest}` as a referrer of `{subject}`"
                 )));
             }
         }

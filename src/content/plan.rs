@@ -107,6 +107,9 @@ pub struct PlannedManifest {
     pub bytes: Option<Bytes>,
     pub blobs: Vec<usize>,
     pub children: Vec<usize>,
+    /// What it refers to, carried or not.
+    pub subject: Option<Digest>,
+    pub artifact_type: Option<String>,
     /// Some of its children are not carried, by choice.
     pub is_sparse: bool,
 }
@@ -144,6 +147,18 @@ impl Plan {
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// The manifests of the artifact that refer to something, each with its subject. Whoever asks the
+    /// target for the referrers of a subject must find them, even where the subject is not carried.
+    pub fn links_of(&self, artifact: &PlannedArtifact) -> Vec<(&Digest, &PlannedManifest)> {
+        let manifests = self.manifests_of(artifact).into_iter();
+        manifests
+            .filter_map(|position| {
+                let manifest = &self.manifests[position];
+                Some((manifest.subject.as_ref()?, manifest))
+            })
+            .collect()
     }
 
     /// The first blob or manifest that the artifact needs and for which `is_missing` holds.
@@ -274,6 +289,8 @@ impl Assembly<'_> {
             is_sparse,
             blobs,
             children,
+            subject: node.manifest.subject.as_ref().map(|s| s.digest.clone()),
+            artifact_type: node.manifest.artifact_type.clone(),
         });
         let position = self.plan.manifests.len() - 1;
         self.manifests.insert(digest.clone(), position);

@@ -104,20 +104,16 @@ async fn read_ahead(
 async fn fetch(source: Arc<dyn Source>, blob: Arc<PlannedBlob>, number: u64) -> Result<Vec<Bytes>> {
     let start = number * PIECE_BYTES;
     let end = blob.descriptor.size.min(start + PIECE_BYTES);
-    let opened = source
+    let raw = source
         .open(&blob.place.repository, &blob.descriptor, start..end)
-        .await;
-    let raw = opened.map_err(|error| error.on_side("source"))?;
-    let pieces = raw
-        .collect(end - start)
-        .await
-        .map_err(|error| error.on_side("source"))?;
+        .await?;
+    let pieces = raw.collect(end - start).await?;
     let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
     if length == end - start {
         Ok(pieces)
     } else {
         Err(Error::unverified(format!(
-            "source: content `{}` should be {} bytes long and ends after {}",
+            "content `{}` should be {} bytes long and ends after {}",
             blob.descriptor.digest,
             blob.descriptor.size,
             start + length

@@ -47,20 +47,18 @@ impl Run {
     async fn publish_tags(&self, artifact: &PlannedArtifact) -> Result<bool> {
         let name = self.copy.name(artifact.repository);
         let mut has_moved = false;
+        for (subject, manifest) in self.copy.plan.links_of(artifact) {
+            let entry = Referrer {
+                descriptor: manifest.descriptor.clone(),
+                artifact_type: manifest.artifact_type.clone(),
+            };
+            let linked = self.copy.target.link_referrer(name, subject, &entry).await;
+            linked.map_err(at_target)?;
+        }
         for referrer in &artifact.referrers {
-            let manifest = &self.copy.plan.manifests[referrer.manifest];
             if let Some(tag) = &referrer.tag {
+                let manifest = &self.copy.plan.manifests[referrer.manifest];
                 has_moved |= self.point(name, manifest, tag).await?;
-            } else {
-                let entry = Referrer {
-                    descriptor: manifest.descriptor.clone(),
-                    artifact_type: referrer.artifact_type.clone(),
-                };
-                let target = &self.copy.target;
-                target
-                    .link_referrer(name, &referrer.subject, &entry)
-                    .await
-                    .map_err(at_target)?;
             }
         }
         if let Some(tag) = &artifact.tag {

@@ -226,6 +226,8 @@ impl Writing<'_> {
                     }
                 }
             };
+            // A volume that cannot be written is an error of its own; what failed here was read.
+            let failure = failure.map(|error| error.on_side("source"));
             let size = match &slice.part {
                 Some(part) => part.range.end - part.range.start,
                 None => blob.descriptor.size,

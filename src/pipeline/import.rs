@@ -39,6 +39,7 @@ pub struct ImportPlan {
 }
 
 /// What an import of one bundle did.
+#[derive(Debug)]
 pub struct ImportReport {
     pub copy: CopyReport,
     pub artifacts: Vec<ImportedArtifact>,
@@ -46,6 +47,7 @@ pub struct ImportReport {
     pub read_back: Option<usize>,
 }
 
+#[derive(Debug)]
 pub struct ImportedArtifact {
     /// `REPOSITORY:TAG` or `REPOSITORY@DIGEST` at the target.
     pub name: String,

@@ -8,9 +8,11 @@
 mod bundle;
 mod conformance;
 mod hostile;
+mod road;
 #[allow(
     dead_code,
     unused_imports,
     reason = "each test takes the part of the support it needs"
 )]
 mod support;
+mod tidy;

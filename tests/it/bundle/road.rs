@@ -176,7 +176,13 @@ pub(crate) async fn plan_imports(path: &Path, policy: &SignaturePolicy) -> Resul
         now: created(),
         sequence_min: None,
     };
-    plan_import(opened, &target, &rules).await
+    plan_import(
+        opened,
+        &target,
+        &rules,
+        airlift::pipeline::PlatformIndex::Sparse,
+    )
+    .await
 }
 
 /// Delivers one planned bundle into memory.

@@ -29,3 +29,10 @@ pub(crate) fn until(what: &str, condition: impl FnMut() -> bool) {
         "{what}: not so after {PATIENCE:?}"
     );
 }
+
+/// Returns when `condition` has come true. For a task that runs beside others and is dropped with them.
+pub(crate) async fn true_in_time(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        tokio::time::sleep(PAUSE / 5).await;
+    }
+}

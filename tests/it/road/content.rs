@@ -1,0 +1,1 @@
+//! What travels and what does not: foreign layers, old manifests, sparse indexes.
