@@ -16,6 +16,7 @@ mod inventory;
 mod key;
 mod layout_files;
 mod limits;
+mod name_index;
 mod reader;
 mod seek_table;
 mod stream_plan;

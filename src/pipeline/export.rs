@@ -59,6 +59,7 @@ pub async fn run_export(
         return Ok(report);
     }
     check_names_are_free(export, container)?;
+    check_room(export, container)?;
     let mut writing = Writing {
         export,
         options,
@@ -153,6 +154,20 @@ fn check_names_are_free(export: &ExportPlan, container: &DirectoryContainer) -> 
         }
     }
     Ok(())
+}
+
+/// The plan must fit what is free, so that a long export does not fail at its end.
+fn check_room(export: &ExportPlan, container: &DirectoryContainer) -> Result<()> {
+    let needed = export.plan.size_bytes();
+    let free = container.free_bytes()?;
+    if needed <= free {
+        return Ok(());
+    }
+    let path = container.path().display();
+    Err(Error::new(
+        ErrorKind::NoSpace,
+        format!("`{path}` has {free} bytes free, and the export may need {needed}"),
+    ))
 }
 
 struct Writing<'a> {
@@ -277,6 +292,9 @@ impl Writing<'_> {
     /// Positions of the artifacts of which nothing has failed.
     fn surviving(&self) -> Vec<usize> {
         let plan = self.plan();
+        if self.failed.is_empty() {
+            return (0..plan.artifacts.len()).collect();
+        }
         let is_whole = |position: &usize| {
             let artifact = &plan.artifacts[*position];
             plan.find_missing(artifact, |digest| self.failed.contains(digest))

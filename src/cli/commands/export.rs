@@ -118,7 +118,6 @@ pub(in crate::cli) async fn run(
         return print_plans(&plans, &arguments, output);
     }
     let container = DirectoryContainer::create(&arguments.container)?;
-    check_room(&plans, &container)?;
     let mut exit = Exit::Done;
     let mut texts = String::new();
     let mut documents = Vec::new();
@@ -221,22 +220,6 @@ fn created() -> anyhow::Result<Timestamp> {
         Err(_) => Timestamp::now().as_second(),
     };
     Timestamp::from_second(seconds).context("`SOURCE_DATE_EPOCH` is out of range")
-}
-
-/// The plans must fit what is free, so that a long export does not fail at its end.
-fn check_room(plans: &[ExportPlan], container: &DirectoryContainer) -> anyhow::Result<()> {
-    let needed: u64 = plans.iter().map(|plan| plan.plan.size_bytes()).sum();
-    let free = container.free_bytes()?;
-    if needed <= free {
-        return Ok(());
-    }
-    let message = format!(
-        "`{}` has {} free, and the export may need {}",
-        container.path().display(),
-        show_size(free),
-        show_size(needed)
-    );
-    Err(crate::content::Error::new(crate::content::ErrorKind::NoSpace, message).into())
 }
 
 fn print_plans(

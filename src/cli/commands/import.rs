@@ -170,8 +170,8 @@ impl DeliveryArguments {
     }
 }
 
-/// Contents that are pushed at once; each holds a few frames in memory.
-const CONTENTS_IN_FLIGHT: usize = 4;
+/// Contents that are pushed at once; large ones wait for room in the copy's window of memory.
+const CONTENTS_IN_FLIGHT: usize = 16;
 
 async fn run_all(
     plans: &[ImportPlan],
