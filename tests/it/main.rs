@@ -5,7 +5,9 @@
     reason = "a test that cannot go on says so by panicking, and a skipped one by printing"
 )]
 
+mod auditor;
 mod bundle;
+mod cli;
 mod conformance;
 mod hostile;
 mod road;

@@ -1,6 +1,6 @@
 //! `airlift export`: artifacts of registries and layouts into signed bundles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -233,8 +233,10 @@ fn print_plans(
         rows.extend(artifact_rows(plan));
         totals.push_str(&show_plan_totals(plan));
     }
-    let free = DirectoryContainer::open(&arguments.container)
-        .and_then(|c| c.free_bytes())
+    // A container that is not there yet will be made below its nearest parent.
+    let existing = arguments.container.ancestors().find(|path| path.is_dir());
+    let free = DirectoryContainer::open(existing.unwrap_or(Path::new(".")))
+        .and_then(|container| container.free_bytes())
         .ok();
     if let Some(free) = free {
         totals.push_str(&format!(
