@@ -15,7 +15,7 @@ use super::end_entry::{self, End};
 use super::error::{BundleError, Part};
 use super::frame;
 use super::inventory::Profile;
-use super::limits::{INVENTORY_SIZE_MAX_BYTES, SIGNATURE_SIZE_MAX_BYTES};
+use super::limits::{INVENTORY_SIZE_MAX_BYTES, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};
 use super::seek_table::{self, Footer, SeekTable};
 use super::stream_plan::PlannedEntry;
 use super::tar_entry;
@@ -163,7 +163,7 @@ impl TarStream {
         if found == header {
             Ok(())
         } else {
-            Err(BundleError::Damaged(Part::Entry(entry.name.clone())).into())
+            Err(BundleError::wrong_header(&found, &entry.name).into())
         }
     }
 }
@@ -289,6 +289,7 @@ fn parse_signatures(mut bytes: &[u8]) -> Result<Vec<Signature>, BundleError> {
             .size()
             .map_err(|_| damaged())?;
         if size > SIGNATURE_SIZE_MAX_BYTES
+            || signatures.len() == SIGNATURES_MAX
             || tar_entry::encode_header(&signature_name(&key_id), size) != header
             || signatures.last().is_some_and(|last| last.key_id >= key_id)
         {
