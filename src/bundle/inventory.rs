@@ -5,6 +5,7 @@
 //!
 //! Specification: FORMAT.md, "Inventory".
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -309,6 +310,7 @@ impl Inventory {
                 self.contents.iter().all(|row| self.is_sound(row)),
                 "encoding or part of a row",
             ),
+            (self.has_unique_names(), "two artifacts with one name"),
             (
                 self.assumed.is_empty(),
                 "assumed content in a profile that has none",
@@ -318,6 +320,16 @@ impl Inventory {
             Some((_, what)) => Err(InvalidInventory::Inconsistent(what)),
             None => Ok(()),
         }
+    }
+
+    /// Which of two artifacts a tag would end up at must not be chance.
+    fn has_unique_names(&self) -> bool {
+        let mut roots = HashMap::new();
+        let mut named = self.artifacts.iter().filter(|a| a.tag.is_some());
+        named.all(|artifact| {
+            let name = (artifact.repository, &artifact.tag);
+            *roots.entry(name).or_insert(&artifact.root.digest) == &artifact.root.digest
+        })
     }
 
     fn is_sound(&self, row: &Row) -> bool {

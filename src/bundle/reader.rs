@@ -15,7 +15,7 @@ use super::end_entry::{self, End};
 use super::error::{BundleError, Part};
 use super::frame;
 use super::inventory::Profile;
-use super::limits::{INVENTORY_SIZE_MAX_BYTES, SIGNATURE_SIZE_MAX_BYTES};
+use super::limits::{INVENTORY_SIZE_MAX_BYTES, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};
 use super::seek_table::{self, Footer, SeekTable};
 use super::stream_plan::PlannedEntry;
 use super::tar_entry;
@@ -166,8 +166,9 @@ impl TarStream {
         let header = tar_entry::encode_header(&entry.name, entry.stored.size);
         let name = entry.name.clone();
         if wanted.start > 0 {
-            if self.read(entry.start(), header.len() as u64).await? != header {
-                return Err(BundleError::Damaged(Part::Entry(name)).into());
+            let found = self.read(entry.start(), header.len() as u64).await?;
+            if found != header {
+                return Err(BundleError::wrong_header(&found, &name).into());
             }
             let data = entry.offset + wanted.start..entry.offset + wanted.end;
             return Ok(self.stream(data).boxed());
@@ -177,10 +178,11 @@ impl TarStream {
         let checked = pieces.map(move |piece| {
             let mut piece = piece?;
             let length = piece.len().min(header.len());
-            if piece.split_to(length) == header.split_to(length) {
+            let found = piece.split_to(length);
+            if found == header.split_to(length) {
                 Ok(piece)
             } else {
-                Err(BundleError::Damaged(Part::Entry(name.clone())).into())
+                Err(BundleError::wrong_header(&found, &name).into())
             }
         });
         Ok(checked.boxed())
@@ -308,6 +310,7 @@ fn parse_signatures(mut bytes: &[u8]) -> Result<Vec<Signature>, BundleError> {
             .size()
             .map_err(|_| damaged())?;
         if size > SIGNATURE_SIZE_MAX_BYTES
+            || signatures.len() == SIGNATURES_MAX
             || tar_entry::encode_header(&signature_name(&key_id), size) != header
             || signatures.last().is_some_and(|last| last.key_id >= key_id)
         {

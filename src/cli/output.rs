@@ -59,7 +59,7 @@ impl Output {
             print_line(&format!("  caused by: {}", escape_control(&text)));
         }
         for hint in failure::hints_of(error) {
-            print_line(&format!("hint: {hint}"));
+            print_line(&format!("hint: {}", escape_control(&hint)));
         }
         exit
     }

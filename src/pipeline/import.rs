@@ -173,6 +173,7 @@ async fn plan_bundle(bundle: &Arc<Bundle>) -> Result<Plan> {
         found.push(walked);
     }
     let plan = assemble(&walk.into_nodes(), found);
+    check_roots(inventory, &plan)?;
     check_blobs(bundle, &plan).await?;
     Ok(plan)
 }
@@ -200,6 +201,24 @@ fn check_referrers(
             inventory.repository(artifact.repository)
         ))),
     }
+}
+
+/// The manifests must be of the size and type that the list of artifacts gives them.
+fn check_roots(inventory: &Inventory, plan: &Plan) -> Result<()> {
+    for (listed, planned) in inventory.artifacts.iter().zip(&plan.artifacts) {
+        let found = &plan.manifests[planned.root].descriptor;
+        if listed.root.descriptor() != *found {
+            return Err(Error::unverified(format!(
+                "the inventory lists `{}` as `{}` of {} bytes, and it is `{}` of {}",
+                found.digest,
+                listed.root.media_type,
+                listed.root.size,
+                found.media_type,
+                found.size
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Every blob that the manifests name must be in the bundle, before anything is moved.

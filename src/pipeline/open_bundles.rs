@@ -124,7 +124,7 @@ pub async fn open_bundles(
     let (volumes, refused) = open_volumes(paths, policy).await?;
     if let Some(first) = refused.into_iter().next() {
         let name = first.name;
-        return Err(Error::from(first.error).within(format!("cannot use `{name}`")));
+        return Err(refuse(first.error.into(), format!("cannot use `{name}`")));
     }
     let mut bundles = Vec::new();
     for volumes in sets_of(volumes) {
@@ -145,6 +145,14 @@ pub async fn open_bundles(
         )
     });
     Ok(bundles)
+}
+
+/// What is no regular file is refused like what is no bundle.
+fn refuse(error: Error, message: String) -> Error {
+    match error.kind() {
+        ErrorKind::Refused => Error::unverified(message).with_cause(error),
+        _ => error.within(message),
+    }
 }
 
 /// Puts volumes that say they belong together into one list each, in their order.
