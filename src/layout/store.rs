@@ -311,8 +311,11 @@ impl Source for Layout {
                 error
             }
         })?;
-        let media_type =
-            listed.map_or_else(String::new, |descriptor| descriptor.media_type.to_string());
+        // Only named manifests stand in the index; the others say themselves what they are.
+        let media_type = match listed {
+            Some(descriptor) => descriptor.media_type.to_string(),
+            None => Manifest::parse(&bytes, "").map_or_else(|_| String::new(), |m| m.media_type),
+        };
         Ok(RawDocument {
             bytes: bytes.into(),
             media_type,
