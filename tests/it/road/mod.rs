@@ -14,4 +14,4 @@ mod round_trip;
 mod unchanged;
 mod uploads;
 
-pub(crate) use journey::{Journey, text_of};
+pub(crate) use journey::{Journey, text_of, trust};
