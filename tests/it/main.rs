@@ -6,6 +6,7 @@
 )]
 
 mod conformance;
+mod kill;
 mod road;
 #[allow(
     dead_code,
