@@ -38,6 +38,10 @@ pub enum BundleError {
     Incomplete,
     #[error("{0} is damaged")]
     Damaged(Part),
+    #[error(
+        "`{found}` stands where the entry `{expected}` should, and the inventory does not list it"
+    )]
+    Unlisted { found: String, expected: String },
     #[error("the end entry cannot be used")]
     End(#[source] InvalidEnd),
     #[error("the inventory is refused")]
@@ -70,6 +74,7 @@ impl From<BundleError> for Error {
             BundleError::Incomplete => ErrorKind::Incomplete,
             BundleError::NotABundle
             | BundleError::Damaged(_)
+            | BundleError::Unlisted { .. }
             | BundleError::End(_)
             | BundleError::Inventory(_)
             | BundleError::NotTrusted(_) => ErrorKind::Unverified,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::limits::INVENTORY_ROWS_MAX;
+use super::limits::{INVENTORY_ROWS_MAX, VOLUMES_MAX};
 use crate::content::AbsentReason;
 use crate::oci::{Descriptor, Digest, Platform, Repository, Tag};
 
@@ -175,6 +175,12 @@ pub enum InvalidInventory {
     NotCanonical,
     #[error("it contradicts itself: {0}")]
     Inconsistent(&'static str),
+    #[error("it lists the entry `{0}` twice")]
+    ListedTwice(String),
+    #[error(
+        "the offset that it gives for the entry `{0}` does not follow from the entries before it"
+    )]
+    Misplaced(String),
 }
 
 impl From<&Descriptor> for DescriptorRow {
@@ -260,7 +266,7 @@ impl Inventory {
         let rows = self.contents.len() + self.voids.len();
         let checks = [
             (
-                self.volume >= 1 && self.volume <= self.volumes,
+                self.volume >= 1 && self.volume <= self.volumes && self.volumes <= VOLUMES_MAX,
                 "volume numbers",
             ),
             (is_bundle_name(&self.name), "the bundle's name"),
@@ -282,7 +288,8 @@ impl Inventory {
             (
                 self.volume_inventories.len()
                     == if is_last {
-                        self.volumes as usize - 1
+                        // Numbers are checked above; all checks are computed before the first is looked at.
+                        (self.volumes as usize).saturating_sub(1)
                     } else {
                         0
                     },

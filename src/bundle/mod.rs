@@ -10,6 +10,7 @@ mod bundle_source;
 mod encoder;
 mod end_entry;
 mod error;
+mod expected;
 mod frame;
 mod inventory;
 mod key;
@@ -26,10 +27,10 @@ mod volume_plan;
 mod writer;
 
 pub use bundle_source::{Bundle, IncompleteSet};
-pub use error::{BundleError, Part};
+pub use error::{BundleError, Part as DamagedPart};
 pub use frame::compressor_version;
 pub use inventory::{
-    Absent, Artifact, DescriptorRow, Encoding, Inventory, MEDIA_TYPE, Pipeline, Profile,
+    Absent, Artifact, DescriptorRow, Encoding, Inventory, MEDIA_TYPE, Part, Pipeline, Profile,
     ReferrerRow, Row, Void, is_bundle_name, writer_version,
 };
 pub use key::{InvalidKey, KeyAlgorithm, KeyId, PublicKey, SigningKey, generate_key};

@@ -75,7 +75,7 @@ fn check_tiling(entries: &[PlannedEntry]) -> Result<(), InvalidInventory> {
             .and_then(|end| end.checked_next_multiple_of(tar_entry::BLOCK_BYTES));
         match (expected == Some(entry.offset), end) {
             (true, Some(end)) => position = end,
-            _ => return Err(InvalidInventory::Inconsistent("the offset of an entry")),
+            _ => return Err(InvalidInventory::Misplaced(entry.name.clone())),
         }
     }
     Ok(())
@@ -84,8 +84,8 @@ fn check_tiling(entries: &[PlannedEntry]) -> Result<(), InvalidInventory> {
 fn check_unique(entries: &[PlannedEntry]) -> Result<(), InvalidInventory> {
     let mut names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     names.sort_unstable();
-    match names.windows(2).any(|pair| pair[0] == pair[1]) {
-        true => Err(InvalidInventory::Inconsistent("an entry that stands twice")),
-        false => Ok(()),
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(InvalidInventory::ListedTwice(pair[0].to_owned())),
+        None => Ok(()),
     }
 }

@@ -8,19 +8,16 @@
 use bytes::Bytes;
 
 use super::end_entry;
-use super::error::BundleError;
+use super::expected::{Expected, ExpectedEntry, expected_entries};
 use super::frame;
-use super::inventory::{self, Encoding, Profile};
-use super::layout_files;
+use super::inventory::{self, Encoding};
 use super::limits::FRAME_SIZE_MAX_BYTES;
-use super::reader::{INVENTORY_NAME, TarStream, signature_name};
+use super::reader::TarStream;
 use super::seek_table::{Frame, SeekTableBuilder};
-use super::stream_plan::planned_entries;
 use super::tar_entry;
 use super::volume::Volume;
-use super::writer::encoding_of;
 use crate::content;
-use crate::oci::{Descriptor, Digest, Hasher};
+use crate::oci::{Digest, Hasher};
 
 /// Something that is not as the writer makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,19 +36,6 @@ pub struct Verification {
     pub bytes: u64,
     /// Compressed frames that another version of zstd wrote: their content is proven, their spelling is not.
     pub frames_not_made_again: usize,
-}
-
-/// What the data of an entry must be.
-enum Expected {
-    Bytes(Bytes),
-    Hash(Descriptor),
-}
-
-struct ExpectedEntry {
-    name: String,
-    size: u64,
-    encoding: Encoding,
-    expected: Expected,
 }
 
 /// Reads the whole object. `Err` means that it could not be read; faults are in the report.
@@ -75,55 +59,6 @@ pub async fn verify_volume(
     walk.check_tail(volume).await?;
     walk.report.voids = volume.inventory().voids.len();
     Ok(walk.report)
-}
-
-fn expected_entries(volume: &Volume) -> Result<Vec<ExpectedEntry>, BundleError> {
-    let inventory = volume.inventory();
-    let of_bytes = |name: String, bytes: Bytes, encoding| ExpectedEntry {
-        name,
-        size: bytes.len() as u64,
-        encoding,
-        expected: Expected::Bytes(bytes),
-    };
-    let mut entries: Vec<ExpectedEntry> = planned_entries(inventory)?
-        .into_iter()
-        .map(|entry| ExpectedEntry {
-            name: entry.name,
-            size: entry.stored.size,
-            encoding: entry.encoding,
-            expected: Expected::Hash(entry.stored),
-        })
-        .collect();
-    let text = encoding_of("application/json", inventory.profile);
-    let raw = match inventory.profile {
-        Profile::Plain => Encoding::Raw,
-        Profile::Guard => Encoding::Tar,
-    };
-    if inventory.volume == inventory.volumes {
-        let layout = Bytes::from_static(layout_files::OCI_LAYOUT.as_bytes());
-        entries.push(of_bytes(
-            layout_files::OCI_LAYOUT_NAME.to_owned(),
-            layout,
-            text,
-        ));
-        let index = layout_files::encode_index(inventory)
-            .map_err(|cause| BundleError::Inventory(inventory::InvalidInventory::Json(cause)))?;
-        entries.push(of_bytes(
-            layout_files::INDEX_NAME.to_owned(),
-            index.into(),
-            text,
-        ));
-    }
-    entries.push(of_bytes(
-        INVENTORY_NAME.to_owned(),
-        volume.inventory_bytes().clone(),
-        text,
-    ));
-    for signature in &volume.tail().signatures {
-        let name = signature_name(&signature.key_id);
-        entries.push(of_bytes(name, signature.bytes.clone().into(), raw));
-    }
-    Ok(entries)
 }
 
 struct VerifyWalk<'a> {

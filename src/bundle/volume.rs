@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::{BundleError, Part};
+use super::expected;
 use super::inventory::{Inventory, Row};
 use super::key::KeyId;
 use super::reader::{Tail, TarStream};
@@ -41,14 +42,15 @@ impl Volume {
         if inventory.profile != stream.profile() {
             return Err(BundleError::Damaged(Part::SeekTable));
         }
-        stream_plan::planned_entries(&inventory)?;
-        Ok(Self {
+        let volume = Self {
             inventory_digest: Digest::sha256(&tail.inventory),
             inventory: Arc::new(inventory),
             stream,
             tail,
             signatures,
-        })
+        };
+        expected::check_places(&volume).await?;
+        Ok(volume)
     }
 
     pub fn name(&self) -> &str {

@@ -10,7 +10,7 @@ use super::end_entry::TAIL_BYTES;
 use super::frame;
 use super::inventory::Profile;
 use super::limits::{
-    FRAME_SIZE_MAX_BYTES, INVENTORY_ROWS_MAX, PARTS_MAX, SIGNATURE_SIZE_MAX_BYTES,
+    FRAME_SIZE_MAX_BYTES, INVENTORY_ROWS_MAX, PARTS_MAX, SIGNATURE_SIZE_MAX_BYTES, VOLUMES_MAX,
 };
 use super::tar_entry;
 use crate::content::Plan;
@@ -26,7 +26,6 @@ const ARTIFACT_MAX_BYTES: u64 = 2048;
 const ARTIFACT_LIST_ROW_MAX_BYTES: u64 = 1024;
 /// The digest of another volume's inventory, as JSON.
 const VOLUME_DIGEST_BYTES: u64 = 80;
-const VOLUMES_MAX: usize = 9_999;
 
 /// A blob, or a part of one, in a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +100,7 @@ struct Filling {
 
 impl Filling {
     fn open_volume(&mut self) -> Result<(), CannotSplit> {
-        if self.volumes.len() == VOLUMES_MAX {
+        if self.volumes.len() == VOLUMES_MAX as usize {
             return Err(CannotSplit::TooMany);
         }
         self.volumes.push(Vec::new());

@@ -5,8 +5,11 @@
     reason = "a test that cannot go on says so by panicking, and a skipped one by printing"
 )]
 
+mod bundle;
 mod conformance;
+mod hostile;
 mod kill;
+mod real;
 mod road;
 #[allow(
     dead_code,
@@ -14,3 +17,4 @@ mod road;
     reason = "each test takes the part of the support it needs"
 )]
 mod support;
+mod tidy;
