@@ -21,6 +21,7 @@ use crate::content::{
 use crate::oci::{Descriptor, Digest, Manifest, Pin, Repository, Tag};
 
 const LAYOUT_FILE: &str = "oci-layout";
+const LAYOUT_PARTIAL: &str = "oci-layout.partial";
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_FILE: &str = "index.json";
 const INDEX_PARTIAL: &str = "index.json.partial";
@@ -52,7 +53,8 @@ impl Layout {
     pub fn create(path: &Path) -> Result<Self> {
         let directory = RootedDirectory::create(path)?;
         if !directory.exists(LAYOUT_FILE)? {
-            if !directory.names()?.is_empty() {
+            // A run that was killed at its very beginning leaves this and nothing else.
+            if directory.names()?.iter().any(|name| name != LAYOUT_PARTIAL) {
                 return Err(Error::new(
                     ErrorKind::Refused,
                     format!(
@@ -61,7 +63,7 @@ impl Layout {
                     ),
                 ));
             }
-            write_small(&directory, "oci-layout.partial", LAYOUT_FILE, LAYOUT)?;
+            write_small(&directory, LAYOUT_PARTIAL, LAYOUT_FILE, LAYOUT)?;
         }
         let lock = directory.open_file(LAYOUT_FILE)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
@@ -311,8 +313,11 @@ impl Source for Layout {
                 error
             }
         })?;
-        let media_type =
-            listed.map_or_else(String::new, |descriptor| descriptor.media_type.to_string());
+        // Only named manifests stand in the index; the others say themselves what they are.
+        let media_type = match listed {
+            Some(descriptor) => descriptor.media_type.to_string(),
+            None => Manifest::parse(&bytes, "").map_or_else(|_| String::new(), |m| m.media_type),
+        };
         Ok(RawDocument {
             bytes: bytes.into(),
             media_type,

@@ -10,6 +10,8 @@ mod bundle;
 mod cli;
 mod conformance;
 mod hostile;
+mod kill;
+mod real;
 mod road;
 #[allow(
     dead_code,

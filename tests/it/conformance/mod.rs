@@ -5,6 +5,7 @@
 
 mod place;
 mod reading;
+mod real_places;
 mod writing;
 
 use place::{Place, Reading};
@@ -71,8 +72,14 @@ macro_rules! readings {
 
 places! {
     memory: crate::conformance::place::memory;
+    fake_registry: crate::conformance::real_places::fake_registry;
+    fake_registry_without_referrers: crate::conformance::real_places::fake_registry_without_referrers;
+    docker_registry: crate::conformance::real_places::docker_registry;
+    layout: crate::conformance::real_places::layout;
 }
 
 readings! {
     filled_memory: crate::conformance::place::filled_memory;
+    bundle: crate::conformance::real_places::bundle;
+    bundle_of_volumes: crate::conformance::real_places::bundle_of_volumes;
 }

@@ -25,6 +25,8 @@ pub(super) struct Capabilities {
     pub(super) mounts: bool,
     /// Tags can be listed and resolved.
     pub(super) tags: bool,
+    /// What one repository holds is not there in another.
+    pub(super) separate_repositories: bool,
 }
 
 impl Capabilities {
@@ -34,6 +36,7 @@ impl Capabilities {
         catalog: true,
         mounts: true,
         tags: true,
+        separate_repositories: true,
     };
 }
 

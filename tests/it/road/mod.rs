@@ -14,4 +14,5 @@ mod round_trip;
 mod unchanged;
 mod uploads;
 
-pub(crate) use journey::{Journey, text_of};
+pub(crate) use journey::{Journey, references, text_of, trust};
+pub(crate) use round_trip::{source_of, without_tables};

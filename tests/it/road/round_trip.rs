@@ -33,7 +33,7 @@ pub(crate) async fn assert_arrived(journey: &Journey, graph: &Graph, target: &Re
 }
 
 /// `found` without the lookup tables of the referrers tag schema, those that were merged over included.
-fn without_tables(found: &Snapshot, expected: &Snapshot) -> Snapshot {
+pub(crate) fn without_tables(found: &Snapshot, expected: &Snapshot) -> Snapshot {
     let (tags, mut contents) = without_lookup_tables(found);
     let referrers = referrers_of(expected);
     contents.retain(|key, bytes| expected.1.contains_key(key) || !is_table(&referrers, bytes));

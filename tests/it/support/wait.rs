@@ -14,10 +14,11 @@ pub(crate) fn within(bound: Duration, mut condition: impl FnMut() -> bool) -> bo
         if condition() {
             return true;
         }
-        if Instant::now() >= end {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return false;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(left.min(PAUSE));
     }
 }
 
