@@ -92,7 +92,13 @@ async fn published(bytes: &[u8], policy: &SignaturePolicy) -> Result<Snapshot> {
     };
     let target = TargetReference::Layout { path: "x".into() };
     let opened = vec![OpenedBundle { bundle, signers }];
-    let plans = plan_import(opened, &target, &rules).await?;
+    let plans = plan_import(
+        opened,
+        &target,
+        &rules,
+        airlift::pipeline::PlatformIndex::Sparse,
+    )
+    .await?;
     let memory = Arc::new(Memory::new());
     // A failure in the middle must have published nothing wrong either.
     let delivered = deliver(&plans[0], &memory).await;
