@@ -87,7 +87,7 @@ pub(in crate::cli) struct ExportArguments {
     audience: Vec<String>,
 
     /// The bundle is not to be imported after this time, such as `2027-01-31T00:00:00Z`
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     expires: Option<Timestamp>,
 
     /// Print what would be moved, to the byte, and move nothing
@@ -209,6 +209,11 @@ impl ExportArguments {
             events: progress.events(),
         })
     }
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
+    let expected = "expected a time with its zone, such as `2027-01-31T00:00:00Z`";
+    text.parse().map_err(|_| expected)
 }
 
 /// Now, or what `SOURCE_DATE_EPOCH` says; in whole seconds.

@@ -298,7 +298,7 @@ async fn dry_run(
     let mut documents = Vec::new();
     for plan in plans {
         let survey = match &place {
-            Some(place) => survey_import(plan, &place.as_target(), CONTENTS_IN_FLIGHT).await?,
+            Some(place) => survey_import(plan, place, CONTENTS_IN_FLIGHT).await?,
             None => Survey::of_empty_target(plan),
         };
         let name = &plan.bundle.inventory().name;

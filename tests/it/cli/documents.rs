@@ -12,7 +12,7 @@ fn completions_are_scripts_that_their_shell_can_read() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = airlift(&["completions", shell]);
         assert!(
-            script.assert_success().stdout.contains("--volume-size"),
+            script.assert_success().stdout.contains("volume-size"),
             "{shell}"
         );
         let check = match shell {

@@ -22,11 +22,11 @@ fn data_goes_to_standard_output_alone() {
 fn progress_is_plain_lines_where_nobody_watches() {
     let desk = Desk::new();
     let exported = desk.run("export oci:near/helm-chart --container usb --sign-key ops.key");
-    assert_eq!(exported.stderr, "note: exporting 3 contents, 960 B\n");
+    assert_eq!(exported.stderr, "note: exporting 3 contents, 841 B\n");
     let imported = desk.run("import usb --target oci:far --trust ops.key.pub --check");
     assert_eq!(
         imported.stderr,
-        "note: importing 3 contents, 960 B\nnote: reading back 3 contents, 443 B\n"
+        "note: importing 3 contents, 841 B\nnote: reading back 3 contents, 841 B\n"
     );
     let json = desk.run("verify usb --trust ops.key.pub --output json");
     assert_eq!(json.stderr, "");

@@ -67,7 +67,7 @@ fn an_interrupted_import_moves_no_tag_and_can_be_run_again() {
     target.heal();
     desk.run(&line)
         .assert_success()
-        .assert_stdout("0 B moved")
+        .assert_stdout("270.1 kB there already")
         .assert_nowhere("failed");
     target.assert_no_violation();
 }
