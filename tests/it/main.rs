@@ -20,3 +20,4 @@ mod road;
 )]
 mod support;
 mod tidy;
+mod volumes;

@@ -140,7 +140,7 @@ fn skopeo_reads_two_volumes_in_one_directory() {
     let (Some(zstd), Some(skopeo)) = (tool_or_skip("zstd"), tool_or_skip("skopeo")) else {
         return;
     };
-    let (_directory, paths) = exported(|export| export.volumes_of(400_000));
+    let (_directory, paths) = exported(|export| export.volumes_of(325_000));
     assert_eq!(paths.len(), 2, "{paths:?}");
     let layout = tempdir().expect("a directory");
     // In the wrong order: the files of one volume do not replace those of another.
@@ -168,7 +168,7 @@ fn skopeo_reads_what_unpack_has_made() {
     let Some(skopeo) = tool_or_skip("skopeo") else {
         return;
     };
-    let (directory, _) = exported(|export| export.volumes_of(400_000));
+    let (directory, _) = exported(|export| export.volumes_of(325_000));
     let layout = tempdir().expect("a directory");
     let into = layout.path().join("layout");
     let key = format!("{}/fixtures/keys/{KEY}.pub", env!("CARGO_MANIFEST_DIR"));

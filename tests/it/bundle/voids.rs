@@ -154,7 +154,7 @@ fn a_blob_that_breaks_in_its_middle_is_a_void_with_the_reason() {
             .remove(0);
         let void = &plan.bundle.inventory().voids[0];
         assert_eq!((&void.digest, void.size), (&layer, 13 << 20));
-        assert_eq!(void.reason, "source: the connection broke");
+        assert!(void.reason.contains("the connection broke"));
         assert_eq!(plan.plan.artifacts.len(), 1);
         let (tags, _) = import(directory.path(), &policy).await.unwrap().snapshot();
         assert_eq!(tags.len(), 1);
