@@ -9,6 +9,7 @@ mod auditor;
 mod bundle;
 mod cli;
 mod conformance;
+mod frozen;
 mod hostile;
 mod kill;
 mod real;
