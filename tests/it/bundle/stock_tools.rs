@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::{TempDir, tempdir};
 
-use super::road::{Export, names_in};
+use super::road::{Export, Profile, names_in};
 use super::round_trip::runtime;
 use crate::support::artifacts::{Dice, Root, helm_chart, image, index};
 use crate::support::command::airlift;
@@ -155,7 +155,10 @@ fn plain_tar_reads_the_guard_profile() {
     let (Some(tar), Some(skopeo)) = (tool_or_skip("tar"), tool_or_skip("skopeo")) else {
         return;
     };
-    let (_directory, paths) = exported(|export| export.guard());
+    let (_directory, paths) = exported(|mut export| {
+        export.profile = Profile::Guard;
+        export
+    });
     assert!(paths[0].ends_with(".tar"));
     let layout = tempdir().expect("a directory");
     let into = layout.path().display().to_string();

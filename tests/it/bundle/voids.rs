@@ -59,7 +59,7 @@ const WARPS: [Warp; 7] = [
     Warp::TooLong,
 ];
 
-fn export<'a>(world: &'a TwoImages, warp: Warp) -> Export<'a> {
+fn export(world: &TwoImages, warp: Warp) -> Export<'_> {
     let source = Warped::at(&world.memory, &world.layer, warp);
     Export::new(source, &world.roots).signed(&KEYS)
 }
