@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::error::BundleError;
 use super::inventory::{InvalidInventory, Inventory};
@@ -119,7 +119,11 @@ impl Bundle {
             let end = start + entry.stored.size;
             let wanted = range.start.clamp(start, end) - start..range.end.clamp(start, end) - start;
             if !wanted.is_empty() || locations.len() == 1 {
-                pieces.push(volume.stream().open_entry(&entry, wanted).await?);
+                let opened = volume.stream().open_entry(&entry, wanted).await;
+                let within = move |error: Error| {
+                    error.within(format!("cannot read the entry `{}`", entry.name))
+                };
+                pieces.push(opened.map_err(&within)?.map_err(within));
             }
             start = end;
         }
@@ -202,11 +206,11 @@ fn index_contents(volumes: &[Volume]) -> Result<HashMap<Digest, Vec<Location>>> 
             .map(|l| row_at(l).stored().size)
             .sum::<u64>()
     };
-    if contents
-        .values()
-        .any(|locations| total(locations) != row_at(&locations[0]).size)
-    {
-        let wrong = InvalidInventory::Inconsistent("the sizes of a blob's parts");
+    let wrong = contents
+        .iter()
+        .find(|(_, locations)| total(locations) != row_at(&locations[0]).size);
+    if let Some((digest, _)) = wrong {
+        let wrong = InvalidInventory::PartSizes(digest.clone());
         return Err(BundleError::Inventory(wrong).into());
     }
     Ok(contents)

@@ -174,7 +174,7 @@ fn key_of_set(volume: &Volume) -> String {
         return volume.inventory_digest().to_string();
     }
     format!(
-        "{} {} {}",
-        inventory.set, inventory.volumes, inventory.created
+        "{} {} {} {}",
+        inventory.set, inventory.volumes, inventory.created, inventory.name
     )
 }

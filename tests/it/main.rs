@@ -9,6 +9,7 @@ mod auditor;
 mod bundle;
 mod cli;
 mod conformance;
+mod frozen;
 mod hostile;
 mod kill;
 mod real;
@@ -20,3 +21,4 @@ mod road;
 )]
 mod support;
 mod tidy;
+mod volumes;

@@ -13,9 +13,11 @@ mod mutations;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use airlift::bundle::SignaturePolicy;
 use tempfile::tempdir;
+use tokio::runtime::Builder;
 
-use crate::bundle::road::public_key;
+use crate::bundle::road::{import, public_key, verify};
 use crate::support::command::{Airlift, Output};
 use attacks::{Attack, Files, GROUPS, KEY, REVOKING};
 
@@ -157,6 +159,45 @@ fn every_fixture_is_an_attack_that_is_tried() {
             found == "README.md" || names.contains(&found),
             "`{found}` belongs to no attack"
         );
+    }
+}
+
+/// Without trust everything behind the signatures is reached, and must come to an end as well.
+#[test]
+fn nothing_that_reads_an_attack_panics() {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    for attack in GROUPS.iter().flat_map(|(_, attacks)| attacks.iter()) {
+        let path = fixtures().join(attack.path().expect("every attack has a fixture"));
+        let accept = SignaturePolicy::AcceptUnsigned;
+        // What is found is told by others; two of them are even right when nobody asks who signed.
+        let _ = runtime.block_on(verify(&path, &accept));
+        let _ = runtime.block_on(import(&path, &accept));
+    }
+}
+
+/// Asked to go on, an import goes on to other artifacts, and not to one that is not whole.
+#[test]
+fn continuing_on_errors_publishes_nothing_of_an_attack() {
+    const FLAGS: &[&str] = &[
+        "--trust",
+        "../keys/snakeoil-p256.pub",
+        "--continue-on-errors",
+    ];
+    let names = [
+        "digest-mismatch-of-a-blob",
+        "size-too-small",
+        "symbolic-link",
+        "frame-that-expands",
+    ];
+    for attack in GROUPS.iter().flat_map(|(_, attacks)| attacks.iter()) {
+        if names.contains(&attack.name) {
+            let attack = Attack {
+                flags: FLAGS,
+                ..*attack
+            };
+            let output = attack.import();
+            assert_ne!(output.code, Some(0), "{output:?}");
+        }
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::{Arc, LazyLock};
 
 use airlift::bundle::{Bundle, SignaturePolicy, Volume, verify_volume};
 use airlift::content::{Memory, MemoryObject, Result};
-use airlift::pipeline::{AdmissionRules, OpenedBundle, TargetReference, plan_import};
+use airlift::pipeline::OpenedBundle;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 
 use super::flips::KEYS;
 use super::forge::Forge;
-use crate::bundle::road::{created, deliver, trust};
+use crate::bundle::road::{deliver, plan_opened, trust};
 use crate::support::snapshot::{Snapshot, assert_contains};
 
 static PLAIN: LazyLock<Vec<u8>> = LazyLock::new(|| Forge::image().write(&KEYS));
@@ -85,20 +85,7 @@ async fn published(bytes: &[u8], policy: &SignaturePolicy) -> Result<Snapshot> {
     let _ = verify_volume(&volume, &|_| {}).await;
     let signers = volume.admit(policy)?;
     let bundle = Bundle::assemble(vec![volume])?;
-    let rules = AdmissionRules {
-        lane: None,
-        now: created(),
-        sequence_min: None,
-    };
-    let target = TargetReference::Layout { path: "x".into() };
-    let opened = vec![OpenedBundle { bundle, signers }];
-    let plans = plan_import(
-        opened,
-        &target,
-        &rules,
-        airlift::pipeline::PlatformIndex::Sparse,
-    )
-    .await?;
+    let plans = plan_opened(vec![OpenedBundle { bundle, signers }]).await?;
     let memory = Arc::new(Memory::new());
     // A failure in the middle must have published nothing wrong either.
     let delivered = deliver(&plans[0], &memory).await;

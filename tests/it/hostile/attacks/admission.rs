@@ -35,7 +35,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack("fork", || {
         let mut other = of_pipeline("plant", 4);
         other.inventory.audience.clear();
-        other.inventory.name = "other".to_owned();
+        "other".clone_into(&mut other.inventory.name);
         Files::Many(vec![
             ("bundle.tar.zst", of_pipeline("plant", 4).write(&[KEY])),
             ("other.tar.zst", other.write(&[KEY])),
@@ -43,7 +43,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     attack("fork-with-a-hostile-name", || {
         let mut other = of_pipeline("plant\u{1b}[31m\n", 4);
-        other.inventory.name = "other".to_owned();
+        "other".clone_into(&mut other.inventory.name);
         Files::Many(vec![
             (
                 "bundle.tar.zst",

@@ -7,8 +7,9 @@ use crate::hostile::forge::Forge;
 pub(super) const ATTACKS: &[Attack] = &[
     attack("seek-table-shifted", || {
         with_table(|pairs| {
-            pairs[0].0 += 10;
-            pairs[1].0 -= 10;
+            // Between two manifests, which are read one after the other.
+            pairs[3].0 += 10;
+            pairs[4].0 -= 10;
         })
     }),
     attack("seek-table-swapped", || {
