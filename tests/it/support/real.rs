@@ -56,18 +56,26 @@ pub(crate) struct DockerRegistry {
     program: PathBuf,
     directory: TempDir,
     address: SocketAddr,
+    /// More lines of its configuration: the rest of `http`, and sections of their own.
+    configuration: String,
     server: Option<Child>,
 }
 
 impl DockerRegistry {
     /// `None`: it is not installed, and the test should return.
     pub(crate) fn start_or_skip() -> Option<Self> {
+        Self::start_with_or_skip("")
+    }
+
+    /// The same with more lines of configuration, which go on in the section `http`.
+    pub(crate) fn start_with_or_skip(configuration: &str) -> Option<Self> {
         let program = tool_or_skip("docker-registry")?;
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut registry = Self {
             program,
             directory,
             address: free_address(),
+            configuration: configuration.to_owned(),
             server: None,
         };
         let started = (0..ATTEMPTS).any(|_| {
@@ -147,9 +155,10 @@ impl DockerRegistry {
              log:\n  level: warn\n\
              storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
              validation:\n  manifests:\n    urls:\n      allow:\n        - ^https?://\n\
-             http:\n  addr: {}\n",
+             http:\n  addr: {}\n{}",
             self.storage().display(),
-            self.address
+            self.address,
+            self.configuration
         )
     }
 
@@ -174,8 +183,9 @@ fn free_address() -> SocketAddr {
     listener.local_addr().expect("a bound listener")
 }
 
+/// Whether it answers; one with TLS or a login says here that it wants something else.
 fn is_ready(address: SocketAddr) -> bool {
-    status_line(address).is_ok_and(|line| line.contains(" 200 "))
+    status_line(address).is_ok_and(|line| line.starts_with("HTTP/1."))
 }
 
 /// The first line that the server says to `GET /v2/`.
