@@ -22,6 +22,7 @@ mod seek_table;
 mod stream_plan;
 mod tar_entry;
 mod trust;
+mod trust_files;
 mod verify;
 mod volume;
 mod volume_plan;
@@ -36,7 +37,8 @@ pub use inventory::{
 };
 pub use key::{InvalidKey, KeyAlgorithm, KeyId, PublicKey, SigningKey, generate_key};
 pub use limits::{NAME_LENGTH_MAX, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};
-pub use trust::{InvalidTrust, NotTrusted, Signature, SignaturePolicy, TrustedKeys};
+pub use trust::{NotTrusted, Signature, SignaturePolicy, TrustedKeys};
+pub use trust_files::InvalidTrust;
 pub use verify::{Fault, Verification, verify_volume};
 pub use volume::Volume;
 pub use volume_plan::{CannotSplit, Slice, SlicePart, plan_volumes};
