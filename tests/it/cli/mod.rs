@@ -97,12 +97,13 @@ impl Desk {
         names
     }
 
-    /// The lines, each with what it told and its exit code. Ports become `PORT`.
+    /// The lines, each with what it told and its exit code. Ports become `PORT`,
+    /// and this directory `/DESK`.
     fn transcript(&self, lines: &[&str]) -> String {
-        lines
-            .iter()
-            .map(|line| tell(line, &self.run(line)))
-            .collect()
+        let told = lines.iter().map(|line| tell(line, &self.run(line)));
+        let own_path = self.directory.path().canonicalize().unwrap();
+        let own_path = format!("{}/", own_path.display());
+        told.collect::<String>().replace(&own_path, "/DESK/")
     }
 }
 
