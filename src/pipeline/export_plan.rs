@@ -105,6 +105,7 @@ async fn plan_export(
         kinds.get(position).copied()
     })
     .await;
+    plan.keep_each_digest_once();
     check_collisions(&plan)?;
     let volumes = plan_volumes(
         &plan,
