@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::error::BundleError;
-use super::inventory::{Artifact, InvalidInventory, Inventory, ReferrerRow};
+use super::inventory::{InvalidInventory, Inventory};
+use super::name_index::NameIndex;
 use super::volume::Volume;
 use crate::content::{
     Error, ErrorKind, MANIFEST_SIZE_MAX_BYTES, RawDocument, RawStream, Referrer, Result, Source,
@@ -30,7 +31,7 @@ pub struct Bundle {
     volumes: Vec<Volume>,
     /// One location for a whole content, all of them in order for one in parts.
     contents: HashMap<Digest, Vec<Location>>,
-    repositories: HashSet<Repository>,
+    names: NameIndex,
 }
 
 /// Why volumes are not one complete bundle.
@@ -65,11 +66,11 @@ impl Bundle {
         })?;
         let contents = index_contents(&volumes)?;
         let last = &volumes[volumes.len() - 1];
-        let repositories = last.inventory().repositories.iter().cloned().collect();
+        let names = NameIndex::new(last.inventory());
         Ok(Self {
             volumes,
             contents,
-            repositories,
+            names,
         })
     }
 
@@ -87,24 +88,6 @@ impl Bundle {
         self.last().inventory()
     }
 
-    fn artifacts_in<'a>(
-        &'a self,
-        repository: &'a Repository,
-    ) -> impl Iterator<Item = &'a Artifact> {
-        let inventory = self.inventory();
-        let is_in =
-            move |artifact: &&Artifact| inventory.repository(artifact.repository) == repository;
-        inventory.artifacts.iter().filter(is_in)
-    }
-
-    fn referrers_in<'a>(
-        &'a self,
-        repository: &'a Repository,
-    ) -> impl Iterator<Item = &'a ReferrerRow> {
-        self.artifacts_in(repository)
-            .flat_map(|artifact| &artifact.referrers)
-    }
-
     /// The rows of a content that belongs to the repository.
     fn locate(&self, repository: &Repository, digest: &Digest) -> Result<&[Location]> {
         let absent = || Error::not_found(format!("the bundle has no `{repository}@{digest}`"));
@@ -112,24 +95,12 @@ impl Bundle {
         let first = locations.first().ok_or_else(absent)?;
         let volume = &self.volumes[first.volume as usize];
         let row = &volume.inventory().contents[first.row as usize];
-        let is_here = |position: &u32| volume.inventory().repository(*position) == repository;
-        if row.repositories.iter().any(is_here) {
+        let position = self.names.repository(repository).ok_or_else(absent)?;
+        if row.repositories.contains(&position) {
             Ok(locations)
         } else {
             Err(absent())
         }
-    }
-
-    fn tagged(&self, repository: &Repository, tag: &Tag) -> Option<Descriptor> {
-        let artifact = self
-            .artifacts_in(repository)
-            .find(|artifact| artifact.tag.as_ref() == Some(tag))
-            .map(|artifact| artifact.root.descriptor());
-        artifact.or_else(|| {
-            self.referrers_in(repository)
-                .find(|referrer| referrer.tag.as_ref() == Some(tag))
-                .map(ReferrerRow::descriptor)
-        })
     }
 
     fn describe(&self, digest: &Digest) -> Option<Descriptor> {
@@ -147,13 +118,12 @@ impl Bundle {
             let entry = volume.entry(&volume.inventory().contents[location.row as usize]);
             let end = start + entry.stored.size;
             let wanted = range.start.clamp(start, end) - start..range.end.clamp(start, end) - start;
-            if !wanted.is_empty() {
-                let from = entry.offset + wanted.start;
-                let to = entry.offset + wanted.end;
-                volume.stream().check_header(&entry).await?;
-                pieces.push(volume.stream().stream(from..to));
-            } else if locations.len() == 1 {
-                volume.stream().check_header(&entry).await?;
+            if !wanted.is_empty() || locations.len() == 1 {
+                let opened = volume.stream().open_entry(&entry, wanted).await;
+                let within = move |error: Error| {
+                    error.within(format!("cannot read the entry `{}`", entry.name))
+                };
+                pieces.push(opened.map_err(&within)?.map_err(within));
             }
             start = end;
         }
@@ -189,6 +159,7 @@ fn check_set(volumes: &[Volume]) -> Result<(), IncompleteSet> {
         let is_last = number == inventory.volumes;
         if volume.inventory().volume != number
             || !is_last && expected != Some(volume.inventory_digest())
+            || volume.inventory().repositories != inventory.repositories
         {
             return Err(IncompleteSet::Foreign {
                 name: inventory.name.clone(),
@@ -235,11 +206,11 @@ fn index_contents(volumes: &[Volume]) -> Result<HashMap<Digest, Vec<Location>>> 
             .map(|l| row_at(l).stored().size)
             .sum::<u64>()
     };
-    if contents
-        .values()
-        .any(|locations| total(locations) != row_at(&locations[0]).size)
-    {
-        let wrong = InvalidInventory::Inconsistent("the sizes of a blob's parts");
+    let wrong = contents
+        .iter()
+        .find(|(_, locations)| total(locations) != row_at(&locations[0]).size);
+    if let Some((digest, _)) = wrong {
+        let wrong = InvalidInventory::PartSizes(digest.clone());
         return Err(BundleError::Inventory(wrong).into());
     }
     Ok(contents)
@@ -249,7 +220,10 @@ fn index_contents(volumes: &[Volume]) -> Result<HashMap<Digest, Vec<Location>>> 
 impl Source for Bundle {
     async fn manifest(&self, repository: &Repository, pin: &Pin) -> Result<RawDocument> {
         let found = match pin {
-            Pin::Tag(tag) => self.tagged(repository, tag),
+            Pin::Tag(tag) => self
+                .names
+                .repository(repository)
+                .and_then(|position| self.names.tagged(self.inventory(), position, tag)),
             Pin::Digest(digest) => self.describe(digest),
         };
         let absent = || Error::not_found(format!("the bundle has no `{repository}` at `{pin}`"));
@@ -287,21 +261,12 @@ impl Source for Bundle {
     }
 
     async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>> {
-        let tags = self
-            .artifacts_in(repository)
-            .filter_map(|artifact| artifact.tag.clone());
-        let attached = self
-            .referrers_in(repository)
-            .filter_map(|referrer| referrer.tag.clone());
-        let mut tags: Vec<Tag> = tags.chain(attached).collect();
-        tags.sort();
-        tags.dedup();
-        if tags.is_empty() && !self.repositories.contains(repository) {
-            return Err(Error::not_found(format!(
+        match self.names.repository(repository) {
+            Some(position) => Ok(self.names.tags(self.inventory(), position)),
+            None => Err(Error::not_found(format!(
                 "the bundle has no repository `{repository}`"
-            )));
+            ))),
         }
-        Ok(tags)
     }
 
     async fn repositories(&self) -> Result<Vec<Repository>> {
@@ -309,17 +274,14 @@ impl Source for Bundle {
     }
 
     async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Referrer>> {
-        let listed = self
-            .referrers_in(repository)
-            .filter(|referrer| referrer.tag.is_none() && referrer.subject == *subject);
-        let mut listed: Vec<Referrer> = listed
-            .map(|referrer| Referrer {
-                descriptor: referrer.descriptor(),
-                artifact_type: referrer.artifact_type.as_deref().map(str::to_owned),
-            })
-            .collect();
-        listed.sort_by(|a, b| a.descriptor.digest.cmp(&b.descriptor.digest));
-        listed.dedup();
-        Ok(listed)
+        let Some(position) = self.names.repository(repository) else {
+            return Ok(Vec::new());
+        };
+        let listed = self.names.referrers(self.inventory(), position, subject);
+        let describe = |(descriptor, artifact_type)| Referrer {
+            descriptor,
+            artifact_type,
+        };
+        Ok(listed.into_iter().map(describe).collect())
     }
 }

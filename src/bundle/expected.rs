@@ -144,12 +144,7 @@ async fn name_intruder(
         let header = tar_entry::encode_header(&entry.name, entry.size);
         let found = volume.stream().read(position, header.len() as u64).await?;
         if found != header {
-            let name = found.split(|byte| *byte == 0).next().unwrap_or_default();
-            let name = String::from_utf8_lossy(&name[..name.len().min(100)]);
-            return Ok(BundleError::Unlisted {
-                found: name.escape_default().to_string(),
-                expected: entry.name.clone(),
-            });
+            return Ok(BundleError::wrong_header(&found, &entry.name));
         }
         position += tar_entry::entry_size(&entry.name, entry.size);
     }

@@ -100,6 +100,12 @@ pub(super) fn decode(frame: &Bytes, size: usize) -> Result<Vec<Bytes>, InvalidFr
             other => return other,
         }
     }
+    // The decoder would go on with what stands behind the frame, and step over skippable ones.
+    if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len())
+        || !frame.starts_with(&MAGIC)
+    {
+        return Err(InvalidFrame::Damaged);
+    }
     // The decoder gets room for exactly what the frame may hold: it cannot expand beyond it.
     let content = zstd::bulk::decompress(frame, size).map_err(|_| InvalidFrame::Damaged)?;
     if content.len() == size {
@@ -178,6 +184,20 @@ mod tests {
             let frame = encode_compressed(&content).unwrap();
             assert!(frame.len() <= raw_frame_size(content.len()));
             assert_eq!(decode(&frame, content.len()).unwrap().concat(), content);
+        }
+    }
+
+    #[test]
+    fn bytes_beside_the_one_frame_are_refused() {
+        let content = vec![7; 100_000];
+        let frame = encode_compressed(&content).unwrap();
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 7];
+        let empty = encode_raw(&[]);
+        for extra in [&skippable[..], &empty] {
+            for beside in [[&frame, extra].concat(), [extra, &frame].concat()] {
+                let decoded = decode(&beside.into(), content.len());
+                assert_eq!(decoded, Err(InvalidFrame::Damaged));
+            }
         }
     }
 

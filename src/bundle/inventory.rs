@@ -5,6 +5,7 @@
 //!
 //! Specification: FORMAT.md, "Inventory".
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -175,6 +176,10 @@ pub enum InvalidInventory {
     NotCanonical,
     #[error("it contradicts itself: {0}")]
     Inconsistent(&'static str),
+    #[error("the encoding or the part that it gives for `{0}` cannot be")]
+    UnsoundRow(Digest),
+    #[error("the sizes that it gives for the parts of `{0}` do not make up its size")]
+    PartSizes(Digest),
     #[error("it lists the entry `{0}` twice")]
     ListedTwice(String),
     #[error(
@@ -305,19 +310,29 @@ impl Inventory {
                     .all(|row| row.repositories.iter().all(is_known)),
                 "a repository's position",
             ),
-            (
-                self.contents.iter().all(|row| self.is_sound(row)),
-                "encoding or part of a row",
-            ),
+            (self.has_unique_names(), "two artifacts with one name"),
             (
                 self.assumed.is_empty(),
                 "assumed content in a profile that has none",
             ),
         ];
-        match checks.iter().find(|(holds, _)| !holds) {
-            Some((_, what)) => Err(InvalidInventory::Inconsistent(what)),
+        if let Some((_, what)) = checks.iter().find(|(holds, _)| !holds) {
+            return Err(InvalidInventory::Inconsistent(what));
+        }
+        match self.contents.iter().find(|row| !self.is_sound(row)) {
+            Some(row) => Err(InvalidInventory::UnsoundRow(row.digest.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Which of two artifacts a tag would end up at must not be chance.
+    fn has_unique_names(&self) -> bool {
+        let mut roots = HashMap::new();
+        let mut named = self.artifacts.iter().filter(|a| a.tag.is_some());
+        named.all(|artifact| {
+            let name = (artifact.repository, &artifact.tag);
+            *roots.entry(name).or_insert(&artifact.root.digest) == &artifact.root.digest
+        })
     }
 
     fn is_sound(&self, row: &Row) -> bool {

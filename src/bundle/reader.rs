@@ -9,13 +9,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::end_entry::{self, End};
 use super::error::{BundleError, Part};
 use super::frame;
 use super::inventory::Profile;
-use super::limits::{INVENTORY_SIZE_MAX_BYTES, SIGNATURE_SIZE_MAX_BYTES};
+use super::limits::{INVENTORY_SIZE_MAX_BYTES, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};
 use super::seek_table::{self, Footer, SeekTable};
 use super::stream_plan::PlannedEntry;
 use super::tar_entry;
@@ -156,15 +156,36 @@ impl TarStream {
         }
     }
 
-    /// Compares the header of `entry` with the one that the writer makes.
-    pub async fn check_header(&self, entry: &PlannedEntry) -> content::Result<()> {
+    /// The bytes `wanted` of the data of `entry`, whose header is compared with the one that the writer
+    /// makes: on the way where the beginning is read, before it otherwise.
+    pub(super) async fn open_entry(
+        &self,
+        entry: &PlannedEntry,
+        wanted: Range<u64>,
+    ) -> content::Result<BoxStream<'static, content::Result<Bytes>>> {
         let header = tar_entry::encode_header(&entry.name, entry.stored.size);
-        let found = self.read(entry.start(), header.len() as u64).await?;
-        if found == header {
-            Ok(())
-        } else {
-            Err(BundleError::Damaged(Part::Entry(entry.name.clone())).into())
+        let name = entry.name.clone();
+        if wanted.start > 0 {
+            let found = self.read(entry.start(), header.len() as u64).await?;
+            if found != header {
+                return Err(BundleError::wrong_header(&found, &name).into());
+            }
+            let data = entry.offset + wanted.start..entry.offset + wanted.end;
+            return Ok(self.stream(data).boxed());
         }
+        let mut header = Bytes::from(header);
+        let pieces = self.stream(entry.start()..entry.offset + wanted.end);
+        let checked = pieces.map(move |piece| {
+            let mut piece = piece?;
+            let length = piece.len().min(header.len());
+            let found = piece.split_to(length);
+            if found == header.split_to(length) {
+                Ok(piece)
+            } else {
+                Err(BundleError::wrong_header(&found, &name).into())
+            }
+        });
+        Ok(checked.boxed())
     }
 }
 
@@ -289,6 +310,7 @@ fn parse_signatures(mut bytes: &[u8]) -> Result<Vec<Signature>, BundleError> {
             .size()
             .map_err(|_| damaged())?;
         if size > SIGNATURE_SIZE_MAX_BYTES
+            || signatures.len() == SIGNATURES_MAX
             || tar_entry::encode_header(&signature_name(&key_id), size) != header
             || signatures.last().is_some_and(|last| last.key_id >= key_id)
         {

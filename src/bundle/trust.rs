@@ -1,6 +1,6 @@
 //! Whose signatures count: trusted keys, what each may ship, and how many it takes.
 //!
-//! Pure, but for [`TrustedKeys::read_directory`], which lists a directory of `*.pub` files.
+//! Pure; `trust_files` reads the keys.
 //!
 //! **Invariants.** A revoked key never counts. A threshold counts distinct keys, whatever the files are
 //! called. Nothing is trusted because a bundle says so.
@@ -9,8 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::inventory::Inventory;
-use super::key::{InvalidKey, KeyId, PublicKey};
-use crate::content::{self, RootedDirectory};
+use super::key::{KeyId, PublicKey};
 
 /// What the importer demands of signatures.
 #[derive(Clone, Debug)]
@@ -51,23 +50,6 @@ pub enum NotTrusted {
     BelowThreshold { found: usize, threshold: usize },
 }
 
-/// A file that should hold a trusted key.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidTrust {
-    #[error("cannot use `{name}` as a trusted key")]
-    Key {
-        name: String,
-        #[source]
-        cause: InvalidKey,
-    },
-    #[error("cannot use `{0}` as a trusted key: others than its owner may write to it")]
-    WritableByOthers(String),
-    #[error("the trust directory `{0}` holds no `*.pub` file")]
-    Empty(String),
-    #[error(transparent)]
-    Content(#[from] content::Error),
-}
-
 /// A signature as found: the key id that its file is named for, and its raw bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
@@ -76,8 +58,16 @@ pub struct Signature {
 }
 
 impl TrustedKeys {
+    /// Trusts the key for the pipelines, beside those that it has; an empty list means all.
     pub fn add(&mut self, key: PublicKey, pipelines: Vec<String>) {
-        self.keys.push(TrustedKey { key, pipelines });
+        let known = self.keys.iter_mut().find(|trusted| trusted.key == key);
+        match known {
+            Some(known) if known.pipelines.is_empty() || pipelines.is_empty() => {
+                known.pipelines.clear();
+            }
+            Some(known) => known.pipelines.extend(pipelines),
+            None => self.keys.push(TrustedKey { key, pipelines }),
+        }
     }
 
     pub fn revoke(&mut self, key_id: KeyId) {
@@ -86,24 +76,6 @@ impl TrustedKeys {
 
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
-    }
-
-    /// Adds every `*.pub` of a trust directory, and every `<key id>.revoked`.
-    pub fn read_directory(&mut self, directory: &RootedDirectory) -> Result<(), InvalidTrust> {
-        let before = self.keys.len();
-        for name in directory.names()? {
-            let shown = directory.path().join(&name).display().to_string();
-            if let Some(id) = name.strip_suffix(".revoked").and_then(|id| id.parse().ok()) {
-                self.revoke(id);
-            } else if name.ends_with(".pub") {
-                let key = read_key_file(directory, &name, &shown)?;
-                self.add(key, Vec::new());
-            }
-        }
-        if self.keys.len() == before {
-            return Err(InvalidTrust::Empty(directory.path().display().to_string()));
-        }
-        Ok(())
     }
 
     /// The distinct trusted keys whose signatures over `message` hold.
@@ -131,30 +103,6 @@ impl TrustedKeys {
         }
         Ok(signers)
     }
-}
-
-fn read_key_file(
-    directory: &RootedDirectory,
-    name: &str,
-    shown: &str,
-) -> Result<PublicKey, InvalidTrust> {
-    use std::io::Read;
-    use std::os::unix::fs::PermissionsExt;
-
-    let failed = |cause| content::Error::io(format!("cannot read `{shown}`"), cause);
-    let file = directory.open_file(name)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode();
-    if mode & 0o022 != 0 {
-        return Err(InvalidTrust::WritableByOthers(shown.to_owned()));
-    }
-    let mut pem = String::new();
-    file.take(64 << 10)
-        .read_to_string(&mut pem)
-        .map_err(failed)?;
-    PublicKey::parse(&pem).map_err(|cause| InvalidTrust::Key {
-        name: shown.to_owned(),
-        cause,
-    })
 }
 
 impl SignaturePolicy {

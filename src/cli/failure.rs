@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use super::exit::Exit;
-use crate::bundle::{InvalidKey, NotTrusted};
+use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::pipeline::CannotAdmit;
 use crate::registry::{ConnectionCause, RegistryError};
@@ -70,6 +70,11 @@ pub(super) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<String> 
     of_cause.or_else(|| {
         let error = causes().find_map(|cause| cause.downcast_ref::<content::Error>())?;
         let is_io = causes().any(<dyn StdError>::is::<io::Error>);
+        if error.kind() == ErrorKind::NotFound {
+            let is_in_layout = error.to_string().starts_with("source: the layout ");
+            let is_known = is_in_layout || causes().any(<dyn StdError>::is::<RegistryError>);
+            return is_known.then(|| LOOK.to_owned());
+        }
         hint_of_kind(error.kind(), is_io, &error.to_string())
     })
 }
@@ -81,11 +86,14 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<RegistryError>() {
         return hint_of_registry(error);
     }
-    if let Some(CannotAdmit::WrongAudience { audience, .. }) = cause.downcast_ref() {
-        return Some(format!(
-            "if this is that lane, say `--lane {}`",
-            audience.join("` or `--lane ")
-        ));
+    if let Some(refusal) = cause.downcast_ref::<CannotAdmit>() {
+        return Some(hint_of_admission(refusal));
+    }
+    if let Some(error) = cause.downcast_ref::<BundleError>() {
+        return hint_of_bundle(error).map(str::to_owned);
+    }
+    if let Some(InvalidTrust::WritableByOthers(path)) = cause.downcast_ref() {
+        return Some(format!("look at the key, and then: `chmod go-w {path}`"));
     }
     if cause.is::<SparseIndexRefused>() {
         return Some(
@@ -94,6 +102,33 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
     hint_of_key(cause.downcast_ref::<InvalidKey>()?).map(str::to_owned)
 }
+
+fn hint_of_admission(refusal: &CannotAdmit) -> String {
+    match refusal {
+        CannotAdmit::WrongAudience { audience, .. } => format!(
+            "if this is that lane, say `--lane {}`",
+            audience.join("` or `--lane ")
+        ),
+        CannotAdmit::Expired(_) => {
+            "check this machine's clock, or ask the sender for a new bundle".to_owned()
+        }
+        CannotAdmit::Replay { .. } | CannotAdmit::Fork { .. } => {
+            "ask the sender which bundle is the right one".to_owned()
+        }
+    }
+}
+
+fn hint_of_bundle(error: &BundleError) -> Option<&'static str> {
+    match error {
+        BundleError::NotABundle => {
+            Some("expected a `.tar.zst` or `.tar` that `airlift export` has written")
+        }
+        BundleError::Incomplete => Some(INCOMPLETE),
+        _ => None,
+    }
+}
+
+const INCOMPLETE: &str = "wait until it has arrived whole, or bring the missing volume";
 
 fn hint_of_key(key: &InvalidKey) -> Option<&'static str> {
     match key {
@@ -136,6 +171,7 @@ fn hint_of_registry(error: &RegistryError) -> Option<String> {
     Some(hint.to_owned())
 }
 
+const LOOK: &str = "`airlift list` shows what a registry, a repository or a layout has";
 const UNREACHABLE: &str =
     "check the registry's address and port, the network, and `HTTPS_PROXY` and `NO_PROXY`";
 
@@ -174,14 +210,14 @@ fn hint_of_trust(not_trusted: &NotTrusted) -> String {
 fn hint_of_kind(kind: ErrorKind, is_io: bool, message: &str) -> Option<String> {
     let hint = match kind {
         ErrorKind::Denied if is_io => "check the permissions, and whether it is mounted read-only",
-        ErrorKind::NotFound if !is_io && message.starts_with("source: ") => {
-            "`airlift list` shows what a registry, a repository or a layout has"
-        }
         ErrorKind::AlreadyExists if message.starts_with("the target has ") => {
             "`--existing keep` leaves such tags alone, `--existing overwrite` moves them"
         }
         ErrorKind::AlreadyExists if !is_io => "choose another `--name`, or remove what is there",
-        ErrorKind::Incomplete => "wait until it has arrived whole, or bring the missing volume",
+        ErrorKind::Incomplete => INCOMPLETE,
+        ErrorKind::Unverified if message.contains(" has the inventory ") => {
+            "this is not what you were told to sign: ask the sender"
+        }
         ErrorKind::Unverified => {
             "run `airlift verify` on the bundle to see which entry is not right"
         }

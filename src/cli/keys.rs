@@ -9,8 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::exit::Exit;
 use super::failure::UsageError;
-use crate::bundle::{InvalidKey, PublicKey, SignaturePolicy, SigningKey, TrustedKeys};
-use crate::content::RootedDirectory;
+use crate::bundle::{InvalidKey, SignaturePolicy, SigningKey, TrustedKeys};
 
 const PASSPHRASE_VARIABLE: &str = "AIRLIFT_KEY_PASSPHRASE";
 
@@ -75,13 +74,12 @@ fn add_trusted(keys: &mut TrustedKeys, text: &str) -> anyhow::Result<()> {
         Some((pipeline, path)) if !Path::new(text).exists() => (Some(pipeline), Path::new(path)),
         _ => (None, Path::new(text)),
     };
+    let pipelines: Vec<String> = pipeline.map(str::to_owned).into_iter().collect();
     if path.is_dir() {
-        return Ok(keys.read_directory(&RootedDirectory::open(path)?)?);
+        keys.read_directory(path, &pipelines)?;
+    } else {
+        keys.read_file(path, &pipelines)?;
     }
-    let pem = read(path)?;
-    let key = PublicKey::parse(&pem)
-        .with_context(|| format!("cannot use `{}` as a trusted key", path.display()))?;
-    keys.add(key, pipeline.map(str::to_owned).into_iter().collect());
     Ok(())
 }
 

@@ -28,8 +28,8 @@ impl Output {
     /// Prints the text for people, or the document for programs.
     pub(super) fn print(self, text: &str, document: &impl Serialize) -> anyhow::Result<()> {
         match self.format {
-            Format::Text => print_data(text.trim_end_matches('\n').as_bytes()),
-            Format::Json => print_data(&serde_json::to_vec_pretty(document)?),
+            Format::Text => print_result(text.trim_end_matches('\n').as_bytes()),
+            Format::Json => print_result(&serde_json::to_vec_pretty(document)?),
         }
     }
 
@@ -59,14 +59,14 @@ impl Output {
             print_line(&format!("  caused by: {}", escape_control(&text)));
         }
         for hint in failure::hints_of(error) {
-            print_line(&format!("hint: {hint}"));
+            print_line(&format!("hint: {}", escape_control(&hint)));
         }
         exit
     }
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
-fn print_data(bytes: &[u8]) -> anyhow::Result<()> {
+fn print_result(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     let printed = stdout
         .write_all(bytes)
@@ -109,7 +109,7 @@ pub(super) fn print_usage_error(error: &clap::Error) -> Exit {
 
 /// Bytes as they are, for scripts and manual pages.
 pub(super) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
-    print_data(bytes.strip_suffix(b"\n").unwrap_or(bytes))
+    print_result(bytes.strip_suffix(b"\n").unwrap_or(bytes))
 }
 
 /// Logs to standard error. An unreadable filter is told and replaced by the default.

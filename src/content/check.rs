@@ -30,12 +30,16 @@ impl ReadBack {
         let this = Arc::new(self);
         let (blobs, manifests) = this.contents();
         let count = blobs.len() + manifests.len();
-        let bytes = blobs
+        let plan = &this.plan;
+        let blob_sizes = blobs
             .iter()
-            .map(|(blob, _)| this.plan.blobs[*blob].descriptor.size);
+            .map(|(blob, _)| plan.blobs[*blob].descriptor.size);
+        let manifest_sizes = manifests
+            .iter()
+            .map(|(m, _)| plan.manifests[*m].descriptor.size);
         (this.events)(Event::Planned {
             contents: count,
-            bytes: bytes.sum(),
+            bytes: blob_sizes.chain(manifest_sizes).sum(),
         });
         let limit = this.concurrency;
         let run = Arc::clone(&this);
@@ -50,9 +54,9 @@ impl ReadBack {
             async move {
                 let descriptor = &run.plan.manifests[manifest].descriptor;
                 let pin = Pin::Digest(descriptor.digest.clone());
-                fetch_document(&*run.target, &run.names[name], &pin)
-                    .await
-                    .map(drop)
+                fetch_document(&*run.target, &run.names[name], &pin).await?;
+                (run.events)(Event::Moved(descriptor.size));
+                Ok(())
             }
         })
         .await?;

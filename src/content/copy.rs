@@ -11,6 +11,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use super::concurrent::for_each;
 use super::copy_options::{ArtifactOutcome, CopyOptions, CopyReport, Existing, OnError};
 use super::event::Event;
@@ -19,6 +21,11 @@ use super::{
     BlobOutcome, Content, Document, Error, ErrorKind, Result, Source, Target, fetch_document,
 };
 use crate::oci::{Digest, Pin, Repository};
+
+/// Blobs in flight hold a few pieces each in memory; together not more than this.
+const WINDOW_KIB: usize = 48 << 10;
+/// The most that one blob in flight holds, however large it is.
+const BLOB_IN_FLIGHT_MAX_KIB: u64 = 12 << 10;
 
 /// A copy about to be made: the plan, and the target's names for the plan's repositories.
 pub struct Copy {
@@ -43,6 +50,7 @@ impl Copy {
     pub async fn run(self) -> Result<CopyReport> {
         let run = Arc::new(Run {
             progress: Mutex::default(),
+            window: Semaphore::new(WINDOW_KIB),
             copy: self,
         });
         run.copy.announce();
@@ -112,6 +120,8 @@ impl Copy {
 
 pub(super) struct Run {
     pub(super) copy: Copy,
+    /// Permits for a KiB of content in flight each.
+    window: Semaphore,
     progress: Mutex<Progress>,
 }
 
@@ -192,6 +202,13 @@ impl Run {
     /// Brings one blob to every repository that needs it.
     async fn copy_blob(&self, position: usize) -> Result<()> {
         let blob = &self.copy.plan.blobs[position];
+        let held_kib = (blob.descriptor.size >> 10).min(BLOB_IN_FLIGHT_MAX_KIB) + 1;
+        let held = self
+            .window
+            .acquire_many(u32::try_from(held_kib).unwrap_or(1))
+            .await;
+        // The window is never closed.
+        let _held = held.ok();
         let source = Arc::clone(&self.copy.sources[blob.place.source]);
         let events = Arc::clone(&self.copy.options.events);
         let content = Content::new(

@@ -230,6 +230,7 @@ pub fn assemble(nodes: &HashMap<Digest, Arc<Node>>, found: Vec<FoundArtifact>) -
         blobs: HashMap::new(),
         manifests: HashMap::new(),
         placed: HashSet::new(),
+        placed_blobs: HashSet::new(),
     };
     for artifact in found {
         assembly.add_artifact(artifact);
@@ -243,8 +244,9 @@ struct Assembly<'a> {
     repositories: HashMap<Repository, usize>,
     blobs: HashMap<Digest, usize>,
     manifests: HashMap<Digest, usize>,
-    /// Manifests whose whole sub-graph is known to belong to a repository.
+    /// Manifests whose whole sub-graph is known to belong to a repository, and blobs that do.
     placed: HashSet<(usize, usize)>,
+    placed_blobs: HashSet<(usize, usize)>,
 }
 
 impl Assembly<'_> {
@@ -358,9 +360,8 @@ impl Assembly<'_> {
         }
         self.plan.manifests[manifest].repositories.push(repository);
         for blob in self.plan.manifests[manifest].blobs.clone() {
-            let repositories = &mut self.plan.blobs[blob].repositories;
-            if !repositories.contains(&repository) {
-                repositories.push(repository);
+            if self.placed_blobs.insert((blob, repository)) {
+                self.plan.blobs[blob].repositories.push(repository);
             }
         }
         for child in self.plan.manifests[manifest].children.clone() {

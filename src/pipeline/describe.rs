@@ -1,5 +1,8 @@
 //! What people want to see of an image and what only its config knows: platform and creation time.
 
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
 use crate::content::{Content, Plan, Source};
@@ -10,6 +13,7 @@ const CONFIG_TYPES: [&str; 2] = [
     "application/vnd.docker.container.image.v1+json",
 ];
 const CONFIG_SIZE_MAX_BYTES: u64 = 1 << 20;
+const CONCURRENT_READS: usize = 8;
 
 #[derive(Deserialize)]
 struct Config {
@@ -43,38 +47,48 @@ pub(super) fn read_config(bytes: &[u8]) -> (Option<Platform>, Option<String>) {
 /// copy, which will say so.
 pub(super) async fn describe_images(
     plan: &mut Plan,
-    sources: &[std::sync::Arc<dyn Source>],
-    kind_of: impl Fn(usize) -> Option<ManifestKind>,
+    sources: &[Arc<dyn Source>],
+    kinds: &[ManifestKind],
 ) {
-    for position in 0..plan.artifacts.len() {
-        let artifact = &plan.artifacts[position];
-        if kind_of(position) != Some(ManifestKind::Manifest) {
-            continue;
-        }
-        let Some(blob) = plan.manifests[artifact.root].blobs.first() else {
-            continue;
-        };
-        let blob = &plan.blobs[*blob];
-        let is_config = CONFIG_TYPES.contains(&&*blob.descriptor.media_type)
-            && blob.descriptor.size <= CONFIG_SIZE_MAX_BYTES;
-        if !is_config {
-            continue;
-        }
-        let source = sources[blob.place.source].clone();
-        let content = Content::new(
-            source,
-            blob.place.repository.clone(),
-            blob.descriptor.clone(),
-        );
-        let Ok(stream) = content.open(0).await else {
-            continue;
-        };
-        let Ok(bytes) = stream.into_bytes().await else {
-            continue;
-        };
-        let (platform, created) = read_config(&bytes);
+    let reads: Vec<_> = (0..plan.artifacts.len())
+        .filter(|position| kinds.get(*position) == Some(&ManifestKind::Manifest))
+        .filter_map(|position| Some((position, find_config(plan, sources, position)?)))
+        .map(|(position, config)| async move { (position, read_quietly(&config).await) })
+        .collect();
+    let mut described = stream::iter(reads).buffered(CONCURRENT_READS);
+    let mut found = Vec::new();
+    while let Some((position, config)) = described.next().await {
+        found.push((position, config));
+    }
+    drop(described);
+    for (position, (platform, created)) in found {
         let artifact = &mut plan.artifacts[position];
         artifact.platforms.extend(platform);
         artifact.created = artifact.created.take().or(created);
+    }
+}
+
+fn find_config(plan: &Plan, sources: &[Arc<dyn Source>], position: usize) -> Option<Content> {
+    let root = plan.artifacts[position].root;
+    let blob = &plan.blobs[*plan.manifests[root].blobs.first()?];
+    let is_config = CONFIG_TYPES.contains(&&*blob.descriptor.media_type)
+        && blob.descriptor.size <= CONFIG_SIZE_MAX_BYTES;
+    is_config.then(|| {
+        let source = Arc::clone(&sources[blob.place.source]);
+        Content::new(
+            source,
+            blob.place.repository.clone(),
+            blob.descriptor.clone(),
+        )
+    })
+}
+
+async fn read_quietly(config: &Content) -> (Option<Platform>, Option<String>) {
+    let Ok(stream) = config.open(0).await else {
+        return (None, None);
+    };
+    match stream.into_bytes().await {
+        Ok(bytes) => read_config(&bytes),
+        Err(_) => (None, None),
     }
 }

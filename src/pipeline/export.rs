@@ -8,10 +8,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::export_plan::{ExportOptions, ExportPlan};
-use super::open_bundles::open_volume;
+use super::export_room::{check_names_are_free, check_room, find_unchanged};
 use crate::bundle::{
-    Absent, Artifact, DescriptorRow, Inventory, MEDIA_TYPE, PartedStream, PublicKey, ReferrerRow,
-    SignaturePolicy, SigningKey, TrustedKeys, VolumeWriter, WrittenVolume, writer_version,
+    Absent, Artifact, DescriptorRow, Inventory, MEDIA_TYPE, PartedStream, ReferrerRow, SigningKey,
+    VolumeWriter, WrittenVolume, writer_version,
 };
 use crate::content::{
     Error, ErrorKind, Event, OnError, Plan, PlannedArtifact, PlannedManifest, Prefetch, Result,
@@ -59,6 +59,7 @@ pub async fn run_export(
         return Ok(report);
     }
     check_names_are_free(export, container)?;
+    check_room(export, container)?;
     let mut writing = Writing {
         export,
         options,
@@ -76,83 +77,6 @@ pub async fn run_export(
             Err(error)
         }
     }
-}
-
-/// An equal, complete bundle under the same names, signed by these keys.
-async fn find_unchanged(
-    export: &ExportPlan,
-    container: &DirectoryContainer,
-    keys: &[SigningKey],
-) -> Result<Option<ExportReport>> {
-    let policy = policy_of(keys);
-    let names = export.object_names();
-    let mut volumes = Vec::new();
-    let mut stale = Vec::new();
-    for name in &names {
-        if !container.exists(name)? {
-            continue;
-        }
-        match open_volume(container, name, &policy).await {
-            Ok(volume) if volume.inventory().set == export.set => {
-                let is_whole = volume.inventory().voids.is_empty() && export.failures.is_empty();
-                stale.push(name.clone());
-                if is_whole {
-                    volumes.push(ExportedVolume {
-                        object: name.clone(),
-                        size_bytes: volume.size_bytes(),
-                        inventory_digest: volume.inventory_digest().clone(),
-                    });
-                }
-            }
-            _ => return Ok(None),
-        }
-    }
-    if volumes.len() == names.len() {
-        return Ok(Some(ExportReport {
-            name: export.name.clone(),
-            set: export.set.clone(),
-            volumes,
-            is_unchanged: true,
-            exported: (0..export.plan.artifacts.len()).collect(),
-            ..ExportReport::default()
-        }));
-    }
-    // Volumes of this very plan without the last one are what a killed run has published of it.
-    if !stale.is_empty() && !names.last().is_some_and(|last| stale.contains(last)) {
-        for name in stale {
-            container.remove(&name)?;
-        }
-    }
-    Ok(None)
-}
-
-fn policy_of(keys: &[SigningKey]) -> SignaturePolicy {
-    if keys.is_empty() {
-        return SignaturePolicy::AcceptUnsigned;
-    }
-    let mut trusted = TrustedKeys::default();
-    let public = keys.iter().map(SigningKey::public);
-    public.for_each(|key: &PublicKey| trusted.add(key.clone(), Vec::new()));
-    SignaturePolicy::Require {
-        keys: trusted,
-        threshold: keys.len(),
-    }
-}
-
-fn check_names_are_free(export: &ExportPlan, container: &DirectoryContainer) -> Result<()> {
-    for name in export.object_names() {
-        if container.exists(&name)? {
-            let path = container.path().join(&name);
-            return Err(Error::new(
-                ErrorKind::AlreadyExists,
-                format!(
-                    "`{}` exists already with other content, and is not replaced",
-                    path.display()
-                ),
-            ));
-        }
-    }
-    Ok(())
 }
 
 struct Writing<'a> {
@@ -277,6 +201,9 @@ impl Writing<'_> {
     /// Positions of the artifacts of which nothing has failed.
     fn surviving(&self) -> Vec<usize> {
         let plan = self.plan();
+        if self.failed.is_empty() {
+            return (0..plan.artifacts.len()).collect();
+        }
         let is_whole = |position: &usize| {
             let artifact = &plan.artifacts[*position];
             plan.find_missing(artifact, |digest| self.failed.contains(digest))

@@ -13,8 +13,8 @@ use super::rebuild::{PlatformIndex, rebuild_sparse_indexes};
 use crate::bundle::{Bundle, Inventory, KeyId};
 use crate::content::{
     ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, FoundArtifact,
-    Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Target, Walk,
-    WalkOptions, assemble, for_each,
+    Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Walk, WalkOptions,
+    assemble, for_each,
 };
 use crate::oci::{Digest, Pin, Repository};
 
@@ -173,6 +173,7 @@ async fn plan_bundle(bundle: &Arc<Bundle>) -> Result<Plan> {
         found.push(walked);
     }
     let plan = assemble(&walk.into_nodes(), found);
+    check_roots(inventory, &plan)?;
     check_blobs(bundle, &plan).await?;
     Ok(plan)
 }
@@ -200,6 +201,24 @@ fn check_referrers(
             inventory.repository(artifact.repository)
         ))),
     }
+}
+
+/// The manifests must be of the size and type that the list of artifacts gives them.
+fn check_roots(inventory: &Inventory, plan: &Plan) -> Result<()> {
+    for (listed, planned) in inventory.artifacts.iter().zip(&plan.artifacts) {
+        let found = &plan.manifests[planned.root].descriptor;
+        if listed.root.descriptor() != *found {
+            return Err(Error::unverified(format!(
+                "the inventory lists `{}` as `{}` of {} bytes, and it is `{}` of {}",
+                found.digest,
+                listed.root.media_type,
+                listed.root.size,
+                found.media_type,
+                found.size
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Every blob that the manifests name must be in the bundle, before anything is moved.
@@ -274,47 +293,48 @@ fn list_artifacts(import: &ImportPlan, report: &CopyReport) -> Vec<ImportedArtif
 /// Asks the target what it has, and counts what would be moved.
 pub async fn survey_import(
     import: &ImportPlan,
-    target: &Arc<dyn Target>,
+    place: &Place,
     concurrency: usize,
 ) -> Result<Survey> {
     let plan = &import.plan;
+    // What one repository has got, the others mount or share; a registry takes manifests one by one.
+    let goes_once = matches!(place, Place::Layout(_));
     let blobs = plan
         .blobs
         .iter()
-        .map(|blob| (&blob.descriptor, &blob.repositories));
+        .map(|blob| (&blob.descriptor, &blob.repositories, true));
     let manifests = plan
         .manifests
         .iter()
-        .map(|m| (&m.descriptor, &m.repositories));
+        .map(|m| (&m.descriptor, &m.repositories, goes_once));
     let asked: Vec<_> = blobs
         .chain(manifests)
-        .map(|(descriptor, repositories)| {
+        .map(|(descriptor, repositories, goes_once)| {
             let names = repositories
                 .iter()
                 .map(|position| import.names[*position].clone());
-            (descriptor.clone(), names.collect::<Vec<_>>())
+            (descriptor.clone(), names.collect::<Vec<_>>(), goes_once)
         })
         .collect();
     let survey = Arc::new(std::sync::Mutex::new(Survey::default()));
     let counted = Arc::clone(&survey);
-    let target = Arc::clone(target);
-    for_each(asked, concurrency, move |(descriptor, names)| {
+    let target = place.as_target();
+    for_each(asked, concurrency, move |(descriptor, names, goes_once)| {
         let target = Arc::clone(&target);
         let counted = Arc::clone(&counted);
         async move {
-            let mut is_present = !names.is_empty();
-            for name in &names {
-                is_present &= target.exists(name, &descriptor).await?;
-            }
-            let mut survey = counted
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            if is_present {
-                survey.present_bytes += descriptor.size;
-                survey.present_contents += 1;
-            } else {
-                survey.to_move_bytes += descriptor.size;
-                survey.to_move_contents += 1;
+            for (position, name) in names.iter().enumerate() {
+                let is_present = target.exists(name, &descriptor).await?;
+                let mut survey = counted
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                if is_present {
+                    survey.present_bytes += descriptor.size;
+                    survey.present_contents += 1;
+                } else if position == 0 || !goes_once {
+                    survey.to_move_bytes += descriptor.size;
+                    survey.to_move_contents += 1;
+                }
             }
             Ok(())
         }

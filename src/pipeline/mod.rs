@@ -10,6 +10,7 @@ mod admission;
 mod describe;
 mod export;
 mod export_plan;
+mod export_room;
 mod import;
 mod list;
 mod open_bundles;

@@ -29,7 +29,7 @@ fn resolve(path: &Path) -> Result<(DirectoryContainer, Vec<String>)> {
         .map_err(|cause| Error::io(format!("cannot open `{}`", path.display()), cause))?;
     if status.is_dir() {
         let container = DirectoryContainer::open(path)?;
-        let names = container.list()?.into_iter().map(|object| object.name);
+        let names = container.names()?.into_iter();
         let volumes = names.filter(|name| name.ends_with(".tar.zst") || name.ends_with(".tar"));
         return Ok((container, volumes.collect()));
     }
@@ -68,17 +68,17 @@ async fn read_countersignatures(
     name: &str,
 ) -> Result<Vec<Signature>, BundleError> {
     let mut signatures = Vec::new();
-    for object in container.list()? {
+    for object in container.names()? {
         let key_id = object
-            .name
             .strip_prefix(name)
             .and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".sig")?.parse().ok());
         let Some(key_id) = key_id else { continue };
-        if object.size_bytes > SIGNATURE_SIZE_MAX_BYTES || signatures.len() == SIGNATURES_MAX {
+        let file = container.read(&object)?;
+        let size = file.size_bytes();
+        if size > SIGNATURE_SIZE_MAX_BYTES || signatures.len() == SIGNATURES_MAX {
             continue;
         }
-        let length = usize::try_from(object.size_bytes).unwrap_or(0);
-        let bytes = container.read(&object.name)?.read(0, length).await?;
+        let bytes = file.read(0, usize::try_from(size).unwrap_or(0)).await?;
         signatures.push(Signature {
             key_id,
             bytes: bytes.to_vec(),
@@ -124,7 +124,7 @@ pub async fn open_bundles(
     let (volumes, refused) = open_volumes(paths, policy).await?;
     if let Some(first) = refused.into_iter().next() {
         let name = first.name;
-        return Err(Error::from(first.error).within(format!("cannot use `{name}`")));
+        return Err(refuse(first.error.into(), format!("cannot use `{name}`")));
     }
     let mut bundles = Vec::new();
     for volumes in sets_of(volumes) {
@@ -147,6 +147,14 @@ pub async fn open_bundles(
     Ok(bundles)
 }
 
+/// What is no regular file is refused like what is no bundle.
+fn refuse(error: Error, message: String) -> Error {
+    match error.kind() {
+        ErrorKind::Refused => Error::unverified(message).with_cause(error),
+        _ => error.within(message),
+    }
+}
+
 /// Puts volumes that say they belong together into one list each, in their order.
 pub fn sets_of(volumes: Vec<Volume>) -> Vec<Vec<Volume>> {
     let mut sets: BTreeMap<String, Vec<Volume>> = BTreeMap::new();
@@ -166,7 +174,7 @@ fn key_of_set(volume: &Volume) -> String {
         return volume.inventory_digest().to_string();
     }
     format!(
-        "{} {} {}",
-        inventory.set, inventory.volumes, inventory.created
+        "{} {} {} {}",
+        inventory.set, inventory.volumes, inventory.created, inventory.name
     )
 }

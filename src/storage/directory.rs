@@ -24,13 +24,6 @@ pub struct DirectoryContainer {
     directory: Arc<RootedDirectory>,
 }
 
-/// An object in a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectEntry {
-    pub name: String,
-    pub size_bytes: u64,
-}
-
 impl DirectoryContainer {
     /// Opens an existing directory.
     pub fn open(path: &Path) -> Result<Self> {
@@ -54,18 +47,11 @@ impl DirectoryContainer {
         self.path().join(name)
     }
 
-    /// The objects by name. Partial files and hidden ones are not objects.
-    pub fn list(&self) -> Result<Vec<ObjectEntry>> {
+    /// The names of the objects. Partial files and hidden ones are not objects.
+    pub fn names(&self) -> Result<Vec<String>> {
         let names = self.directory.names()?;
         let is_object = |name: &String| !name.ends_with(PARTIAL_SUFFIX) && !name.starts_with('.');
-        names
-            .into_iter()
-            .filter(is_object)
-            .map(|name| {
-                let size_bytes = self.directory.file_size(&name)?;
-                Ok(ObjectEntry { name, size_bytes })
-            })
-            .collect()
+        Ok(names.into_iter().filter(is_object).collect())
     }
 
     pub fn exists(&self, name: &str) -> Result<bool> {

@@ -7,4 +7,4 @@
 
 mod directory;
 
-pub use directory::{DirectoryContainer, ObjectEntry};
+pub use directory::DirectoryContainer;

@@ -5,8 +5,11 @@
     reason = "a test that cannot go on says so by panicking, and a skipped one by printing"
 )]
 
+mod auditor;
 mod bundle;
+mod cli;
 mod conformance;
+mod frozen;
 mod hostile;
 mod kill;
 mod real;
@@ -18,3 +21,4 @@ mod road;
 )]
 mod support;
 mod tidy;
+mod volumes;

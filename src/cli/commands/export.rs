@@ -1,6 +1,6 @@
 //! `airlift export`: artifacts of registries and layouts into signed bundles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -87,7 +87,7 @@ pub(in crate::cli) struct ExportArguments {
     audience: Vec<String>,
 
     /// The bundle is not to be imported after this time, such as `2027-01-31T00:00:00Z`
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     expires: Option<Timestamp>,
 
     /// Print what would be moved, to the byte, and move nothing
@@ -118,7 +118,6 @@ pub(in crate::cli) async fn run(
         return print_plans(&plans, &arguments, output);
     }
     let container = DirectoryContainer::create(&arguments.container)?;
-    check_room(&plans, &container)?;
     let mut exit = Exit::Done;
     let mut texts = String::new();
     let mut documents = Vec::new();
@@ -212,6 +211,11 @@ impl ExportArguments {
     }
 }
 
+fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
+    let expected = "expected a time with its zone, such as `2027-01-31T00:00:00Z`";
+    text.parse().map_err(|_| expected)
+}
+
 /// Now, or what `SOURCE_DATE_EPOCH` says; in whole seconds.
 fn created() -> anyhow::Result<Timestamp> {
     let seconds = match std::env::var("SOURCE_DATE_EPOCH") {
@@ -221,22 +225,6 @@ fn created() -> anyhow::Result<Timestamp> {
         Err(_) => Timestamp::now().as_second(),
     };
     Timestamp::from_second(seconds).context("`SOURCE_DATE_EPOCH` is out of range")
-}
-
-/// The plans must fit what is free, so that a long export does not fail at its end.
-fn check_room(plans: &[ExportPlan], container: &DirectoryContainer) -> anyhow::Result<()> {
-    let needed: u64 = plans.iter().map(|plan| plan.plan.size_bytes()).sum();
-    let free = container.free_bytes()?;
-    if needed <= free {
-        return Ok(());
-    }
-    let message = format!(
-        "`{}` has {} free, and the export may need {}",
-        container.path().display(),
-        show_size(free),
-        show_size(needed)
-    );
-    Err(crate::content::Error::new(crate::content::ErrorKind::NoSpace, message).into())
 }
 
 fn print_plans(
@@ -250,8 +238,10 @@ fn print_plans(
         rows.extend(artifact_rows(plan));
         totals.push_str(&show_plan_totals(plan));
     }
-    let free = DirectoryContainer::open(&arguments.container)
-        .and_then(|c| c.free_bytes())
+    // A container that is not there yet will be made below its nearest parent.
+    let existing = arguments.container.ancestors().find(|path| path.is_dir());
+    let free = DirectoryContainer::open(existing.unwrap_or(Path::new(".")))
+        .and_then(|container| container.free_bytes())
         .ok();
     if let Some(free) = free {
         totals.push_str(&format!(

@@ -170,8 +170,8 @@ impl DeliveryArguments {
     }
 }
 
-/// Contents that are pushed at once; each holds a few frames in memory.
-const CONTENTS_IN_FLIGHT: usize = 4;
+/// Contents that are pushed at once; large ones wait for room in the copy's window of memory.
+const CONTENTS_IN_FLIGHT: usize = 16;
 
 async fn run_all(
     plans: &[ImportPlan],
@@ -298,7 +298,7 @@ async fn dry_run(
     let mut documents = Vec::new();
     for plan in plans {
         let survey = match &place {
-            Some(place) => survey_import(plan, &place.as_target(), CONTENTS_IN_FLIGHT).await?,
+            Some(place) => survey_import(plan, place, CONTENTS_IN_FLIGHT).await?,
             None => Survey::of_empty_target(plan),
         };
         let name = &plan.bundle.inventory().name;

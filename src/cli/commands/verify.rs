@@ -1,11 +1,12 @@
 //! `airlift verify`: proves every byte of every volume, and names what is not right.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::bundle::{Bundle, Verification, Volume, verify_volume};
+use crate::bundle::{Bundle, Inventory, Verification, Volume, verify_volume};
 use crate::cli::exit::Exit;
 use crate::cli::keys::TrustArguments;
 use crate::cli::output::Output;
@@ -47,6 +48,7 @@ pub(in crate::cli) async fn run(
     let mut lines = String::new();
     let mut documents = Vec::new();
     let mut is_right = refused.is_empty();
+    let mut faulty = HashSet::new();
     for refused in &refused {
         lines.push_str(&show_refused(refused));
         documents.push(
@@ -56,14 +58,17 @@ pub(in crate::cli) async fn run(
     for volume in &volumes {
         let on_bytes = |bytes| events(Event::Moved(bytes));
         let verification = verify_volume(volume, &on_bytes).await?;
-        is_right &= verification.faults.is_empty();
+        if !verification.faults.is_empty() {
+            is_right = false;
+            faulty.insert(volume.inventory().set.clone());
+        }
         lines.push_str(&show_verification(volume, &verification));
         documents.push(volume_document(volume, &verification));
     }
     progress.finish();
     let mut sets = Vec::new();
     for set in sets_of(volumes) {
-        let name = set[0].inventory().name.clone();
+        let Inventory { name, set: id, .. } = set[0].inventory().clone();
         let checked = Bundle::assemble(set).and_then(|bundle| {
             Ok(bundle
                 .last()
@@ -72,6 +77,9 @@ pub(in crate::cli) async fn run(
         });
         is_right &= checked.is_ok();
         match &checked {
+            Ok(_) if faulty.contains(&id) => {
+                lines.push_str(&format!("bundle {name}: complete, and NOT right\n"));
+            }
             Ok(volumes) => lines.push_str(&format!(
                 "bundle {name}: {}, complete\n",
                 count(*volumes, "volume")

@@ -115,11 +115,16 @@ fn an_object_is_invisible_until_it_is_finished() {
     runtime().block_on(async {
         let mut object = container.create_object("a.tar.zst").unwrap();
         object.write(Bytes::from_static(b"abc")).await.unwrap();
-        assert!(container.list().unwrap().is_empty());
+        assert!(container.names().unwrap().is_empty());
         let taken = container.create_object("a.tar.zst").map(drop);
         assert!(taken.is_err(), "two writers of one name");
         object.finish().await.unwrap();
-        assert_eq!(container.list().unwrap()[0].size_bytes, 3);
+        assert_eq!(
+            container
+                .size_bytes(&container.names().unwrap()[0])
+                .unwrap(),
+            3
+        );
         let object = MemoryObject::default();
         object
             .writer()

@@ -15,8 +15,8 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
-    AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, TargetReference,
-    open_bundles, open_volumes, plan_import, run_export,
+    AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
+    PlatformIndex, TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
 use airlift::storage::DirectoryContainer;
 use jiff::Timestamp;
@@ -167,7 +167,11 @@ impl<'a> Export<'a> {
 
 /// Opens, admits and plans everything that the path stands for.
 pub(crate) async fn plan_imports(path: &Path, policy: &SignaturePolicy) -> Result<Vec<ImportPlan>> {
-    let opened = open_bundles(&[path.to_owned()], policy).await?;
+    plan_opened(open_bundles(&[path.to_owned()], policy).await?).await
+}
+
+/// Admits and plans bundles that were opened.
+pub(crate) async fn plan_opened(opened: Vec<OpenedBundle>) -> Result<Vec<ImportPlan>> {
     let target = TargetReference::Layout {
         path: PathBuf::new(),
     };
@@ -176,13 +180,7 @@ pub(crate) async fn plan_imports(path: &Path, policy: &SignaturePolicy) -> Resul
         now: created(),
         sequence_min: None,
     };
-    plan_import(
-        opened,
-        &target,
-        &rules,
-        airlift::pipeline::PlatformIndex::Sparse,
-    )
-    .await
+    plan_import(opened, &target, &rules, PlatformIndex::Sparse).await
 }
 
 /// Delivers one planned bundle into memory.

@@ -72,7 +72,7 @@ fn with_large_blobs() -> Graph {
         let (_, contents) = graph.memory.snapshot();
         contents.values().any(|bytes| bytes.len() > 8 << 20)
     };
-    (0..)
+    (0..1000)
         .map(arbitrary_graph)
         .find(has_large)
         .expect("some graph has one")

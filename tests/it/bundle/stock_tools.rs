@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::{TempDir, tempdir};
 
-use super::road::{Export, names_in};
+use super::road::{Export, Profile, names_in};
 use super::round_trip::runtime;
 use crate::support::artifacts::{Dice, Root, helm_chart, image, index};
 use crate::support::command::airlift;
@@ -140,7 +140,7 @@ fn skopeo_reads_two_volumes_in_one_directory() {
     let (Some(zstd), Some(skopeo)) = (tool_or_skip("zstd"), tool_or_skip("skopeo")) else {
         return;
     };
-    let (_directory, paths) = exported(|export| export.volumes_of(400_000));
+    let (_directory, paths) = exported(|export| export.volumes_of(325_000));
     assert_eq!(paths.len(), 2, "{paths:?}");
     let layout = tempdir().expect("a directory");
     // In the wrong order: the files of one volume do not replace those of another.
@@ -155,7 +155,10 @@ fn plain_tar_reads_the_guard_profile() {
     let (Some(tar), Some(skopeo)) = (tool_or_skip("tar"), tool_or_skip("skopeo")) else {
         return;
     };
-    let (_directory, paths) = exported(|export| export.guard());
+    let (_directory, paths) = exported(|mut export| {
+        export.profile = Profile::Guard;
+        export
+    });
     assert!(paths[0].ends_with(".tar"));
     let layout = tempdir().expect("a directory");
     let into = layout.path().display().to_string();
@@ -168,7 +171,7 @@ fn skopeo_reads_what_unpack_has_made() {
     let Some(skopeo) = tool_or_skip("skopeo") else {
         return;
     };
-    let (directory, _) = exported(|export| export.volumes_of(400_000));
+    let (directory, _) = exported(|export| export.volumes_of(325_000));
     let layout = tempdir().expect("a directory");
     let into = layout.path().join("layout");
     let key = format!("{}/fixtures/keys/{KEY}.pub", env!("CARGO_MANIFEST_DIR"));

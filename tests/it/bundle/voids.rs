@@ -59,7 +59,7 @@ const WARPS: [Warp; 7] = [
     Warp::TooLong,
 ];
 
-fn export<'a>(world: &'a TwoImages, warp: Warp) -> Export<'a> {
+fn export(world: &TwoImages, warp: Warp) -> Export<'_> {
     let source = Warped::at(&world.memory, &world.layer, warp);
     Export::new(source, &world.roots).signed(&KEYS)
 }
@@ -154,7 +154,7 @@ fn a_blob_that_breaks_in_its_middle_is_a_void_with_the_reason() {
             .remove(0);
         let void = &plan.bundle.inventory().voids[0];
         assert_eq!((&void.digest, void.size), (&layer, 13 << 20));
-        assert_eq!(void.reason, "source: the connection broke");
+        assert!(void.reason.contains("the connection broke"));
         assert_eq!(plan.plan.artifacts.len(), 1);
         let (tags, _) = import(directory.path(), &policy).await.unwrap().snapshot();
         assert_eq!(tags.len(), 1);

@@ -57,6 +57,8 @@ impl Piece {
 pub(crate) struct Forge {
     pub(crate) inventory: Inventory,
     pub(crate) pieces: Vec<Piece>,
+    /// What stands behind the pieces, where the voids of the inventory say.
+    pub(crate) voids: Vec<Piece>,
 }
 
 /// The parts of the image that most attacks begin with.
@@ -91,6 +93,7 @@ impl Forge {
         Self {
             inventory,
             pieces: Vec::new(),
+            voids: Vec::new(),
         }
     }
 
@@ -188,6 +191,11 @@ impl Forge {
                 part: piece.part.clone(),
             });
             position += entry.size();
+            entries.push(entry);
+        }
+        for void in &self.voids {
+            let mut entry = Entry::new(&void.name(), &void.bytes);
+            entry.is_raw = true;
             entries.push(entry);
         }
         if self.inventory.volume == self.inventory.volumes {

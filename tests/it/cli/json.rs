@@ -1,0 +1,149 @@
+//! The JSON output and its documentation in the README name the same fields.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+
+use super::{Desk, registry_with_layers, repository_root};
+use crate::support::registry::{Fault, When};
+
+/// Documented as one field each: their insides are told in words.
+const WHOLE: [&str; 4] = [
+    "bundles[].mediaTypes",
+    "bundles[].volumes[].voids",
+    "bundles[].artifacts[].referrers",
+    "bundles[].artifacts[].absent",
+];
+
+/// The paths of all values in a document; a list of plain values is one value.
+fn fields(document: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let is_whole = WHOLE.contains(&path);
+    match document {
+        Value::Object(members) if !is_whole => {
+            for (name, value) in members {
+                let below = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
+                fields(value, &below, found);
+            }
+        }
+        Value::Array(values) if !is_whole && values.iter().any(Value::is_object) => {
+            for value in values {
+                fields(value, &format!("{path}[]"), found);
+            }
+        }
+        // Empty: what would be in it is not to be seen here.
+        Value::Array(values) if !is_whole && values.is_empty() => {}
+        _ => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+/// The backticked fields in the first column of the table after `<!-- json: COMMAND -->`.
+fn documented(command: &str) -> BTreeSet<String> {
+    let readme = fs::read_to_string(repository_root().join("README.md")).unwrap();
+    let marker = format!("<!-- json: {command} -->\n");
+    let (_, table) = readme.split_once(&marker).expect("the table is there");
+    let rows = table
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .skip(2);
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let quoted = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    quoted.map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn assert_documented(command: &str, documents: &[Value]) {
+    let mut found = BTreeSet::new();
+    for document in documents {
+        fields(document, "", &mut found);
+    }
+    let documented = documented(command);
+    let missing: Vec<_> = found.difference(&documented).collect();
+    let invented: Vec<_> = documented.difference(&found).collect();
+    assert!(missing.is_empty(), "{command}: not documented: {missing:?}");
+    assert!(
+        invented.is_empty(),
+        "{command}: never printed: {invented:?}"
+    );
+}
+
+fn run(desk: &Desk, line: &str) -> Value {
+    desk.run(&format!("{line} --output json")).json()
+}
+
+#[test]
+fn exports_print_what_is_documented() {
+    let desk = Desk::new();
+    let registry = registry_with_layers();
+    let line = format!(
+        "export oci:near/cosign-signed {}/apps/web:9 --container usb --sign-key ops.key --continue-on-errors",
+        registry.address()
+    );
+    let documents = [run(&desk, &format!("{line} --dry-run")), run(&desk, &line)];
+    assert_documented("export", &documents);
+}
+
+#[test]
+fn imports_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    let line = "import usb --target oci:far --trust ops.key.pub";
+    let documents = [
+        run(&desk, &format!("{line} --dry-run")),
+        run(&desk, &format!("{line} --check")),
+    ];
+    assert_documented("import", &documents);
+    let unpacked = run(&desk, "unpack usb oci:out --trust ops.key.pub --check");
+    assert_documented("import", &[documents[0].clone(), unpacked]);
+}
+
+#[test]
+fn lists_print_what_is_documented() {
+    let desk = Desk::new();
+    let registry = registry_with_layers();
+    let host = registry.address();
+    let registries = run(&desk, &format!("list {host}"));
+    let layouts = run(&desk, "list oci:near/buildah-multiarch");
+    registry.fault(When::get("/manifests/1.4").always(), Fault::Status(404));
+    let output = desk.run(&format!("list {host}/apps/web --output json"));
+    let failed = output.assert_code(3).json();
+    assert_documented("list", &[registries, layouts, failed]);
+}
+
+#[test]
+fn inspections_print_what_is_documented() {
+    let desk = Desk::new();
+    desk.run("export oci:near/cosign-signed oci:near/skopeo-oci --container usb --sign-key ops.key --audience ship-7")
+        .assert_success();
+    assert_documented("inspect", &[run(&desk, "inspect usb --trust ops.key.pub")]);
+}
+
+#[test]
+fn verifications_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    let right = run(&desk, "verify usb --trust ops.key.pub");
+    let refused = run(&desk, "verify usb --trust other.key.pub");
+    let mut bytes = fs::read(desk.path("usb/chart.tar.zst")).unwrap();
+    bytes[1000] ^= 1;
+    desk.write("bad.tar.zst", bytes);
+    let faulty = run(&desk, "verify bad.tar.zst --trust ops.key.pub");
+    assert_documented("verify", &[right, refused, faulty]);
+}
+
+#[test]
+fn the_other_commands_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    let sign = "sign usb/chart.tar.zst --sign-key other.key --trust ops.key.pub";
+    assert_documented("sign", &[run(&desk, sign)]);
+    let keys = [
+        run(&desk, "key generate --out new.key"),
+        run(&desk, "key show new.key.pub"),
+    ];
+    assert_documented("key", &keys);
+    assert_documented("manual", &[run(&desk, "manual --out man")]);
+}

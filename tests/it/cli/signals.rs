@@ -1,0 +1,73 @@
+//! Interrupted: exit code 130, nothing half published, and the same command can be run again.
+
+use std::process::Command;
+
+use super::{Desk, registry_with_layers};
+use crate::support::command::Running;
+use crate::support::registry::{Fault, When};
+use crate::support::wait;
+
+fn signal(running: &Running, name: &str) {
+    let script = format!("kill -{name} {}", running.process_id());
+    let status = Command::new("sh").args(["-c", &script]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn an_interrupted_export_publishes_nothing_and_can_be_run_again() {
+    let desk = Desk::new();
+    let registry = registry_with_layers();
+    let line = format!(
+        "export {}/apps/web:1.4 --container usb --sign-key ops.key --name web",
+        registry.address()
+    );
+    for name in ["INT", "TERM"] {
+        registry.fault(When::get("/blobs/").after(1), Fault::StallDownload(1000));
+        registry.log().clear();
+        let running = desk.command(&line).spawn();
+        wait::until("the download stalls", || {
+            registry.log().matching("GET", "/blobs/").len() > 2
+        });
+        signal(&running, name);
+        let output = running.output();
+        output.assert_code(130).assert_stderr(
+            "note: interrupted; nothing is half published, and the same command can be run again",
+        );
+        assert_eq!(output.stdout, "");
+        assert!(!desk.path("usb/web.tar.zst").exists());
+        registry.heal();
+    }
+    desk.run(&line).assert_success();
+    desk.run("verify usb --trust ops.key.pub").assert_success();
+    assert_eq!(desk.names("usb"), ["web.tar.zst"]);
+}
+
+#[test]
+fn an_interrupted_import_moves_no_tag_and_can_be_run_again() {
+    let desk = Desk::new();
+    let source = registry_with_layers();
+    desk.run(&format!(
+        "export {}/apps/web:1.4 --container usb --sign-key ops.key",
+        source.address()
+    ))
+    .assert_success();
+    let target = crate::support::registry::Registry::start();
+    target.fault(When::put("/manifests/"), Fault::Hang);
+    let line = format!(
+        "import usb --target {} --trust ops.key.pub --check",
+        target.address()
+    );
+    let running = desk.command(&line).spawn();
+    wait::until("the manifest is on its way", || {
+        target.log().count("PUT", "/manifests/") > 0
+    });
+    signal(&running, "INT");
+    running.output().assert_code(130);
+    assert!(target.snapshot().0.is_empty(), "no tag has moved");
+    target.heal();
+    desk.run(&line)
+        .assert_success()
+        .assert_stdout("270.1 kB there already")
+        .assert_nowhere("failed");
+    target.assert_no_violation();
+}
