@@ -126,6 +126,45 @@ impl Plan {
         blobs.chain(manifests).fold(0, u64::saturating_add)
     }
 
+    /// A digest can be a manifest and, elsewhere, a blob. Where content is kept by digest alone it is
+    /// kept once, as the manifest, which the other one then has below it like a child.
+    pub fn keep_each_digest_once(&mut self) {
+        let manifests: HashMap<Digest, usize> = self
+            .manifests
+            .iter()
+            .enumerate()
+            .map(|(position, manifest)| (manifest.descriptor.digest.clone(), position))
+            .collect();
+        let mut moved: HashMap<usize, usize> = HashMap::new();
+        let mut kept = Vec::new();
+        let mut positions = HashMap::new();
+        for (position, blob) in std::mem::take(&mut self.blobs).into_iter().enumerate() {
+            let Some(manifest) = manifests.get(&blob.descriptor.digest) else {
+                positions.insert(position, kept.len());
+                kept.push(blob);
+                continue;
+            };
+            moved.insert(position, *manifest);
+            let repositories = &mut self.manifests[*manifest].repositories;
+            let new = blob
+                .repositories
+                .iter()
+                .filter(|r| !repositories.contains(r));
+            let new: Vec<usize> = new.copied().collect();
+            repositories.extend(new);
+        }
+        self.blobs = kept;
+        for manifest in &mut self.manifests {
+            let children = manifest.blobs.iter().filter_map(|blob| moved.get(blob));
+            manifest.children.extend(children);
+            manifest.blobs = manifest
+                .blobs
+                .iter()
+                .filter_map(|blob| positions.get(blob).copied())
+                .collect();
+        }
+    }
+
     /// The manifests that the artifact's tag needs: its root and everything below it.
     pub fn manifests_below(&self, root: usize) -> Vec<usize> {
         let mut found = vec![root];

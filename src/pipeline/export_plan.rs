@@ -102,6 +102,7 @@ async fn plan_export(
 ) -> Result<ExportPlan> {
     let (mut plan, kinds, failures) = walk(options, selected, roots).await?;
     describe_images(&mut plan, &selected.sources, &kinds).await;
+    plan.keep_each_digest_once();
     check_collisions(&plan)?;
     let volumes = plan_volumes(
         &plan,

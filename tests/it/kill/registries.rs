@@ -4,7 +4,7 @@
 use tempfile::TempDir;
 
 use super::{KILLS, World, export, finish, import, kill_at_random_times, was_killed};
-use crate::road::{references, source_of, without_tables};
+use crate::road::{credulous, references, source_of, without_tables};
 use crate::support::artifacts::{Graph, Mix, arbitrary_graph_of};
 use crate::support::command::Running;
 use crate::support::registry::{Fault, Referrers, Registry, When};
@@ -39,7 +39,7 @@ impl World for Import {
     type Fresh = Registry;
 
     fn make(&self) -> Registry {
-        Registry::with(|behaviour| behaviour.referrers = self.referrers)
+        credulous(self.referrers)
     }
 
     fn start(&self, target: &Registry) -> Running {

@@ -222,3 +222,23 @@ async fn a_target_that_refuses_one_artifact_gets_the_others() {
     assert_contains(&target.snapshot(), &expected);
     assert_eq!(target.tag(&repository(), &"2".parse().unwrap()), None);
 }
+
+/// The bytes of a manifest can be a layer of another artifact: one digest, manifest here and blob there.
+#[tokio::test]
+async fn a_manifest_that_is_also_a_layer_arrives_as_both() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let memory = Memory::new();
+    let inner = image(&memory, &repository(), "amd64", &[b"layer"]);
+    memory.put_manifest(&repository(), inner.clone(), Some(&tag()));
+    let outer = image(&memory, &repository(), "amd64", &[&inner.bytes]);
+    memory.put_manifest(&repository(), outer, "2".parse().ok().as_ref());
+    source.seed(&memory);
+    source.put_blob(&repository(), LAYER, inner.bytes.clone());
+    let journey = Journey::new();
+    let references = ["1", "2"].map(|tag| format!("{}/apps/web:{tag}", source.address()));
+    journey.export(&references).await.unwrap();
+    journey.import(&target.address()).await.unwrap();
+    target.assert_no_violation();
+    assert_same(&target.snapshot(), &memory.snapshot());
+    assert_eq!(target.missing_content(), [""; 0]);
+}

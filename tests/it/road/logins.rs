@@ -47,29 +47,27 @@ async fn an_open_registry_gets_no_request_too_many() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// On one thread all sixteen set out before the first answer is read.
+#[tokio::test]
 async fn sixteen_requests_at_once_need_one_token() {
     let (five, source, _) = seeded(Auth::Bearer(Bearer::open()));
     let mut journey = Journey::new();
     journey.registry_options.concurrent_requests_max = 16;
     let client = journey.connections().registry(&source.address()).unwrap();
-    let asks = (0..16).map(|_| {
-        let (client, repository) = (client.clone(), five.repository.clone());
-        let descriptor = five.m0.descriptor.clone();
-        tokio::spawn(async move { client.has(&repository, &descriptor).await })
-    });
-    for ask in asks.collect::<Vec<_>>() {
-        assert!(ask.await.unwrap().unwrap());
-    }
-    assert_eq!(
-        source.log().count("GET", "/token"),
-        1,
-        "{}",
-        source.log().lines()
-    );
-    let refused = source.log().matching("HEAD", "/manifests/");
+    let asks = (0..16).map(|_| client.has(&five.repository, &five.m0.descriptor));
+    let found = futures_util::future::try_join_all(asks).await.unwrap();
+    assert_eq!(found, [true; 16]);
+    let log = source.log();
+    assert_eq!(log.count("GET", "/token"), 1, "{}", log.lines());
+    let refused = log.matching("HEAD", "/manifests/");
     let refused = refused.iter().filter(|r| r.status == Some(401)).count();
     assert_eq!(refused, 1, "one request finds out, the others wait");
+    // The registry is known now, and this repository needs another token.
+    let other = "apps/other".parse().unwrap();
+    let asks = (0..16).map(|_| client.has(&other, &five.m0.descriptor));
+    let found = futures_util::future::try_join_all(asks).await.unwrap();
+    assert_eq!(found, [false; 16]);
+    assert_eq!(log.count("GET", "/token"), 2, "{}", log.lines());
 }
 
 /// On the whole road each set of scopes is fetched once.

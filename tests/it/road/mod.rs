@@ -14,5 +14,6 @@ mod round_trip;
 mod unchanged;
 mod uploads;
 
+pub(crate) use interrupted::credulous;
 pub(crate) use journey::{Journey, references, text_of, trust};
 pub(crate) use round_trip::{source_of, without_tables};
