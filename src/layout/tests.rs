@@ -1,14 +1,15 @@
 //! A layout that others have written to before us.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::Layout;
-use crate::content::{Document, Source, Target};
-use crate::oci::{Pin, Repository, Tag, media_type};
+use crate::content::{Content, Document, Memory, Source, Target};
+use crate::oci::{Descriptor, Digest, Pin, Repository, Tag, media_type};
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const IMAGE_NAME: &str = "io.containerd.image.name";
@@ -79,4 +80,81 @@ async fn a_tag_in_the_words_of_another_tool_kept_its_old_digest() {
         assert_eq!(read.unwrap().bytes, new.bytes);
         assert_eq!(names(layout.path()), ["1.5", "mine:1.4"]);
     }
+}
+
+/// Larger than what is hashed in one step.
+const LAYER_BYTES: usize = 9 << 20;
+
+fn layer() -> Content {
+    let bytes = vec![7; LAYER_BYTES];
+    let memory = Memory::new();
+    let digest = Digest::sha256(&bytes);
+    let descriptor = memory.put_blob(&repository(), media_type::OCTET_STREAM, digest, bytes);
+    Content::new(Arc::new(memory), repository(), descriptor)
+}
+
+fn file_of(layout: &Layout, descriptor: &Descriptor) -> PathBuf {
+    let name = format!("blobs/sha256/{}", descriptor.digest.hex());
+    layout.path().join(name)
+}
+
+/// Changes the last byte.
+fn corrupt(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// A layer of the right size was taken for there, and tags were set above it.
+#[tokio::test]
+async fn a_corrupted_layer_of_the_right_size_passed_for_the_layer() {
+    let (directory, layout) = layout_with(&[]);
+    let layer = layer();
+    let pushed = layout.push_blob(&repository(), &layer, None).await;
+    pushed.unwrap();
+    let file = file_of(&layout, layer.descriptor());
+    drop(layout);
+    let open = || Layout::create(&directory.path().join("mine")).unwrap();
+    let exists = async |layout: &Layout| layout.exists(&repository(), layer.descriptor()).await;
+    assert!(exists(&open()).await.unwrap(), "found as it was written");
+    corrupt(&file);
+    let layout = open();
+    assert!(!exists(&layout).await.unwrap());
+    let pushed = layout.push_blob(&repository(), &layer, None).await;
+    pushed.unwrap();
+    assert!(exists(&layout).await.unwrap());
+    assert_eq!(
+        Digest::sha256(&fs::read(file).unwrap()),
+        layer.descriptor().digest
+    );
+}
+
+/// The same for a manifest, even one that was sound a moment ago.
+#[tokio::test]
+async fn a_corrupted_manifest_of_the_right_size_passed_for_the_manifest() {
+    let (_directory, layout) = layout_with(&[]);
+    let document = manifest("new");
+    let exists = async || layout.exists(&repository(), &document.descriptor).await;
+    layout
+        .push_manifest(&repository(), &document)
+        .await
+        .unwrap();
+    assert!(exists().await.unwrap());
+    corrupt(&file_of(&layout, &document.descriptor));
+    assert!(!exists().await.unwrap());
+}
+
+/// What this process has hashed, it does not hash again.
+#[tokio::test]
+async fn a_layer_is_read_once() {
+    let (directory, layout) = layout_with(&[]);
+    let layer = layer();
+    let pushed = layout.push_blob(&repository(), &layer, None).await;
+    pushed.unwrap();
+    drop(layout);
+    let layout = Layout::create(&directory.path().join("mine")).unwrap();
+    let exists = async || layout.exists(&repository(), layer.descriptor()).await;
+    assert!(exists().await.unwrap());
+    corrupt(&file_of(&layout, layer.descriptor()));
+    assert!(exists().await.unwrap());
 }
