@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::concurrent::for_each;
-use super::copy_options::{ArtifactOutcome, CopyOptions, CopyReport, Existing, OnError};
+use super::copy_options::{CopyOptions, CopyReport, Existing, OnError};
 use super::event::Event;
 use super::plan::{Plan, PlannedManifest};
 use super::{
@@ -146,36 +146,6 @@ impl Run {
         let progress = self.lock();
         let is_open = |position: &usize| progress.report.outcomes[*position].is_none();
         Ok((0..count).filter(is_open).collect())
-    }
-
-    async fn check_existing(&self, position: usize) -> Result<()> {
-        let artifact = &self.copy.plan.artifacts[position];
-        let Some(tag) = &artifact.tag else {
-            return Ok(());
-        };
-        let name = self.copy.name(artifact.repository);
-        let found = self
-            .copy
-            .target
-            .resolve_tag(name, tag)
-            .await
-            .map_err(at_target)?;
-        let wanted = &self.copy.plan.manifests[artifact.root].descriptor.digest;
-        match found {
-            Some(found) if found != *wanted && self.copy.options.existing == Existing::Fail => {
-                Err(Error::new(
-                    ErrorKind::AlreadyExists,
-                    format!(
-                        "the target has `{name}:{tag}` already, as `{found}`, and `{wanted}` is to come"
-                    ),
-                ))
-            }
-            Some(found) if found != *wanted => {
-                self.lock().report.outcomes[position] = Some(ArtifactOutcome::Kept);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
     }
 
     async fn copy_blobs(self: Arc<Self>, first: &[usize], second: &[usize]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::oci::{Digest, InvalidManifest, Manifest, Pin, Platform, Repository, media_type};
+use crate::oci::{Digest, InvalidManifest, Manifest, Pin, Platform, Repository, Tag, media_type};
 
 struct World {
     memory: Arc<Memory>,
@@ -136,4 +136,46 @@ fn sizes_that_no_content_has_are_refused() {
     let text = format!(r#"{{"layers":[{{"digest":"{digest}","size":18446744073709551615}}]}}"#);
     let parsed = Manifest::parse(text.as_bytes(), media_type::OCI_MANIFEST);
     assert!(matches!(parsed, Err(InvalidManifest::SizeTooLarge(_))));
+}
+
+/// `keep` left the artifact's tag alone and still moved the tag of its signature.
+#[test]
+fn keep_and_fail_hold_for_the_tags_of_signatures() {
+    let world = World::new();
+    let image = world.image("app");
+    let tag = |name: &str| name.parse::<Tag>().unwrap();
+    let attached = tag(&format!("sha256-{}.sig", image.descriptor.digest.hex()));
+    world
+        .memory
+        .put_manifest(&world.repository, image.clone(), Some(&tag("1")));
+    let signature = world.image("signature");
+    world
+        .memory
+        .put_manifest(&world.repository, signature, Some(&attached));
+    let plan = Arc::new(world.plan("linux/amd64", &[&image]));
+    assert_eq!(plan.artifacts[0].referrers.len(), 1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for existing in [Existing::Keep, Existing::Fail] {
+        let target = World::new();
+        let own = target.image("own signature");
+        target
+            .memory
+            .put_manifest(&target.repository, own.clone(), Some(&attached));
+        let copy = Copy {
+            plan: Arc::clone(&plan),
+            sources: vec![Arc::clone(&world.memory) as Arc<dyn Source>],
+            target: Arc::clone(&target.memory) as Arc<dyn Target>,
+            names: plan.repositories.clone(),
+            options: CopyOptions {
+                existing,
+                on_error: OnError::Stop,
+                concurrency: 2,
+                events: ignore_events(),
+            },
+        };
+        let done = runtime.block_on(copy.run());
+        assert_eq!(done.is_err(), existing == Existing::Fail);
+        let found = runtime.block_on(target.memory.resolve_tag(&target.repository, &attached));
+        assert_eq!(found.unwrap(), Some(own.descriptor.digest));
+    }
 }

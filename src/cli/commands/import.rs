@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -183,20 +182,32 @@ async fn run_all(
     let mut exit = Exit::Done;
     let mut text = String::new();
     let mut documents = Vec::new();
+    let mut failure = None;
     for plan in plans {
         let report = run_import(plan, place, &options).await;
         progress.finish();
-        let name = &plan.bundle.inventory().name;
-        let report = report.with_context(|| format!("cannot import `{name}` to `{target}`"))?;
-        text.push_str(&show_report(plan, &report, target));
-        documents.push(report_document(plan, &report));
-        if report.copy.failed() > 0 {
-            exit = Exit::PartlyFailed;
+        match report {
+            Ok(report) => {
+                text.push_str(&show_report(plan, &report, target));
+                documents.push(report_document(plan, &report));
+                if report.copy.failed() > 0 {
+                    exit = Exit::PartlyFailed;
+                }
+            }
+            Err(error) => {
+                let name = &plan.bundle.inventory().name;
+                let message = format!("cannot import `{name}` to `{target}`");
+                failure = Some(anyhow::Error::new(error).context(message));
+                break;
+            }
         }
     }
-    let document = json!({ "target": target.to_string(), "bundles": documents });
-    output.print(&text, &document)?;
-    Ok(exit)
+    // What was delivered before a failure is told all the same.
+    if failure.is_none() || !documents.is_empty() {
+        let document = json!({ "target": target.to_string(), "bundles": documents });
+        output.print(&text, &document)?;
+    }
+    failure.map_or(Ok(exit), Err)
 }
 
 fn show_signers(signers: &[KeyId]) -> String {
