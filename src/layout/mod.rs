@@ -10,6 +10,7 @@
 //! once in each process. So a second import reads the layers of the directory, and writes none.
 //! Specification: image-spec, image-layout.md.
 
+mod files;
 mod index;
 mod proof;
 mod store;

@@ -1,9 +1,14 @@
 //! The fallback index of referrers at a target without the referrers API: a lookup table that many writers
 //! share without a lock.
 //!
-//! A merge reads the index, adds one entry, writes it and reads it back; where somebody else has written
-//! meanwhile, it starts over. Entries of others stay exactly as they are. In this process there is one
-//! writer per subject at a time.
+//! A merge reads the index, adds one entry, writes it and reads it back; where the entry is gone by then,
+//! because somebody else wrote from an older reading, it starts over. Entries of others stay exactly as
+//! they are. In this process there is one writer per subject at a time.
+//!
+//! **Limit.** Between processes an entry can still be lost: A and B read, A writes and finds its entry, and
+//! then B writes what it had read and its own. B sees its own entry and is content; A is gone. The
+//! specification has no conditional PUT for manifests, so no writer can rule this out, and none is
+//! attempted here. Linking the referrer again brings the entry back.
 //!
 //! Specification: distribution-spec, "Referrers Tag Schema".
 
