@@ -103,6 +103,11 @@ impl Bundle {
         }
     }
 
+    /// Whether any volume carries the content.
+    pub fn carries(&self, digest: &Digest) -> bool {
+        self.contents.contains_key(digest)
+    }
+
     fn describe(&self, digest: &Digest) -> Option<Descriptor> {
         let location = self.contents.get(digest)?.first()?;
         let inventory = self.volumes[location.volume as usize].inventory();

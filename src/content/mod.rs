@@ -13,6 +13,7 @@
 //! - Manifest bytes are never re-encoded.
 //! - Only a definitive *not found* means absent. Every other failure is an error.
 
+mod assemble;
 mod check;
 mod concurrent;
 mod copy;
@@ -32,6 +33,7 @@ mod stream;
 mod target;
 mod walk;
 
+pub use assemble::assemble;
 pub use check::ReadBack;
 pub use concurrent::for_each;
 pub use copy::{Copy, SparseIndexRefused, describe};
@@ -44,7 +46,7 @@ pub use memory::Memory;
 pub use object::{MemoryObject, ObjectWriter, RangedRead};
 pub use plan::{
     AbsentReason, FoundArtifact, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest,
-    PlannedReferrer, assemble,
+    PlannedReferrer,
 };
 pub use prefetch::Prefetch;
 pub use rooted::RootedDirectory;
@@ -54,3 +56,6 @@ pub use source::{
 pub use stream::{ByteStream, Content, RawStream, VerifiedStream};
 pub use target::{BlobOutcome, Target};
 pub use walk::{ReferrerPolicy, Root, Walk, WalkOptions};
+
+#[cfg(test)]
+mod tests;

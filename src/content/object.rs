@@ -29,6 +29,9 @@ pub trait RangedRead: Send + Sync {
 pub trait ObjectWriter: Send {
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
+    /// Makes what was written durable, and still invisible. Nothing is written after it.
+    async fn seal(&mut self) -> Result<()>;
+
     /// Makes the object durable and visible under its name.
     async fn finish(self: Box<Self>) -> Result<()>;
 
@@ -98,6 +101,10 @@ struct MemoryObjectWriter {
 impl ObjectWriter for MemoryObjectWriter {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn seal(&mut self) -> Result<()> {
         Ok(())
     }
 

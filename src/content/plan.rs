@@ -1,11 +1,9 @@
 //! The plan: everything that a copy will carry, in order, before the first byte moves.
 //!
-//! [`assemble`] is pure: it turns what the walk has found into lists without duplicates, children before
-//! parents, with the repositories that each content belongs to. Two walks that found the same give the
-//! same plan, whatever the order in which answers arrived.
+//! Lists without duplicates, children before parents, with the repositories that each content belongs to.
+//! Pure; `assemble` makes it of what the walk has found.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -57,6 +55,8 @@ pub struct FoundArtifact {
     pub tag: Option<Tag>,
     pub root: Digest,
     pub absent: Vec<(Digest, AbsentReason)>,
+    /// Foreign layers that this place holds itself.
+    pub held_foreign: Vec<Digest>,
     pub referrers: Vec<FoundReferrer>,
 }
 
@@ -122,7 +122,8 @@ impl Plan {
             .manifests
             .iter()
             .map(|manifest| manifest.descriptor.size);
-        blobs.chain(manifests).sum()
+        // Sizes are what manifests claim; a sum that is too large for everything is large enough.
+        blobs.chain(manifests).fold(0, u64::saturating_add)
     }
 
     /// A digest can be a manifest and, elsewhere, a blob. Where content is kept by digest alone it is
@@ -219,166 +220,4 @@ impl Plan {
                     .find(|digest| is_missing(digest))
             })
     }
-}
-
-/// Lists what was found, without duplicates and children first.
-pub fn assemble(nodes: &HashMap<Digest, Arc<Node>>, found: Vec<FoundArtifact>) -> Plan {
-    let mut assembly = Assembly {
-        nodes,
-        plan: Plan::default(),
-        repositories: HashMap::new(),
-        blobs: HashMap::new(),
-        manifests: HashMap::new(),
-        placed: HashSet::new(),
-        placed_blobs: HashSet::new(),
-    };
-    for artifact in found {
-        assembly.add_artifact(artifact);
-    }
-    assembly.plan
-}
-
-struct Assembly<'a> {
-    nodes: &'a HashMap<Digest, Arc<Node>>,
-    plan: Plan,
-    repositories: HashMap<Repository, usize>,
-    blobs: HashMap<Digest, usize>,
-    manifests: HashMap<Digest, usize>,
-    /// Manifests whose whole sub-graph is known to belong to a repository, and blobs that do.
-    placed: HashSet<(usize, usize)>,
-    placed_blobs: HashSet<(usize, usize)>,
-}
-
-impl Assembly<'_> {
-    fn add_artifact(&mut self, found: FoundArtifact) {
-        let absent: HashSet<&Digest> = found.absent.iter().map(|(digest, _)| digest).collect();
-        let Some(root) = self.add_manifest(&found.root, &absent) else {
-            return;
-        };
-        let referrers: Vec<PlannedReferrer> = found
-            .referrers
-            .iter()
-            .filter_map(|referrer| {
-                Some(PlannedReferrer {
-                    subject: referrer.subject.clone(),
-                    manifest: self.add_manifest(&referrer.digest, &absent)?,
-                    artifact_type: referrer.artifact_type.clone(),
-                    tag: referrer.tag.clone(),
-                })
-            })
-            .collect();
-        let repository = self.add_repository(&found.place.repository);
-        self.place(root, repository);
-        for referrer in &referrers {
-            self.place(referrer.manifest, repository);
-        }
-        let node = &self.nodes[&found.root];
-        self.plan.artifacts.push(PlannedArtifact {
-            source: found.place.source,
-            repository,
-            tag: found.tag,
-            root,
-            artifact_type: node.manifest.artifact_type.clone(),
-            platforms: carried_platforms(&node.manifest, &absent),
-            created: node.manifest.created.clone(),
-            referrers,
-            absent: found.absent,
-        });
-    }
-
-    fn add_repository(&mut self, repository: &Repository) -> usize {
-        let list = &mut self.plan.repositories;
-        *self
-            .repositories
-            .entry(repository.clone())
-            .or_insert_with(|| {
-                list.push(repository.clone());
-                list.len() - 1
-            })
-    }
-
-    /// Depth is bounded by the walk, so the recursion is.
-    fn add_manifest(&mut self, digest: &Digest, absent: &HashSet<&Digest>) -> Option<usize> {
-        if let Some(position) = self.manifests.get(digest) {
-            return Some(*position);
-        }
-        let node = Arc::clone(self.nodes.get(digest)?);
-        let is_carried = |digest: &Digest| !absent.contains(digest);
-        let listed = &node.manifest.children;
-        let is_sparse = listed
-            .iter()
-            .any(|child| absent.contains(&child.descriptor.digest));
-        let children = node
-            .manifest
-            .children
-            .iter()
-            .map(|child| &child.descriptor.digest);
-        let children: Vec<usize> = children
-            .filter(|digest| is_carried(digest))
-            .filter_map(|digest| self.add_manifest(digest, absent))
-            .collect();
-        let blobs = node
-            .manifest
-            .blobs()
-            .filter(|blob| is_carried(&blob.digest));
-        let blobs = blobs.map(|blob| self.add_blob(blob, &node.place)).collect();
-        self.plan.manifests.push(PlannedManifest {
-            descriptor: node.descriptor.clone(),
-            place: node.place.clone(),
-            repositories: Vec::new(),
-            bytes: node.bytes.clone(),
-            is_sparse,
-            blobs,
-            children,
-            subject: node.manifest.subject.as_ref().map(|s| s.digest.clone()),
-            artifact_type: node.manifest.artifact_type.clone(),
-        });
-        let position = self.plan.manifests.len() - 1;
-        self.manifests.insert(digest.clone(), position);
-        Some(position)
-    }
-
-    fn add_blob(&mut self, descriptor: &Descriptor, place: &Place) -> usize {
-        let list = &mut self.plan.blobs;
-        *self
-            .blobs
-            .entry(descriptor.digest.clone())
-            .or_insert_with(|| {
-                list.push(PlannedBlob {
-                    descriptor: descriptor.clone(),
-                    place: place.clone(),
-                    repositories: Vec::new(),
-                });
-                list.len() - 1
-            })
-    }
-
-    /// Notes that the manifest and everything below it belongs to the repository.
-    fn place(&mut self, manifest: usize, repository: usize) {
-        if !self.placed.insert((manifest, repository)) {
-            return;
-        }
-        self.plan.manifests[manifest].repositories.push(repository);
-        for blob in self.plan.manifests[manifest].blobs.clone() {
-            if self.placed_blobs.insert((blob, repository)) {
-                self.plan.blobs[blob].repositories.push(repository);
-            }
-        }
-        for child in self.plan.manifests[manifest].children.clone() {
-            self.place(child, repository);
-        }
-    }
-}
-
-fn carried_platforms(manifest: &Manifest, absent: &HashSet<&Digest>) -> Vec<Platform> {
-    let carried = manifest
-        .children
-        .iter()
-        .filter(|child| !absent.contains(&child.descriptor.digest));
-    let mut platforms: Vec<Platform> = carried
-        .filter_map(|child| child.platform.clone())
-        .filter(|platform| !platform.is_unknown())
-        .collect();
-    platforms.dedup();
-    platforms
 }

@@ -162,6 +162,17 @@ impl RootedDirectory {
         }
     }
 
+    /// Whether the name stands for this very file.
+    pub fn is_file(&self, name: &str, file: &File) -> Result<bool> {
+        let (folder, last) = self.parent_of(name)?;
+        let held = fs::fstat(file).map_err(|errno| self.failed("inspect", name, errno))?;
+        match fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(self.failed("inspect", name, errno)),
+        }
+    }
+
     /// The size in bytes of what has this name.
     pub fn file_size(&self, name: &str) -> Result<u64> {
         let (folder, last) = self.parent_of(name)?;

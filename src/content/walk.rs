@@ -81,8 +81,10 @@ impl Walk {
         let digest = document.descriptor.digest.clone();
         let mut branch = Branch {
             absent: Vec::new(),
+            held_foreign: Vec::new(),
             referrers: Vec::new(),
             seen: HashSet::from([digest.clone()]),
+            seen_foreign: HashSet::new(),
         };
         let cell = self.cell(&digest);
         let node = cell
@@ -101,11 +103,19 @@ impl Walk {
             }
             level = self.descend(&root.place, &level, &mut branch).await?;
         }
+        // One index may leave out what another one of the same artifact carries.
+        let carried = &branch.seen;
+        branch
+            .absent
+            .retain(|(digest, _)| !carried.contains(digest));
+        branch.absent.sort();
+        branch.absent.dedup();
         Ok(FoundArtifact {
             place: root.place,
             tag: root.tag,
             root: digest,
             absent: branch.absent,
+            held_foreign: branch.held_foreign,
             referrers: branch.referrers,
         })
     }
@@ -243,7 +253,7 @@ impl Walk {
     ) -> Result<()> {
         for layer in &manifest.layers {
             if !media_type::is_foreign(&layer.media_type)
-                || !branch.seen.insert(layer.digest.clone())
+                || !branch.seen_foreign.insert(layer.digest.clone())
             {
                 continue;
             }
@@ -259,6 +269,8 @@ impl Walk {
                 branch
                     .absent
                     .push((layer.digest.clone(), AbsentReason::Foreign));
+            } else {
+                branch.held_foreign.push(layer.digest.clone());
             }
         }
         Ok(())
@@ -367,12 +379,14 @@ fn describe_referrer(subject: &Digest, node: &Node, tag: Option<Tag>) -> FoundRe
 /// What has been seen below one root.
 struct Branch {
     absent: Vec<(Digest, AbsentReason)>,
+    held_foreign: Vec<Digest>,
     referrers: Vec<FoundReferrer>,
     seen: HashSet<Digest>,
+    seen_foreign: HashSet<Digest>,
 }
 
 /// For each child, whether the selection takes it. Children without platform are taken: they cannot be
-/// told apart. Attestations follow the manifest that they attest.
+/// told apart. An index may list one manifest for several platforms, and any of them takes it. Attestations follow the manifest that they attest.
 fn select_platforms(children: &[Child], selection: &[Platform]) -> Vec<bool> {
     let is_selected = |child: &Child| match &child.platform {
         _ if selection.is_empty() => true,
@@ -388,7 +402,7 @@ fn select_platforms(children: &[Child], selection: &[Platform]) -> Vec<bool> {
         .iter()
         .map(|child| match &child.attests {
             Some(attested) => selection.is_empty() || selected.contains(attested),
-            None => is_selected(child),
+            None => selected.contains(&child.descriptor.digest),
         })
         .collect()
 }

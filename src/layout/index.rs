@@ -79,7 +79,7 @@ impl Index {
             let digest: Digest = text("digest")?.parse().ok()?;
             let size = value.get("size").and_then(Value::as_u64)?;
             let media_type = text("mediaType").unwrap_or(media_type::OCTET_STREAM);
-            let (repository, tag) = self.name_of(value);
+            let (repository, tag) = name_of(value, self.default_repository.as_ref());
             Some(Entry {
                 descriptor: Descriptor::new(media_type, digest, size),
                 repository,
@@ -94,37 +94,27 @@ impl Index {
         })
     }
 
-    fn name_of(&self, value: &Value) -> (Option<Repository>, Option<Tag>) {
-        let annotation = |key: &str| value.get("annotations")?.get(key)?.as_str();
-        let from_ref = annotation(REF_NAME).and_then(parse_full_name);
-        let from_image = annotation(IMAGE_NAME).and_then(parse_full_name);
-        if let Some((repository, tag)) = from_ref.or(from_image) {
-            return (Some(repository), tag);
-        }
-        let tag = annotation(REF_NAME).and_then(|name| name.parse().ok());
-        (self.default_repository.clone(), tag)
-    }
-
-    /// Points `repository:tag` to `descriptor`.
+    /// Points `repository:tag` to `descriptor`. However others have written that name, no entry keeps it:
+    /// a reader takes the first that has it.
     pub(super) fn set_tag(&mut self, repository: &Repository, tag: &Tag, descriptor: &Descriptor) {
-        let name = format!("{repository}:{tag}");
+        let default_repository = self.default_repository.clone();
         let is_named = |value: &Value| {
-            let found = value.get("annotations").and_then(|a| a.get(REF_NAME));
-            found.and_then(Value::as_str) == Some(&name)
+            let (found, found_tag) = name_of(value, default_repository.as_ref());
+            found.as_ref() == Some(repository) && found_tag.as_ref() == Some(tag)
         };
         let entry = json!({
             "mediaType": &*descriptor.media_type,
             "digest": descriptor.digest.to_string(),
             "size": descriptor.size,
-            "annotations": { REF_NAME: name },
+            "annotations": { REF_NAME: format!("{repository}:{tag}") },
         });
         let Some(manifests) = self.manifests_mut() else {
             return;
         };
-        match manifests.iter().position(is_named) {
-            Some(position) => manifests[position] = entry,
-            None => manifests.push(entry),
-        }
+        let first = manifests.iter().position(is_named);
+        manifests.retain(|value| !is_named(value));
+        // Nothing before the first was removed, so its place is still its own.
+        manifests.insert(first.unwrap_or(manifests.len()), entry);
     }
 
     /// Lists a referrer without a name, unless it is listed. Says whether anything changed.
@@ -148,6 +138,21 @@ impl Index {
             _ => false,
         }
     }
+}
+
+/// What an entry is called, where `default_repository` stands for a repository that it does not name.
+fn name_of(
+    value: &Value,
+    default_repository: Option<&Repository>,
+) -> (Option<Repository>, Option<Tag>) {
+    let annotation = |key: &str| value.get("annotations")?.get(key)?.as_str();
+    let from_ref = annotation(REF_NAME).and_then(parse_full_name);
+    let from_image = annotation(IMAGE_NAME).and_then(parse_full_name);
+    if let Some((repository, tag)) = from_ref.or(from_image) {
+        return (Some(repository), tag);
+    }
+    let tag = annotation(REF_NAME).and_then(|name| name.parse().ok());
+    (default_repository.cloned(), tag)
 }
 
 /// `[REGISTRY/]REPOSITORY:TAG`, or a full name without a tag.

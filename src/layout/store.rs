@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Mutex;
 
 use super::index::Index;
+use super::proof::{self, Proven};
 use crate::content::{
     BlobOutcome, Content, Document, Error, ErrorKind, FileSink, MANIFEST_SIZE_MAX_BYTES,
     RawDocument, RawStream, Referrer, Result, RootedDirectory, Source, Target,
@@ -34,6 +35,7 @@ pub struct Layout {
     index: Mutex<Index>,
     /// The manifests of `index.json` by the digest of their subject; filled when first asked for.
     subjects: Mutex<Option<HashMap<Digest, Vec<Referrer>>>>,
+    proven: Proven,
     /// Held for as long as this process may write.
     _lock: Option<File>,
 }
@@ -94,6 +96,7 @@ impl Layout {
             directory: Arc::new(directory),
             index: Mutex::new(index),
             subjects: Mutex::default(),
+            proven: Proven::default(),
             _lock: lock,
         })
     }
@@ -128,6 +131,12 @@ impl Layout {
                     error
                 }
             })
+    }
+
+    /// What messages call the file of `digest`.
+    fn shown(&self, digest: &Digest) -> String {
+        let path = self.path().join(blob_path(digest));
+        path.display().to_string()
     }
 
     async fn read_subjects(&self) -> Result<HashMap<Digest, Vec<Referrer>>> {
@@ -332,16 +341,15 @@ impl Source for Layout {
         range: Range<u64>,
     ) -> Result<RawStream> {
         let file = self.find_file(repository, &descriptor.digest)?;
-        let name = self
-            .path()
-            .join(blob_path(&descriptor.digest))
-            .display()
-            .to_string();
-        Ok(stream_file(file, range, name))
+        Ok(stream_file(file, range, self.shown(&descriptor.digest)))
     }
 
-    async fn has(&self, repository: &Repository, descriptor: &Descriptor) -> Result<bool> {
-        Target::exists(self, repository, descriptor).await
+    async fn has(&self, _: &Repository, descriptor: &Descriptor) -> Result<bool> {
+        match self.directory.file_size(&blob_path(&descriptor.digest)) {
+            Ok(size) => Ok(size == descriptor.size),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>> {
@@ -382,12 +390,24 @@ impl Source for Layout {
 
 #[async_trait]
 impl Target for Layout {
-    async fn exists(&self, _: &Repository, descriptor: &Descriptor) -> Result<bool> {
-        match self.directory.file_size(&blob_path(&descriptor.digest)) {
-            Ok(size) => Ok(size == descriptor.size),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
+    /// Something else under its name is not there: it will be replaced.
+    async fn exists(&self, repository: &Repository, descriptor: &Descriptor) -> Result<bool> {
+        if !self.has(repository, descriptor).await? {
+            return Ok(false);
         }
+        // Manifests cost nothing to read, and everything hangs on them.
+        if !descriptor.is_manifest() && self.proven.holds(&descriptor.digest) {
+            return Ok(true);
+        }
+        let file = self.find_file(repository, &descriptor.digest)?;
+        let name = self.shown(&descriptor.digest);
+        let is_content = proof::is_content(file, descriptor, &name).await?;
+        if is_content {
+            self.proven.add(&descriptor.digest);
+        } else {
+            tracing::warn!(file = name, "not what its name says; it will be replaced");
+        }
+        Ok(is_content)
     }
 
     async fn push_blob(
@@ -397,8 +417,9 @@ impl Target for Layout {
         _: Option<&Repository>,
     ) -> Result<BlobOutcome> {
         let stream = content.open(0).await?;
-        self.write_content(&content.descriptor().digest, stream)
-            .await?;
+        let digest = &content.descriptor().digest;
+        self.write_content(digest, stream).await?;
+        self.proven.add(digest);
         Ok(BlobOutcome::Pushed)
     }
 

@@ -10,6 +10,9 @@ use serde::Deserialize;
 
 use super::{Descriptor, Digest, Platform, media_type};
 
+/// A size is a signed 64-bit number to most programs; this is far above every disk, and sums do not overflow.
+const CONTENT_SIZE_MAX_BYTES: u64 = 1 << 50;
+
 /// Whether the document lists manifests (an index) or blobs (a manifest).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManifestKind {
@@ -57,6 +60,8 @@ pub enum InvalidManifest {
     MediaTypeDiffers { inside: String, outside: String },
     #[error("the media type `{0}` is not that of a manifest or index")]
     UnknownMediaType(String),
+    #[error("a size of {0} bytes is larger than any content")]
+    SizeTooLarge(u64),
     /// Consumers would disagree on what such a document is (CVE-2021-41190).
     #[error("the document is both a manifest and an index")]
     Ambiguous,
@@ -159,7 +164,20 @@ impl Manifest {
             return Err(InvalidManifest::Ambiguous);
         }
         let media_type = decide_media_type(&raw, media_type)?;
-        Ok(Self::from_raw(raw, media_type))
+        let manifest = Self::from_raw(raw, media_type);
+        match manifest.find_size_above(CONTENT_SIZE_MAX_BYTES) {
+            Some(size) => Err(InvalidManifest::SizeTooLarge(size)),
+            None => Ok(manifest),
+        }
+    }
+
+    fn find_size_above(&self, limit: u64) -> Option<u64> {
+        let children = self.children.iter().map(|child| &child.descriptor);
+        let mut sizes = self
+            .blobs()
+            .chain(children)
+            .map(|descriptor| descriptor.size);
+        sizes.find(|size| *size > limit)
     }
 
     fn from_raw(raw: RawManifest, media_type: String) -> Self {

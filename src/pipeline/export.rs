@@ -333,6 +333,11 @@ impl Writing<'_> {
         let exported = self.surviving();
         let mut volumes = Vec::new();
         let names = self.export.object_names();
+        // Renaming follows syncing, so that a run that is killed here leaves whole volumes, to be published
+        // by the next one.
+        for volume in &mut self.written {
+            volume.object.seal().await?;
+        }
         for (name, volume) in names.iter().zip(std::mem::take(&mut self.written)) {
             volume.object.finish().await?;
             volumes.push(ExportedVolume {

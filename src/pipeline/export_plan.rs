@@ -12,7 +12,7 @@ use super::place::{Connections, SourceReference};
 use super::select::{Selected, select};
 use crate::bundle::{NAME_LENGTH_MAX, Profile, Slice, is_bundle_name, plan_volumes};
 use crate::content::{
-    AbsentReason, Error, ErrorKind, Events, FoundArtifact, OnError, Plan, PlannedArtifact,
+    AbsentReason, Error, ErrorKind, Events, FoundArtifact, OnError, Place, Plan, PlannedArtifact,
     ReferrerPolicy, Result, Root, Source, Walk, WalkOptions, assemble, describe,
 };
 use crate::oci::{Digest, Platform, Repository, Tag};
@@ -190,23 +190,19 @@ fn show_root(root: &Root, source_names: &[String]) -> String {
 
 /// Cosign's tags of subjects in this export travel as referrers of those, not as artifacts of their own.
 fn drop_attached(found: &mut Vec<FoundArtifact>) {
-    let attached: HashSet<(Repository, Tag)> = found
+    let attached: HashSet<(Place, Tag)> = found
         .iter()
         .flat_map(|artifact| {
-            let repository = &artifact.place.repository;
             let tags = artifact
                 .referrers
                 .iter()
                 .filter_map(|referrer| referrer.tag.clone());
-            tags.map(|tag| (repository.clone(), tag))
+            tags.map(|tag| (artifact.place.clone(), tag))
         })
         .collect();
-    found.retain(|artifact| {
-        let key = artifact
-            .tag
-            .clone()
-            .map(|tag| (artifact.place.repository.clone(), tag));
-        key.is_none_or(|key| !attached.contains(&key))
+    found.retain(|artifact| match &artifact.tag {
+        Some(tag) => !attached.contains(&(artifact.place.clone(), tag.clone())),
+        None => true,
     });
 }
 
@@ -214,16 +210,22 @@ fn drop_attached(found: &mut Vec<FoundArtifact>) {
 fn check_collisions(plan: &Plan) -> Result<()> {
     let mut seen: HashMap<(usize, &Tag), usize> = HashMap::new();
     for artifact in &plan.artifacts {
-        let Some(tag) = &artifact.tag else { continue };
-        let before = seen.insert((artifact.repository, tag), artifact.root);
-        if before.is_some_and(|before| before != artifact.root) {
-            let repository = &plan.repositories[artifact.repository];
-            return Err(Error::new(
-                ErrorKind::Refused,
-                format!(
-                    "two sources have different content for `{repository}:{tag}`; export them apart"
-                ),
-            ));
+        let attached = artifact
+            .referrers
+            .iter()
+            .map(|r| (r.tag.as_ref(), r.manifest));
+        for (tag, manifest) in attached.chain([(artifact.tag.as_ref(), artifact.root)]) {
+            let Some(tag) = tag else { continue };
+            let before = seen.insert((artifact.repository, tag), manifest);
+            if before.is_some_and(|before| before != manifest) {
+                let repository = &plan.repositories[artifact.repository];
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    format!(
+                        "two sources have different content for `{repository}:{tag}`; export them apart"
+                    ),
+                ));
+            }
         }
     }
     Ok(())
@@ -236,6 +238,7 @@ struct PlanDigest<'a> {
     profile: Profile,
     volume_size: Option<u64>,
     audience: &'a [String],
+    expires: Option<Timestamp>,
     artifacts: Vec<ArtifactDigest<'a>>,
 }
 
@@ -273,6 +276,7 @@ fn digest_plan(plan: &Plan, options: &ExportOptions, source_names: &[String]) ->
         profile: options.profile,
         volume_size: options.volume_size,
         audience: &options.audience,
+        expires: options.expires,
         artifacts: artifacts.collect(),
     };
     // Strings, numbers and lists cannot fail to be JSON.

@@ -3,56 +3,105 @@
 use super::export::{ExportReport, ExportedVolume};
 use super::export_plan::ExportPlan;
 use super::open_bundles::open_volume;
-use crate::bundle::{PublicKey, SignaturePolicy, SigningKey, TrustedKeys};
+use crate::bundle::{Bundle, PublicKey, SignaturePolicy, SigningKey, TrustedKeys, Volume};
 use crate::content::{Error, ErrorKind, Result};
 use crate::storage::DirectoryContainer;
 
-/// An equal, complete bundle under the same names, signed by these keys.
+/// An equal, complete bundle under the same names, signed by these keys. Where a run was killed between
+/// publishing the first volume and the last, what it had sealed is published now.
 pub(super) async fn find_unchanged(
     export: &ExportPlan,
     container: &DirectoryContainer,
     keys: &[SigningKey],
 ) -> Result<Option<ExportReport>> {
     let policy = policy_of(keys);
-    let names = export.object_names();
     let mut volumes = Vec::new();
-    let mut stale = Vec::new();
-    for name in &names {
-        if !container.exists(name)? {
+    let mut missing = Vec::new();
+    for name in export.object_names() {
+        if !container.exists(&name)? {
+            missing.push(name);
             continue;
         }
-        match open_volume(container, name, &policy).await {
-            Ok(volume) if volume.inventory().set == export.set => {
-                let is_whole = volume.inventory().voids.is_empty() && export.failures.is_empty();
-                stale.push(name.clone());
-                if is_whole {
-                    volumes.push(ExportedVolume {
-                        object: name.clone(),
-                        size_bytes: volume.size_bytes(),
-                        inventory_digest: volume.inventory_digest().clone(),
-                    });
-                }
-            }
+        match open_volume(container, &name, &policy).await {
+            Ok(volume) if is_whole_part(export, &volume) => volumes.push((name, volume)),
             _ => return Ok(None),
         }
     }
-    if volumes.len() == names.len() {
-        return Ok(Some(ExportReport {
-            name: export.name.clone(),
-            set: export.set.clone(),
-            volumes,
-            is_unchanged: true,
-            exported: (0..export.plan.artifacts.len()).collect(),
-            ..ExportReport::default()
-        }));
+    if volumes.is_empty() {
+        return Ok(None);
     }
-    // Volumes of this very plan without the last one are what a killed run has published of it.
-    if !stale.is_empty() && !names.last().is_some_and(|last| stale.contains(last)) {
-        for name in stale {
-            container.remove(&name)?;
+    if !missing.is_empty() {
+        volumes.extend(publish_left(export, container, &policy, missing, &volumes).await?);
+    }
+    volumes.sort_by_key(|(_, volume)| volume.inventory().volume);
+    Ok(Some(ExportReport {
+        name: export.name.clone(),
+        set: export.set.clone(),
+        volumes: volumes.into_iter().map(describe).collect(),
+        is_unchanged: true,
+        exported: (0..export.plan.artifacts.len()).collect(),
+        ..ExportReport::default()
+    }))
+}
+
+fn describe((object, volume): (String, Volume)) -> ExportedVolume {
+    ExportedVolume {
+        object,
+        size_bytes: volume.size_bytes(),
+        inventory_digest: volume.inventory_digest().clone(),
+    }
+}
+
+/// Whether the volume is one of this very plan, with nothing left out.
+fn is_whole_part(export: &ExportPlan, volume: &Volume) -> bool {
+    volume.inventory().set == export.set
+        && volume.inventory().voids.is_empty()
+        && export.failures.is_empty()
+}
+
+/// Publishes the missing volumes from their partial files, if all of them make one bundle with those that
+/// are there. Nothing is removed or written anew: what is there may be all that is left of the bundle.
+async fn publish_left(
+    export: &ExportPlan,
+    container: &DirectoryContainer,
+    policy: &SignaturePolicy,
+    missing: Vec<String>,
+    present: &[(String, Volume)],
+) -> Result<Vec<(String, Volume)>> {
+    let mut left = Vec::new();
+    for name in &missing {
+        let partial = DirectoryContainer::partial_name(name);
+        match open_volume(container, &partial, policy).await {
+            Ok(volume) if is_whole_part(export, &volume) => left.push((name.clone(), volume)),
+            _ => return Err(not_whole(container, present, &missing)),
         }
     }
-    Ok(None)
+    let all = present
+        .iter()
+        .chain(&left)
+        .map(|(_, volume)| volume.clone());
+    Bundle::assemble(all.collect()).map_err(|_| not_whole(container, present, &missing))?;
+    for (name, _) in &left {
+        container.publish_left(name)?;
+    }
+    Ok(left)
+}
+
+fn not_whole(
+    container: &DirectoryContainer,
+    present: &[(String, Volume)],
+    missing: &[String],
+) -> Error {
+    let present: Vec<&str> = present.iter().map(|(name, _)| name.as_str()).collect();
+    Error::new(
+        ErrorKind::AlreadyExists,
+        format!(
+            "`{}` holds a part of this bundle (`{}`) and not the rest (`{}`), and replaces nothing",
+            container.path().display(),
+            present.join("`, `"),
+            missing.join("`, `"),
+        ),
+    )
 }
 
 fn policy_of(keys: &[SigningKey]) -> SignaturePolicy {

@@ -170,6 +170,7 @@ async fn plan_bundle(bundle: &Arc<Bundle>) -> Result<Plan> {
         };
         let walked = walk.find(root).await?;
         check_referrers(inventory, artifact, &walked)?;
+        check_absent(bundle, artifact, &walked)?;
         found.push(walked);
     }
     let plan = assemble(&walk.into_nodes(), found);
@@ -199,6 +200,35 @@ fn check_referrers(
         Some((subject, digest)) => Err(Error::unverified(format!(
             "the inventory promises `{digest}` as a referrer of `{subject}` in `{}`, and it is not one",
             inventory.repository(artifact.repository)
+        ))),
+    }
+}
+
+/// What an artifact lacks must be what the inventory says it lacks, and must not be in the bundle.
+fn check_absent(
+    bundle: &Bundle,
+    artifact: &crate::bundle::Artifact,
+    found: &FoundArtifact,
+) -> Result<()> {
+    let listed: HashSet<_> = artifact
+        .absent
+        .iter()
+        .map(|a| (&a.digest, a.reason))
+        .collect();
+    let walked: HashSet<_> = found
+        .absent
+        .iter()
+        .map(|(digest, reason)| (digest, *reason))
+        .collect();
+    let wrong = listed
+        .symmetric_difference(&walked)
+        .chain(listed.iter().filter(|(digest, _)| bundle.carries(digest)))
+        .next();
+    match wrong {
+        None => Ok(()),
+        Some((digest, _)) => Err(Error::unverified(format!(
+            "the inventory is wrong about whether `{digest}` is left out of `{}`",
+            bundle.inventory().repository(artifact.repository)
         ))),
     }
 }

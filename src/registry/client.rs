@@ -4,7 +4,7 @@
 //! sent once, and whoever owns the stream decides how to go on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, LOCATION};
@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::auth::{Auth, Authorization, Scope};
 use super::error::{RegistryError, Result};
 use super::options::RegistryOptions;
+use super::referrers_api::ReferrersApis;
 use super::retry::{Attempts, Pace};
 use super::transport::Wire;
 use crate::oci::Repository;
@@ -57,29 +58,7 @@ pub(super) struct Habits {
     pub(super) ignores_ranges: AtomicBool,
     /// It wants uploads in pieces.
     pub(super) wants_pieces: AtomicBool,
-    referrers: AtomicU8,
-}
-
-/// Whether the registry has the referrers API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReferrersApi {
-    Unknown,
-    Present,
-    Missing,
-}
-
-impl Habits {
-    pub(super) fn referrers(&self) -> ReferrersApi {
-        match self.referrers.load(Ordering::Relaxed) {
-            1 => ReferrersApi::Present,
-            2 => ReferrersApi::Missing,
-            _ => ReferrersApi::Unknown,
-        }
-    }
-
-    pub(super) fn set_referrers(&self, api: ReferrersApi) {
-        self.referrers.store(api as u8, Ordering::Relaxed);
-    }
+    pub(super) referrers: ReferrersApis,
 }
 
 pub(super) struct Client {

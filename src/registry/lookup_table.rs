@@ -8,47 +8,30 @@
 //! Specification: distribution-spec, "Referrers Tag Schema".
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::sync::Mutex;
 
 use super::client::Client;
 use super::error::{RegistryError, Result};
 use super::manifests;
 use super::referrers::{self, REFERRERS_MAX};
+use super::turns::Turns;
 use crate::content::{Document, MANIFEST_SIZE_MAX_BYTES, Referrer};
 use crate::oci::{Digest, Pin, Repository, Tag, media_type};
 
 const MERGES_MAX: usize = 8;
-/// Subjects share this many locks, so that the number of subjects costs no memory.
-const LOCKS: usize = 32;
-
-/// One writer per subject.
-#[derive(Default)]
-pub(super) struct Locks([Mutex<()>; LOCKS]);
-
-impl Locks {
-    fn of(&self, repository: &Repository, subject: &Digest) -> &Mutex<()> {
-        let mut hasher = DefaultHasher::new();
-        (repository, subject).hash(&mut hasher);
-        let index = hasher.finish() % LOCKS as u64;
-        &self.0[usize::try_from(index).unwrap_or_default()]
-    }
-}
-
 /// Makes `referrer` findable from `subject`.
 pub(super) async fn link(
     client: &Client,
-    locks: &Locks,
+    turns: &Turns,
     repository: &Repository,
     subject: &Digest,
     referrer: &Referrer,
 ) -> Result<()> {
-    let _turn = locks.of(repository, subject).lock().await;
+    let _turn = turns.of((repository, subject)).lock().await;
     if referrers::has_api(client, repository, subject).await? {
         return Ok(());
     }

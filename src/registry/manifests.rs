@@ -6,8 +6,9 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::auth::Scope;
-use super::client::{Ask, Client, ReferrersApi};
+use super::client::{Ask, Client};
 use super::error::{RegistryError, Result};
+use super::referrers_api::ReferrersApi;
 use crate::content::{Document, MANIFEST_SIZE_MAX_BYTES, RawDocument};
 use crate::oci::{Descriptor, Digest, Pin, Repository, Tag, media_type};
 
@@ -137,7 +138,8 @@ pub(super) async fn push(
     ask.body = document.bytes.clone();
     let response = client.send(&ask).await?;
     if response.headers().contains_key(OCI_SUBJECT) {
-        client.habits.set_referrers(ReferrersApi::Present);
+        let apis = &client.habits.referrers;
+        apis.set(repository, ReferrersApi::Present);
     }
     let Some(claimed) = claimed_digest(response.headers()) else {
         return Ok(());

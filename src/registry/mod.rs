@@ -24,8 +24,10 @@ mod lookup_table;
 mod manifests;
 mod options;
 mod referrers;
+mod referrers_api;
 mod retry;
 mod transport;
+mod turns;
 mod upload;
 
 #[cfg(test)]
@@ -38,7 +40,7 @@ use async_trait::async_trait;
 use reqwest::Method;
 
 use self::client::{Ask, Client};
-use self::lookup_table::Locks;
+use self::turns::Turns;
 use crate::content::{
     self, BlobOutcome, Content, Document, RawDocument, RawStream, Referrer, Source, Target,
 };
@@ -51,7 +53,8 @@ pub use self::options::{Credentials, PrivateAddresses, RegistryOptions, Timeouts
 #[derive(Clone)]
 pub struct Registry {
     client: Arc<Client>,
-    locks: Arc<Locks>,
+    /// One writer of a lookup table at a time, by subject.
+    table_turns: Arc<Turns>,
 }
 
 impl Registry {
@@ -59,7 +62,7 @@ impl Registry {
     pub fn new(host: &str, options: RegistryOptions) -> Result<Self, RegistryError> {
         Ok(Self {
             client: Arc::new(Client::new(host, options)?),
-            locks: Arc::default(),
+            table_turns: Arc::default(),
         })
     }
 
@@ -230,8 +233,14 @@ impl Target for Registry {
         subject: &Digest,
         referrer: &Referrer,
     ) -> content::Result<()> {
-        let linked =
-            lookup_table::link(&self.client, &self.locks, repository, subject, referrer).await;
+        let linked = lookup_table::link(
+            &self.client,
+            &self.table_turns,
+            repository,
+            subject,
+            referrer,
+        )
+        .await;
         linked.map_err(|error| {
             let digest = &referrer.descriptor.digest;
             error.during(format!(

@@ -1,7 +1,7 @@
 //! Referrers: what points to a subject, complete or an error.
 //!
 //! The referrers API is asked first; a 404 leads to the index under the fallback tag. Only where that is
-//! not there either is the list empty. A registry that has no such API is asked once.
+//! not there either is the list empty. A repository that has no such API is asked once.
 //!
 //! Specification: distribution-spec, "Listing Referrers".
 
@@ -9,10 +9,11 @@ use serde::Deserialize;
 use std::collections::HashSet;
 
 use super::auth::Scope;
-use super::client::{Client, ReferrersApi};
+use super::client::Client;
 use super::error::{RegistryError, Result};
 use super::listing::Pages;
 use super::manifests;
+use super::referrers_api::ReferrersApi;
 use crate::content::Referrer;
 use crate::oci::{Descriptor, Digest, Pin, Repository, Tag, media_type};
 
@@ -48,24 +49,39 @@ pub(super) async fn list(
     repository: &Repository,
     subject: &Digest,
 ) -> Result<Vec<Referrer>> {
-    if client.habits.referrers() != ReferrersApi::Missing
-        && let Some(found) = by_api(client, repository, subject).await?
-    {
+    if let Some(found) = ask(client, repository, subject).await? {
         return Ok(found);
     }
     by_tag(client, repository, subject).await
 }
 
-/// Whether the registry finds referrers by itself, asked for if that is not known yet.
+/// Whether the repository finds referrers by itself, asked for if that is not known yet.
 pub(super) async fn has_api(
     client: &Client,
     repository: &Repository,
     subject: &Digest,
 ) -> Result<bool> {
-    if client.habits.referrers() == ReferrersApi::Unknown {
-        by_api(client, repository, subject).await?;
+    let apis = &client.habits.referrers;
+    if apis.of(repository) == ReferrersApi::Unknown {
+        ask(client, repository, subject).await?;
     }
-    Ok(client.habits.referrers() == ReferrersApi::Present)
+    Ok(apis.of(repository) == ReferrersApi::Present)
+}
+
+/// `None` where the API is not there, which is asked once.
+async fn ask(
+    client: &Client,
+    repository: &Repository,
+    subject: &Digest,
+) -> Result<Option<Vec<Referrer>>> {
+    let apis = &client.habits.referrers;
+    let _turn = apis.first_question(repository).await;
+    if apis.of(repository) == ReferrersApi::Missing {
+        return Ok(None);
+    }
+    let found = by_api(client, repository, subject).await;
+    apis.note_asked(repository);
+    found
 }
 
 /// `None` where the API is not there.
@@ -82,7 +98,7 @@ async fn by_api(
             Ok(Some(page)) => page,
             Ok(None) => return Ok(Some(found.referrers)),
             Err(error) if error.is_not_found() && found.is_first_page() => {
-                note_missing(client, &error);
+                note_missing(client, repository, &error);
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -94,19 +110,21 @@ async fn by_api(
                 format!("its list of referrers has the media type `{media_type}`"),
             ));
         }
-        client.habits.set_referrers(ReferrersApi::Present);
+        let apis = &client.habits.referrers;
+        apis.set(repository, ReferrersApi::Present);
         found.add(client, &page)?;
     }
 }
 
 /// A 404 for an unknown repository or subject says nothing about the API.
-fn note_missing(client: &Client, error: &RegistryError) {
+fn note_missing(client: &Client, repository: &Repository, error: &RegistryError) {
     let is_about_the_name = error
         .answer()
         .is_some_and(|answer| answer.has_code(&["NAME_UNKNOWN", "MANIFEST_UNKNOWN"]));
-    if !is_about_the_name && client.habits.referrers() == ReferrersApi::Unknown {
-        tracing::debug!(host = client.host(), "there is no referrers API");
-        client.habits.set_referrers(ReferrersApi::Missing);
+    let apis = &client.habits.referrers;
+    if !is_about_the_name && apis.of(repository) == ReferrersApi::Unknown {
+        tracing::debug!(host = client.host(), %repository, "there is no referrers API");
+        apis.set(repository, ReferrersApi::Missing);
     }
 }
 

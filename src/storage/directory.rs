@@ -87,7 +87,7 @@ impl DirectoryContainer {
         if self.directory.exists(name)? {
             return Err(already_exists(&self.shown(name)));
         }
-        let partial = format!("{name}{PARTIAL_SUFFIX}");
+        let partial = Self::partial_name(name);
         let file = self.create_partial(&partial)?;
         let lock = file
             .try_clone()
@@ -101,7 +101,7 @@ impl DirectoryContainer {
             partial,
             name: name.to_owned(),
             is_published: false,
-            _lock: lock,
+            lock,
         }))
     }
 
@@ -116,7 +116,34 @@ impl DirectoryContainer {
             other => other?,
         };
         self.lock(&file, partial)?;
+        // Between making a file and locking it, another process may have taken it for a left one.
+        self.check_is_ours(&file, partial)?;
         Ok(file)
+    }
+
+    /// Whether the name still stands for the file that we hold.
+    fn check_is_ours(&self, file: &File, name: &str) -> Result<()> {
+        if self.directory.is_file(name, file)? {
+            return Ok(());
+        }
+        let shown = self.shown(name);
+        Err(Error::new(
+            ErrorKind::Changed,
+            format!("another process has taken over `{}`", shown.display()),
+        ))
+    }
+
+    /// The name under which an object is written before it is published.
+    pub fn partial_name(name: &str) -> String {
+        format!("{name}{PARTIAL_SUFFIX}")
+    }
+
+    /// Publishes a whole object that a run has sealed, and was ended before it could publish.
+    pub fn publish_left(&self, name: &str) -> Result<()> {
+        let partial = Self::partial_name(name);
+        let left = self.directory.open_file(&partial)?;
+        self.lock(&left, &partial)?;
+        self.directory.publish(&partial, name)
     }
 
     fn lock(&self, file: &File, name: &str) -> Result<()> {
@@ -156,7 +183,7 @@ struct FileWriter {
     name: String,
     is_published: bool,
     /// Keeps the lock until the object is published or removed.
-    _lock: File,
+    lock: File,
 }
 
 #[async_trait]
@@ -168,10 +195,16 @@ impl ObjectWriter for FileWriter {
         }
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<()> {
-        if let Some(sink) = self.sink.take() {
-            sink.finish().await?;
+    async fn seal(&mut self) -> Result<()> {
+        match self.sink.take() {
+            Some(sink) => sink.finish().await.map(drop),
+            None => Ok(()),
         }
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<()> {
+        self.seal().await?;
+        self.container.check_is_ours(&self.lock, &self.partial)?;
         let published = self.container.directory.publish(&self.partial, &self.name);
         published.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => already_exists(&self.container.shown(&self.name)),
@@ -186,7 +219,12 @@ impl ObjectWriter for FileWriter {
 
 impl Drop for FileWriter {
     fn drop(&mut self) {
-        if self.is_published {
+        let is_ours = || {
+            self.container
+                .check_is_ours(&self.lock, &self.partial)
+                .is_ok()
+        };
+        if self.is_published || !is_ours() {
             return;
         }
         if let Err(error) = self.container.directory.remove(&self.partial) {

@@ -5,4 +5,5 @@ pub(super) mod fake;
 mod lists;
 mod logins;
 mod pure;
+mod referrers;
 mod uploads;

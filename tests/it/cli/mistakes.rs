@@ -118,9 +118,22 @@ fn bundles_that_cannot_be_used_are_explained() {
         "import lanes --target oci:far --trust ops.key.pub --lane ship-8",
         "import old --target oci:far --trust ops.key.pub",
         "sign usb/chart.tar.zst --sign-key other.key",
-        "sign usb/chart.tar.zst --sign-key other.key --expect sha256:0000000000000000000000000000000000000000000000000000000000000000",
     ]));
     assert!(!desk.path("far").exists(), "nothing was delivered");
+}
+
+#[test]
+fn a_signer_is_held_to_the_digest_that_was_told() {
+    let desk = Desk::with_bundle();
+    let inspected = desk.run("inspect usb --output json").json();
+    let told = inspected["bundles"][0]["inventoryDigest"].as_str().unwrap();
+    let sign = "sign usb/chart.tar.zst --sign-key other.key --expect";
+    let other = format!("sha256:{}", "0".repeat(64));
+    desk.run(&format!("{sign} {other}"))
+        .assert_code(4)
+        .assert_stderr(&format!("has the inventory `{told}`, expected `{other}`"))
+        .assert_stderr("hint: this is not what you were told to sign: ask the sender");
+    desk.run(&format!("{sign} {told}")).assert_success();
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod secrets;
 mod signals;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use airlift::content::Memory;
@@ -72,6 +72,8 @@ impl Desk {
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         fs::write(self.path(name), bytes).unwrap();
+        // Whatever the umask is: a key that others may write to is refused.
+        fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o644)).unwrap();
     }
 
     fn command(&self, line: &str) -> Airlift {
@@ -95,12 +97,13 @@ impl Desk {
         names
     }
 
-    /// The lines, each with what it told and its exit code. Ports become `PORT`.
+    /// The lines, each with what it told and its exit code. Ports become `PORT`,
+    /// and this directory `/DESK`.
     fn transcript(&self, lines: &[&str]) -> String {
-        lines
-            .iter()
-            .map(|line| tell(line, &self.run(line)))
-            .collect()
+        let told = lines.iter().map(|line| tell(line, &self.run(line)));
+        let own_path = self.directory.path().canonicalize().unwrap();
+        let own_path = format!("{}/", own_path.display());
+        told.collect::<String>().replace(&own_path, "/DESK/")
     }
 }
 
