@@ -3,7 +3,7 @@
 //! Lists without duplicates, children before parents, with the repositories that each content belongs to.
 //! Pure; `assemble` makes it of what the walk has found.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
