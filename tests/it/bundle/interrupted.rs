@@ -44,22 +44,40 @@ fn partial_files_of_a_killed_run_are_no_bundle_and_are_replaced() {
     });
 }
 
-/// A run that was killed while it published has left some volumes, and never the last one.
+/// A run that was killed between two renames has sealed all volumes, and published some.
 #[test]
-fn volumes_without_the_last_one_are_replaced() {
+fn volumes_that_a_killed_run_had_sealed_are_published_by_the_next() {
+    let graph = graph();
+    let directory = tempdir().expect("a directory");
+    runtime().block_on(async {
+        let report = export(&graph).run(directory.path()).await.unwrap();
+        for volume in &report.volumes[1..] {
+            let path = directory.path().join(&volume.object);
+            fs::rename(&path, path.with_added_extension("partial")).unwrap();
+        }
+        let policy = trust(&KEYS);
+        assert!(import(directory.path(), &policy).await.is_err());
+        let again = export(&graph).run(directory.path()).await.unwrap();
+        assert!(again.is_unchanged);
+        assert_eq!(again.volumes, report.volumes);
+        let target = import(directory.path(), &policy).await.unwrap();
+        assert_same(&target.snapshot(), &graph.memory.snapshot());
+    });
+}
+
+/// The last volume was moved to a disc, and the next run removed the others.
+#[test]
+fn volumes_without_the_last_one_are_never_removed() {
     let graph = graph();
     let directory = tempdir().expect("a directory");
     runtime().block_on(async {
         let report = export(&graph).run(directory.path()).await.unwrap();
         let last = &report.volumes.last().unwrap().object;
         fs::remove_file(directory.path().join(last)).unwrap();
-        let policy = trust(&KEYS);
-        let half = import(directory.path(), &policy).await;
-        assert_eq!(half.map(drop).unwrap_err().kind(), ErrorKind::Incomplete);
-        let again = export(&graph).run(directory.path()).await.unwrap();
-        assert!(!again.is_unchanged);
-        let target = import(directory.path(), &policy).await.unwrap();
-        assert_same(&target.snapshot(), &graph.memory.snapshot());
+        let before = files_in(directory.path());
+        let refused = export(&graph).run(directory.path()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(files_in(directory.path()), before);
     });
 }
 
