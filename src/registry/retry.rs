@@ -17,6 +17,8 @@ use super::error::{RegistryError, Result};
 /// Whoever asks for more patience than this gets an error that says so.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 const DELAY_MAX: Duration = Duration::from_secs(30);
+/// Shorter waits are told in the debug log only.
+const WAIT_SAID_MIN: Duration = Duration::from_secs(10);
 
 /// Statuses that may be another one next time.
 pub(super) fn is_retried(status: StatusCode) -> bool {
@@ -101,7 +103,12 @@ impl<'a> Attempts<'a> {
         if slows_everybody {
             self.pace.hold(wait);
         }
-        tracing::debug!(%error, wait_ms = wait.as_millis(), "trying again");
+        // A registry may ask for minutes; a person should know what is waited for.
+        if wait >= WAIT_SAID_MIN {
+            tracing::warn!(%error, seconds = wait.as_secs(), "waiting before trying again");
+        } else {
+            tracing::debug!(%error, wait_ms = wait.as_millis(), "trying again");
+        }
         tokio::time::sleep(wait).await;
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::{count, show_size};
-use crate::content::{ArtifactOutcome, CopyOptions, Existing, OnError};
+use crate::content::{ArtifactOutcome, CopyOptions, Existing, OnError, RootedDirectory};
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
     Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
@@ -329,9 +329,33 @@ async fn dry_run(
         }
         documents.push(survey_document(plan, &survey));
     }
-    let document = json!({ "dryRun": true, "target": target.to_string(), "bundles": documents });
+    let free = free_bytes_at(target);
+    if let Some(free) = free {
+        text.push_str(&format!(
+            "free at the target: {} ({free} bytes)\n",
+            show_size(free)
+        ));
+    }
+    let document = json!({
+        "dryRun": true,
+        "target": target.to_string(),
+        "bundles": documents,
+        "freeBytes": free,
+    });
     output.print(&text, &document)?;
     Ok(Exit::Done)
+}
+
+/// What is free where a layout is or will be; a registry does not say it.
+fn free_bytes_at(target: &TargetReference) -> Option<u64> {
+    let TargetReference::Layout { path } = target else {
+        return None;
+    };
+    let path = std::path::absolute(path).ok()?;
+    let existing = path.ancestors().find(|folder| folder.is_dir())?;
+    RootedDirectory::open(existing)
+        .and_then(|directory| directory.free_bytes())
+        .ok()
 }
 
 fn survey_document(plan: &ImportPlan, survey: &Survey) -> Value {
