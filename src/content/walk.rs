@@ -120,7 +120,7 @@ impl Walk {
         })
     }
 
-    /// The manifests that were read, for [`super::assemble`].
+    /// The manifests that were read, for [`super::assemble()`].
     pub fn into_nodes(self) -> HashMap<Digest, Arc<Node>> {
         let nodes = self
             .nodes
