@@ -15,6 +15,36 @@ use super::{Error, ErrorKind, Result};
 const PIECES_AHEAD: usize = 64;
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// The disk begins to write after so many bytes, so that little is left to wait for at the end.
+const FLUSH_DISTANCE_BYTES: usize = 32 << 20;
+
+/// Makes what was written durable on a thread of its own, while more is being written.
+struct Flushing {
+    wanted: std::sync::mpsc::SyncSender<()>,
+}
+
+impl Flushing {
+    fn of(file: &File) -> std::io::Result<Self> {
+        let file = file.try_clone()?;
+        let (wanted, requests) = std::sync::mpsc::sync_channel::<()>(1);
+        let flush = move || {
+            while requests.recv().is_ok() {
+                // The sync at the end tells what went wrong; this one only begins early.
+                let _ = file.sync_data();
+            }
+        };
+        std::thread::Builder::new()
+            .name("flush".to_owned())
+            .spawn(flush)?;
+        Ok(Self { wanted })
+    }
+
+    /// Asks for it, and does not wait; one request may be open.
+    fn begin(&self) {
+        let _ = self.wanted.try_send(());
+    }
+}
+
 /// A file being written.
 pub struct FileSink {
     sender: mpsc::Sender<Bytes>,
@@ -27,9 +57,20 @@ impl FileSink {
     pub fn new(file: File, name: String) -> Self {
         let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES_AHEAD);
         let writing = tokio::task::spawn_blocking(move || {
+            let mut flushing = None;
             let mut writer = BufWriter::with_capacity(BUFFER_BYTES, file);
+            let mut unflushed = 0;
             while let Some(piece) = receiver.blocking_recv() {
                 writer.write_all(&piece)?;
+                unflushed += piece.len();
+                if unflushed >= FLUSH_DISTANCE_BYTES {
+                    // Small files never get here, and need no thread of their own.
+                    match &flushing {
+                        None => flushing = Some(Flushing::of(writer.get_ref())?),
+                        Some(flushing) => flushing.begin(),
+                    }
+                    unflushed = 0;
+                }
             }
             let file = writer
                 .into_inner()
