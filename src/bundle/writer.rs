@@ -316,10 +316,7 @@ impl VolumeWriter {
     }
 
     async fn drain(&mut self) -> Result<()> {
-        for piece in self.encoder.take_output() {
-            self.object.write(piece).await?;
-        }
-        Ok(())
+        self.object.write(self.encoder.take_output()).await
     }
 
     #[expect(

@@ -3,7 +3,7 @@
 //! Bounded: when the disk is slower than the network, the sender waits.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{ErrorKind as IoErrorKind, IoSlice, Write};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -11,12 +11,13 @@ use tokio::task::JoinHandle;
 
 use super::{Error, ErrorKind, Result};
 
-/// Pieces that wait to be written; block headers of frames are pieces too, so this is a few MiB at most.
-const PIECES_AHEAD: usize = 64;
-const BUFFER_BYTES: usize = 256 << 10;
+/// Batches that wait to be written. A batch is what became of one piece from the network, so this is a few MiB.
+const BATCHES_AHEAD: usize = 16;
+/// What is written with one call, at most: as many slices as a call may have.
+const SLICES_MAX: usize = 1024;
 
 /// The disk begins to write after so many bytes, so that little is left to wait for at the end.
-const FLUSH_DISTANCE_BYTES: usize = 32 << 20;
+const FLUSH_DISTANCE_BYTES: usize = 8 << 20;
 
 /// Makes what was written durable on a thread of its own, while more is being written.
 struct Flushing {
@@ -47,36 +48,58 @@ impl Flushing {
 
 /// A file being written.
 pub struct FileSink {
-    sender: mpsc::Sender<Bytes>,
+    sender: mpsc::Sender<Vec<Bytes>>,
     writing: JoinHandle<std::io::Result<File>>,
     name: String,
+}
+
+/// Writes what arrives until the sender is gone. Nothing is copied on the way to the kernel.
+fn write_batches(mut file: File, mut batches: mpsc::Receiver<Vec<Bytes>>) -> std::io::Result<File> {
+    let mut flushing = None;
+    let mut unflushed = 0;
+    while let Some(mut pieces) = batches.blocking_recv() {
+        while pieces.len() < SLICES_MAX
+            && let Ok(more) = batches.try_recv()
+        {
+            pieces.extend(more);
+        }
+        for pieces in pieces.chunks(SLICES_MAX) {
+            write_all(&mut file, pieces)?;
+        }
+        unflushed += pieces.iter().map(Bytes::len).sum::<usize>();
+        if unflushed >= FLUSH_DISTANCE_BYTES {
+            // Small files never get here, and need no thread of their own.
+            match &flushing {
+                None => flushing = Some(Flushing::of(&file)?),
+                Some(flushing) => flushing.begin(),
+            }
+            unflushed = 0;
+        }
+    }
+    Ok(file)
+}
+
+fn write_all(file: &mut File, pieces: &[Bytes]) -> std::io::Result<()> {
+    let is_filled = |piece: &&Bytes| !piece.is_empty();
+    let slices = pieces.iter().filter(is_filled);
+    let mut slices: Vec<IoSlice> = slices.map(|piece| IoSlice::new(piece)).collect();
+    let mut slices = &mut slices[..];
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(IoErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == IoErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl FileSink {
     /// Takes over a new, empty file; `name` is what messages call it.
     pub fn new(file: File, name: String) -> Self {
-        let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES_AHEAD);
-        let writing = tokio::task::spawn_blocking(move || {
-            let mut flushing = None;
-            let mut writer = BufWriter::with_capacity(BUFFER_BYTES, file);
-            let mut unflushed = 0;
-            while let Some(piece) = receiver.blocking_recv() {
-                writer.write_all(&piece)?;
-                unflushed += piece.len();
-                if unflushed >= FLUSH_DISTANCE_BYTES {
-                    // Small files never get here, and need no thread of their own.
-                    match &flushing {
-                        None => flushing = Some(Flushing::of(writer.get_ref())?),
-                        Some(flushing) => flushing.begin(),
-                    }
-                    unflushed = 0;
-                }
-            }
-            let file = writer
-                .into_inner()
-                .map_err(std::io::IntoInnerError::into_error)?;
-            Ok(file)
-        });
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let writing = tokio::task::spawn_blocking(move || write_batches(file, batches));
         Self {
             sender,
             writing,
@@ -84,8 +107,8 @@ impl FileSink {
         }
     }
 
-    pub async fn write(&mut self, piece: Bytes) -> Result<()> {
-        if self.sender.send(piece).await.is_ok() {
+    pub async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()> {
+        if self.sender.send(pieces).await.is_ok() {
             return Ok(());
         }
         // The thread ends before its channel only when writing has failed.

@@ -27,7 +27,8 @@ pub trait RangedRead: Send + Sync {
 /// A new object being written. Nobody sees it under its name before `finish` has returned.
 #[async_trait]
 pub trait ObjectWriter: Send {
-    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+    /// The next bytes, as the pieces that they happen to lie in.
+    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()>;
 
     /// Makes what was written durable, and still invisible. Nothing is written after it.
     async fn seal(&mut self) -> Result<()>;
@@ -99,8 +100,10 @@ struct MemoryObjectWriter {
 
 #[async_trait]
 impl ObjectWriter for MemoryObjectWriter {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.bytes.extend_from_slice(&bytes);
+    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()> {
+        for piece in pieces {
+            self.bytes.extend_from_slice(&piece);
+        }
         Ok(())
     }
 

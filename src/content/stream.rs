@@ -30,22 +30,20 @@ impl RawStream {
         Self(Box::pin(stream))
     }
 
-    /// All of the stream at once, for pieces whose hash is taken later and in order.
-    pub(super) async fn collect(self, size_max: u64) -> Result<Vec<Bytes>> {
+    /// The stream itself, for pieces whose hash is taken later and in order; more than `size_max` bytes are an
+    /// error.
+    pub(super) fn bounded(self, size_max: u64) -> ByteStream {
         let mut size = 0;
-        self.0
-            .map(|piece| {
-                let piece = piece?;
-                size += piece.len() as u64;
-                if size > size_max {
-                    return Err(Error::unverified(format!(
-                        "more than the expected {size_max} bytes arrived"
-                    )));
-                }
-                Ok(piece)
-            })
-            .try_collect()
-            .await
+        Box::pin(self.0.map(move |piece| {
+            let piece = piece?;
+            size += piece.len() as u64;
+            if size > size_max {
+                return Err(Error::unverified(format!(
+                    "more than the expected {size_max} bytes arrived"
+                )));
+            }
+            Ok(piece)
+        }))
     }
 }
 

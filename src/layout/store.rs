@@ -195,7 +195,7 @@ impl Layout {
         let mut sink = FileSink::new(file, self.path().join(&partial).display().to_string());
         let written = async {
             while let Some(piece) = pieces.next().await {
-                sink.write(piece?).await?;
+                sink.write(vec![piece?]).await?;
             }
             sink.finish().await
         };

@@ -159,7 +159,7 @@ impl DirectoryContainer {
     /// A small file at once, replacing nothing.
     pub async fn write_small(&self, name: &str, bytes: Bytes) -> Result<()> {
         let mut writer = self.create_object(name)?;
-        writer.write(bytes).await?;
+        writer.write(vec![bytes]).await?;
         writer.finish().await
     }
 
@@ -188,9 +188,9 @@ struct FileWriter {
 
 #[async_trait]
 impl ObjectWriter for FileWriter {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()> {
         match &mut self.sink {
-            Some(sink) => sink.write(bytes).await,
+            Some(sink) => sink.write(pieces).await,
             None => Ok(()),
         }
     }

@@ -132,7 +132,10 @@ fn an_object_is_invisible_until_it_is_finished() {
     let container = DirectoryContainer::open(directory.path()).unwrap();
     runtime().block_on(async {
         let mut object = container.create_object("a.tar.zst").unwrap();
-        object.write(Bytes::from_static(b"abc")).await.unwrap();
+        object
+            .write(vec![Bytes::from_static(b"abc")])
+            .await
+            .unwrap();
         assert!(container.names().unwrap().is_empty());
         let taken = container.create_object("a.tar.zst").map(drop);
         assert!(taken.is_err(), "two writers of one name");
@@ -146,7 +149,7 @@ fn an_object_is_invisible_until_it_is_finished() {
         let object = MemoryObject::default();
         object
             .writer()
-            .write(Bytes::from_static(b"abc"))
+            .write(vec![Bytes::from_static(b"abc")])
             .await
             .unwrap();
         assert!(object.bytes().is_empty());
