@@ -10,6 +10,7 @@
 
 pub mod bundle;
 pub mod cli;
+pub mod config;
 pub mod content;
 pub mod layout;
 pub mod oci;

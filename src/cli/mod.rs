@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod container_args;
 mod exit;
 mod failure;
 mod keys;

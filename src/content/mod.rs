@@ -43,7 +43,7 @@ pub use error::{Error, ErrorKind, Result, escape_control};
 pub use event::{Event, Events, ignore_events};
 pub use file_sink::FileSink;
 pub use memory::Memory;
-pub use object::{MemoryObject, ObjectWriter, RangedRead};
+pub use object::{MemoryObject, ObjectWriter, RangedRead, Uploaded, UploadedPart, Version};
 pub use plan::{
     AbsentReason, FoundArtifact, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest,
     PlannedReferrer,

@@ -2,12 +2,57 @@
 //!
 //! The contract stands here, so that `bundle` needs no `storage` and `storage` knows no bundle.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, ErrorKind, Result};
+
+/// What distinguishes a version of an object from every other: an `ETag`, a generation, or device, inode, size and
+/// times of a file. Compared, and never looked into.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version(Box<str>);
+
+impl Version {
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a service has taken in of an object under construction, for a later run to go on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    pub upload_id: String,
+    /// In order, from the first byte of the object on, without a gap.
+    pub parts: Vec<UploadedPart>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadedPart {
+    /// A block id or an `ETag`, as the service wants it named when the object is put together.
+    pub id: String,
+    pub size_bytes: u64,
+}
+
+impl Uploaded {
+    pub fn size_bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.size_bytes).sum()
+    }
+}
 
 /// One version of one object, readable at any offset.
 ///
@@ -20,6 +65,8 @@ pub trait RangedRead: Send + Sync {
 
     fn size_bytes(&self) -> u64;
 
+    fn version(&self) -> &Version;
+
     /// Exactly `length` bytes from `offset`; `Incomplete` where the object ends before.
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes>;
 }
@@ -29,6 +76,11 @@ pub trait RangedRead: Send + Sync {
 pub trait ObjectWriter: Send {
     /// The next bytes, as the pieces that they happen to lie in.
     async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()>;
+
+    /// What the service has taken in so far; `None` where a later run cannot go on from it.
+    fn uploaded(&self) -> Option<Uploaded> {
+        None
+    }
 
     /// Makes what was written durable, and still invisible. Nothing is written after it.
     async fn seal(&mut self) -> Result<()>;
@@ -41,15 +93,23 @@ pub trait ObjectWriter: Send {
 }
 
 /// An object in memory.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryObject {
     bytes: Arc<Mutex<Bytes>>,
+    version: Version,
+}
+
+impl Default for MemoryObject {
+    fn default() -> Self {
+        Self::new(Bytes::new())
+    }
 }
 
 impl MemoryObject {
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self {
             bytes: Arc::new(Mutex::new(bytes.into())),
+            version: Version::new("memory"),
         }
     }
 
@@ -78,6 +138,10 @@ impl RangedRead for MemoryObject {
 
     fn size_bytes(&self) -> u64 {
         self.bytes().len() as u64
+    }
+
+    fn version(&self) -> &Version {
+        &self.version
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {

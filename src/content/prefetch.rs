@@ -1,7 +1,7 @@
 //! Reads contents in a given order, ahead of the consumer, within a fixed window of memory.
 //!
 //! Every content is cut into pieces, and a few pieces are in flight at once: several small contents, or several
-//! ranges of one large content, with the same few lines. Each piece may run ahead of the consumer by 8 MiB and
+//! ranges of one large content, with the same few lines. Each piece may run ahead of the consumer by 6 MiB and
 //! then waits. The order of delivery is the order given, so what is written does not depend on which answer came
 //! first, nor on how the contents were cut.
 //!
@@ -23,10 +23,10 @@ use super::{Error, ErrorKind, Events, RawStream, Result, Source, VerifiedStream}
 /// A short piece is not longer than what may run ahead, so it never keeps a connection waiting.
 const SHORT_PIECE_BYTES: u64 = 4 << 20;
 const LONG_PIECE_BYTES: u64 = 32 << 20;
-const AHEAD_MAX_BYTES: u32 = 8 << 20;
+const AHEAD_MAX_BYTES: u32 = 6 << 20;
 /// Reads from the network that wait for the consumer, of some hundred KiB each, so that the two need not take turns.
 const READS_AT_CONSUMER: usize = 8;
-/// With what a piece may run ahead this is the window: 24 MiB of short pieces, 48 MiB of long ones.
+/// With what a piece may run ahead this is the window: 24 MiB of short pieces, 36 MiB of long ones.
 const PIECES_IN_FLIGHT: usize = 6;
 
 /// The road is judged each time that so much has passed.

@@ -18,7 +18,7 @@ use crate::content::{
     fetch_document,
 };
 use crate::oci::{Digest, Pin};
-use crate::storage::DirectoryContainer;
+use crate::storage::{CreateOptions, Overwrite, StorageContainer};
 
 /// One volume that was written, or found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct ExportReport {
 pub async fn run_export(
     export: &ExportPlan,
     options: &ExportOptions,
-    container: &DirectoryContainer,
+    container: &dyn StorageContainer,
     keys: &[SigningKey],
 ) -> Result<ExportReport> {
     (options.events)(Event::Planned {
@@ -58,8 +58,10 @@ pub async fn run_export(
     if let Some(report) = find_unchanged(export, container, keys).await? {
         return Ok(report);
     }
-    check_names_are_free(export, container)?;
-    check_room(export, container)?;
+    if options.overwrite == Overwrite::Refuse {
+        check_names_are_free(export, container).await?;
+    }
+    check_room(export, container).await?;
     let mut writing = Writing {
         export,
         options,
@@ -82,7 +84,7 @@ pub async fn run_export(
 struct Writing<'a> {
     export: &'a ExportPlan,
     options: &'a ExportOptions,
-    container: &'a DirectoryContainer,
+    container: &'a dyn StorageContainer,
     keys: &'a [SigningKey],
     failed: HashSet<Digest>,
     failures: Vec<(String, String)>,
@@ -101,7 +103,12 @@ impl Writing<'_> {
         let mut parted: Option<PartedStream> = None;
         let of = self.export.volumes.len();
         for (number, object) in (1..).zip(self.export.object_names()) {
-            let object = self.container.create_object(&object)?;
+            let create = CreateOptions {
+                overwrite: self.options.overwrite,
+                expected_bytes: self.plan().size_bytes(),
+                resume: None,
+            };
+            let object = self.container.create(&object, create).await?;
             let mut writer = VolumeWriter::new(object, self.export.profile);
             let filled = self
                 .fill_volume(&mut writer, number, &mut prefetch, &mut parted)
@@ -340,9 +347,10 @@ impl Writing<'_> {
         }
         for (name, volume) in names.iter().zip(std::mem::take(&mut self.written)) {
             volume.object.finish().await?;
+            let published = self.container.find(name).await?;
             volumes.push(ExportedVolume {
                 object: name.clone(),
-                size_bytes: self.container.size_bytes(name)?,
+                size_bytes: published.map_or(0, |object| object.size_bytes),
                 inventory_digest: Digest::sha256(&volume.inventory_bytes),
             });
         }

@@ -16,6 +16,7 @@ use crate::content::{
     ReferrerPolicy, Result, Root, Source, Walk, WalkOptions, assemble, describe,
 };
 use crate::oci::{Digest, Platform, Repository, Tag};
+use crate::storage::Overwrite;
 
 const CONCURRENT_ROOTS: usize = 8;
 
@@ -32,6 +33,7 @@ pub struct ExportOptions {
     pub audience: Vec<String>,
     pub created: Timestamp,
     pub expires: Option<Timestamp>,
+    pub overwrite: Overwrite,
     /// How many keys will sign; signatures take room in a volume.
     pub signatures: usize,
     pub events: Events,

@@ -5,24 +5,24 @@ use super::export_plan::ExportPlan;
 use super::open_bundles::open_volume;
 use crate::bundle::{Bundle, PublicKey, SignaturePolicy, SigningKey, TrustedKeys, Volume};
 use crate::content::{Error, ErrorKind, Result};
-use crate::storage::DirectoryContainer;
+use crate::storage::StorageContainer;
 
 /// An equal, complete bundle under the same names, signed by these keys. Where a run was killed between
 /// publishing the first volume and the last, what it had sealed is published now.
 pub(super) async fn find_unchanged(
     export: &ExportPlan,
-    container: &DirectoryContainer,
+    container: &dyn StorageContainer,
     keys: &[SigningKey],
 ) -> Result<Option<ExportReport>> {
     let policy = policy_of(keys);
     let mut volumes = Vec::new();
     let mut missing = Vec::new();
     for name in export.object_names() {
-        if !container.exists(&name)? {
+        if container.find(&name).await?.is_none() {
             missing.push(name);
             continue;
         }
-        match open_volume(container, &name, &policy).await {
+        match open_volume(container, &name, &[], &policy).await {
             Ok(volume) if is_whole_part(export, &volume) => volumes.push((name, volume)),
             _ => return Ok(None),
         }
@@ -63,15 +63,17 @@ fn is_whole_part(export: &ExportPlan, volume: &Volume) -> bool {
 /// are there. Nothing is removed or written anew: what is there may be all that is left of the bundle.
 async fn publish_left(
     export: &ExportPlan,
-    container: &DirectoryContainer,
+    container: &dyn StorageContainer,
     policy: &SignaturePolicy,
     missing: Vec<String>,
     present: &[(String, Volume)],
 ) -> Result<Vec<(String, Volume)>> {
     let mut left = Vec::new();
     for name in &missing {
-        let partial = DirectoryContainer::partial_name(name);
-        match open_volume(container, &partial, policy).await {
+        let Some(object) = container.open_left(name).await? else {
+            return Err(not_whole(container, present, &missing));
+        };
+        match Volume::open(object, Vec::new(), policy).await {
             Ok(volume) if is_whole_part(export, &volume) => left.push((name.clone(), volume)),
             _ => return Err(not_whole(container, present, &missing)),
         }
@@ -82,13 +84,13 @@ async fn publish_left(
         .map(|(_, volume)| volume.clone());
     Bundle::assemble(all.collect()).map_err(|_| not_whole(container, present, &missing))?;
     for (name, _) in &left {
-        container.publish_left(name)?;
+        container.publish_left(name).await?;
     }
     Ok(left)
 }
 
 fn not_whole(
-    container: &DirectoryContainer,
+    container: &dyn StorageContainer,
     present: &[(String, Volume)],
     missing: &[String],
 ) -> Error {
@@ -97,7 +99,7 @@ fn not_whole(
         ErrorKind::AlreadyExists,
         format!(
             "`{}` holds a part of this bundle (`{}`) and not the rest (`{}`), and replaces nothing",
-            container.path().display(),
+            container.name(),
             present.join("`, `"),
             missing.join("`, `"),
         ),
@@ -117,19 +119,16 @@ fn policy_of(keys: &[SigningKey]) -> SignaturePolicy {
     }
 }
 
-pub(super) fn check_names_are_free(
+pub(super) async fn check_names_are_free(
     export: &ExportPlan,
-    container: &DirectoryContainer,
+    container: &dyn StorageContainer,
 ) -> Result<()> {
     for name in export.object_names() {
-        if container.exists(&name)? {
-            let path = container.path().join(&name);
+        if container.find(&name).await?.is_some() {
+            let object = container.shown(&name);
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
-                format!(
-                    "`{}` exists already with other content, and is not replaced",
-                    path.display()
-                ),
+                format!("`{object}` exists already with other content, and is not replaced"),
             ));
         }
     }
@@ -137,13 +136,16 @@ pub(super) fn check_names_are_free(
 }
 
 /// The plan must fit what is free, so that a long export does not fail at its end.
-pub(super) fn check_room(export: &ExportPlan, container: &DirectoryContainer) -> Result<()> {
+pub(super) async fn check_room(
+    export: &ExportPlan,
+    container: &dyn StorageContainer,
+) -> Result<()> {
     let needed = export.plan.size_bytes();
-    let free = container.free_bytes()?;
-    if needed <= free {
-        return Ok(());
-    }
-    let path = container.path().display();
+    let free = match container.free_bytes().await? {
+        Some(free) if free < needed => free,
+        _ => return Ok(()),
+    };
+    let path = container.name();
     Err(Error::new(
         ErrorKind::NoSpace,
         format!("`{path}` has {free} bytes free, and the export may need {needed}"),

@@ -7,6 +7,7 @@
 //! volumes become visible after the last byte of the last one, an import's tags move in phase 2.
 
 mod admission;
+mod containers;
 mod describe;
 mod export;
 mod export_plan;
@@ -20,6 +21,7 @@ mod select;
 mod sign;
 
 pub use admission::{AdmissionRules, CannotAdmit};
+pub use containers::{connect_container, locate_bundles};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_plan::{ExportOptions, ExportPlan, plan_exports};
 pub use import::{
@@ -27,7 +29,10 @@ pub use import::{
     survey_import,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
-pub use open_bundles::{OpenedBundle, RefusedObject, open_bundles, open_volumes, sets_of};
+pub use open_bundles::{
+    BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
+    open_volumes, sets_of,
+};
 pub use place::{Connections, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use select::{Selected, select};

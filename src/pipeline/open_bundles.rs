@@ -1,14 +1,16 @@
 //! Finds the bundles of a container, or those that were named, and puts their volumes together.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
 
 use crate::bundle::{
     Bundle, BundleError, KeyId, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX, Signature,
     SignaturePolicy, Volume,
 };
 use crate::content::{Error, ErrorKind, Result};
-use crate::storage::DirectoryContainer;
+use crate::storage::StorageContainer;
 
 /// A complete bundle, and the trusted keys that admit it.
 pub struct OpenedBundle {
@@ -23,90 +25,108 @@ pub struct RefusedObject {
     pub error: BundleError,
 }
 
-/// The container and the objects in it that a path stands for: a directory is all its objects.
-fn resolve(path: &Path) -> Result<(DirectoryContainer, Vec<String>)> {
-    let status = std::fs::metadata(path)
-        .map_err(|cause| Error::io(format!("cannot open `{}`", path.display()), cause))?;
-    if status.is_dir() {
-        let container = DirectoryContainer::open(path)?;
-        let names = container.names()?.into_iter();
-        let volumes = names.filter(|name| name.ends_with(".tar.zst") || name.ends_with(".tar"));
-        return Ok((container, volumes.collect()));
+/// A container, or one object in it, that a person has named.
+#[derive(Clone)]
+pub struct BundlePlace {
+    pub container: Arc<dyn StorageContainer>,
+    pub object: Option<String>,
+}
+
+impl BundlePlace {
+    /// The volumes that the place stands for, and the countersignatures beside them.
+    async fn list(&self) -> Result<Found> {
+        let prefix = self.object.as_deref().unwrap_or_default();
+        let mut found = Found::default();
+        let mut objects = self.container.list(prefix);
+        while let Some(object) = objects.try_next().await? {
+            if is_signature_name(&object.name) {
+                found.signatures.push(object.name);
+            } else if self.object.is_none() && is_volume_name(&object.name) {
+                found.volumes.push(object.name);
+            }
+        }
+        // What was named is opened whatever it is called, so that it is told why it cannot be.
+        found.volumes.extend(self.object.clone());
+        found.volumes.sort();
+        Ok(found)
     }
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .map(str::to_owned);
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    match name {
-        Some(name) => Ok((
-            DirectoryContainer::open(folder.unwrap_or(Path::new(".")))?,
-            vec![name],
-        )),
-        None => Err(Error::new(
-            ErrorKind::Refused,
-            format!("`{}` is not a name that can be opened", path.display()),
-        )),
+
+    pub fn shown(&self) -> String {
+        match &self.object {
+            Some(object) => self.container.shown(object),
+            None => self.container.name().to_owned(),
+        }
     }
 }
 
-/// Opens one object as a volume, with the countersignatures that lie beside it.
+#[derive(Default)]
+struct Found {
+    volumes: Vec<String>,
+    signatures: Vec<String>,
+}
+
+/// Whether an object with this name may be a volume of a bundle.
+pub fn is_volume_name(name: &str) -> bool {
+    name.ends_with(".tar.zst") || name.ends_with(".tar")
+}
+
+/// Whether an object with this name may be a countersignature.
+pub fn is_signature_name(name: &str) -> bool {
+    name.ends_with(".sig")
+}
+
+/// The countersigning key that the name `<object>.<key id>.sig` tells, where it is one of this object.
+fn countersigner(name: &str, object: &str) -> Option<KeyId> {
+    let rest = name.strip_prefix(object)?;
+    rest.strip_prefix('.')?.strip_suffix(".sig")?.parse().ok()
+}
+
+/// Opens one object as a volume, with those of `signatures` that are its own.
 pub(super) async fn open_volume(
-    container: &DirectoryContainer,
+    container: &dyn StorageContainer,
     name: &str,
+    signatures: &[String],
     policy: &SignaturePolicy,
 ) -> Result<Volume, BundleError> {
-    let signatures = read_countersignatures(container, name).await?;
-    Volume::open(container.read(name)?, signatures, policy).await
-}
-
-/// The files `<object>.<key id>.sig`.
-async fn read_countersignatures(
-    container: &DirectoryContainer,
-    name: &str,
-) -> Result<Vec<Signature>, BundleError> {
-    let mut signatures = Vec::new();
-    for object in container.names()? {
-        let key_id = object
-            .strip_prefix(name)
-            .and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".sig")?.parse().ok());
-        let Some(key_id) = key_id else { continue };
-        let file = container.read(&object)?;
+    let mut own = Vec::new();
+    for object in signatures {
+        let Some(key_id) = countersigner(object, name) else {
+            continue;
+        };
+        let file = container.open(object).await?;
         let size = file.size_bytes();
-        if size > SIGNATURE_SIZE_MAX_BYTES || signatures.len() == SIGNATURES_MAX {
+        if size > SIGNATURE_SIZE_MAX_BYTES || own.len() == SIGNATURES_MAX {
             continue;
         }
         let bytes = file.read(0, usize::try_from(size).unwrap_or(0)).await?;
-        signatures.push(Signature {
+        own.push(Signature {
             key_id,
             bytes: bytes.to_vec(),
         });
     }
-    Ok(signatures)
+    Volume::open(container.open(name).await?, own, policy).await
 }
 
-/// Opens every volume that the paths stand for. What cannot be read is told, not left out.
+/// Opens every volume that the places stand for. What cannot be read is told, not left out.
 pub async fn open_volumes(
-    paths: &[PathBuf],
+    places: &[BundlePlace],
     policy: &SignaturePolicy,
 ) -> Result<(Vec<Volume>, Vec<RefusedObject>)> {
     let mut volumes = Vec::new();
     let mut refused = Vec::new();
-    for path in paths {
-        let (container, names) = resolve(path)?;
-        if names.is_empty() {
+    for place in places {
+        let found = place.list().await?;
+        if found.volumes.is_empty() {
             return Err(Error::not_found(format!(
                 "`{}` holds no bundle (`*.tar.zst` or `*.tar`)",
-                path.display()
+                place.shown()
             )));
         }
-        for name in names {
-            match open_volume(&container, &name, policy).await {
+        for name in found.volumes {
+            match open_volume(&*place.container, &name, &found.signatures, policy).await {
                 Ok(volume) => volumes.push(volume),
                 Err(error) => refused.push(RefusedObject {
-                    name: container.path().join(&name).display().to_string(),
+                    name: place.container.shown(&name),
                     error,
                 }),
             }
@@ -115,13 +135,13 @@ pub async fn open_volumes(
     Ok((volumes, refused))
 }
 
-/// Opens the bundles that the paths stand for, oldest first. One object or set that cannot be used is an
+/// Opens the bundles that the places stand for, oldest first. One object or set that cannot be used is an
 /// error: a person who imports by hand has named it.
 pub async fn open_bundles(
-    paths: &[PathBuf],
+    places: &[BundlePlace],
     policy: &SignaturePolicy,
 ) -> Result<Vec<OpenedBundle>> {
-    let (volumes, refused) = open_volumes(paths, policy).await?;
+    let (volumes, refused) = open_volumes(places, policy).await?;
     if let Some(first) = refused.into_iter().next() {
         let name = first.name;
         return Err(refuse(first.error.into(), format!("cannot use `{name}`")));

@@ -2,15 +2,15 @@
 //!
 //! The whole volume is verified before it is signed, so nobody signs what they have not proven.
 
-use std::path::PathBuf;
-
 use crate::bundle::{KeyId, SignaturePolicy, SigningKey, Volume, verify_volume};
 use crate::content::{Error, ErrorKind, Events, Result};
 use crate::oci::Digest;
-use crate::storage::DirectoryContainer;
+use crate::storage::{Overwrite, StorageContainer, write_small};
+
+use super::BundlePlace;
 
 pub struct CountersignOptions {
-    pub path: PathBuf,
+    pub place: BundlePlace,
     /// Whose signatures must be there already.
     pub policy: SignaturePolicy,
     /// The digest of the inventory that the signer has been told.
@@ -22,15 +22,16 @@ pub struct CountersignOptions {
 pub struct Countersigned {
     pub inventory_digest: Digest,
     pub signers: Vec<KeyId>,
-    pub signature: PathBuf,
+    /// The object that holds the new signature, as people write it.
+    pub signature: String,
 }
 
 /// Verifies the volume and puts `<object>.<key id>.sig` beside it.
 pub async fn countersign(options: &CountersignOptions, key: &SigningKey) -> Result<Countersigned> {
-    let path = &options.path;
-    let shown = path.display();
+    let place = &options.place;
+    let shown = place.shown();
     let (volumes, refused) =
-        super::open_volumes(std::slice::from_ref(path), &options.policy).await?;
+        super::open_volumes(std::slice::from_ref(place), &options.policy).await?;
     if let Some(refused) = refused.into_iter().next() {
         return Err(Error::from(refused.error).within(format!("cannot sign `{shown}`")));
     }
@@ -50,7 +51,13 @@ pub async fn countersign(options: &CountersignOptions, key: &SigningKey) -> Resu
             fault.place, fault.what
         )));
     }
-    let signature = write_signature(path, volume, key).await?;
+    let Some(object) = &place.object else {
+        return Err(Error::new(
+            ErrorKind::Refused,
+            format!("`{shown}` is a container; sign each object by its name"),
+        ));
+    };
+    let signature = write_signature(&*place.container, object, volume, key).await?;
     Ok(Countersigned {
         inventory_digest: volume.inventory_digest().clone(),
         signers: volume
@@ -74,19 +81,15 @@ fn check_expected(volume: &Volume, expect: Option<&Digest>) -> Result<()> {
 }
 
 async fn write_signature(
-    path: &std::path::Path,
+    container: &dyn StorageContainer,
+    object: &str,
     volume: &Volume,
     key: &SigningKey,
-) -> Result<PathBuf> {
+) -> Result<String> {
     let signature = key.sign(volume.inventory_bytes()).map_err(|cause| {
         Error::new(ErrorKind::Failed, "cannot sign the inventory").with_cause(cause)
     })?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let container = DirectoryContainer::open(folder.unwrap_or(std::path::Path::new(".")))?;
-    let object = path.file_name().unwrap_or_default().to_string_lossy();
     let name = format!("{object}.{}.sig", key.public().id());
-    container.write_small(&name, signature.into()).await?;
-    Ok(container.path().join(name))
+    write_small(container, &name, signature.into(), Overwrite::Refuse).await?;
+    Ok(container.shown(&name))
 }

@@ -1,19 +1,24 @@
 //! A directory as a storage container: a disk, a share, a USB stick.
 //!
-//! An object is written as `<name>.partial` under a lock, made durable, and then renamed without replacing.
-//! A partial file that nobody holds is what an interrupted run has left, and is replaced by the next one.
+//! An object is written as `<name>.partial` under a lock, made durable, and then renamed; without replacing unless
+//! that was asked for. A partial file that nobody holds is what an interrupted run has left, and is replaced by the
+//! next one.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
+use super::container::{CreateOptions, ObjectInfo, OpenUpload, Overwrite, StorageContainer};
 use crate::content::{
-    Error, ErrorKind, FileSink, ObjectWriter, RangedRead, Result, RootedDirectory,
+    Error, ErrorKind, FileSink, ObjectWriter, RangedRead, Result, RootedDirectory, Uploaded,
+    Version,
 };
 
 const PARTIAL_SUFFIX: &str = ".partial";
@@ -22,70 +27,71 @@ const PARTIAL_SUFFIX: &str = ".partial";
 #[derive(Clone)]
 pub struct DirectoryContainer {
     directory: Arc<RootedDirectory>,
+    name: String,
 }
 
 impl DirectoryContainer {
     /// Opens an existing directory.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self {
-            directory: Arc::new(RootedDirectory::open(path)?),
-        })
+        Ok(Self::of(RootedDirectory::open(path)?))
     }
 
     /// Opens the directory, making it first where it is missing.
     pub fn create(path: &Path) -> Result<Self> {
-        Ok(Self {
-            directory: Arc::new(RootedDirectory::create(path)?),
-        })
+        Ok(Self::of(RootedDirectory::create(path)?))
+    }
+
+    fn of(directory: RootedDirectory) -> Self {
+        Self {
+            name: directory.path().display().to_string(),
+            directory: Arc::new(directory),
+        }
     }
 
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    fn shown(&self, name: &str) -> PathBuf {
+    fn path_of(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
     /// The names of the objects. Partial files and hidden ones are not objects.
-    pub fn names(&self) -> Result<Vec<String>> {
+    fn object_names(&self) -> Result<Vec<String>> {
         let names = self.directory.names()?;
         let is_object = |name: &String| !name.ends_with(PARTIAL_SUFFIX) && !name.starts_with('.');
         Ok(names.into_iter().filter(is_object).collect())
     }
 
-    pub fn exists(&self, name: &str) -> Result<bool> {
-        self.directory.exists(name)
-    }
-
-    /// The stored bytes of an object.
-    pub fn size_bytes(&self, name: &str) -> Result<u64> {
-        self.directory.file_size(name)
-    }
-
-    /// Removes an object; one that is not there is fine.
-    pub fn remove(&self, name: &str) -> Result<()> {
-        self.directory.remove(name)
-    }
-
-    /// Opens one version of an object: the file that has the name now.
-    pub fn read(&self, name: &str) -> Result<Arc<dyn RangedRead>> {
-        let shown = self.shown(name).display().to_string();
-        let file = self.directory.open_file(name)?;
-        let status = file
-            .metadata()
-            .map_err(|cause| Error::io(format!("cannot inspect `{shown}`"), cause))?;
-        Ok(Arc::new(FileObject {
-            file: Arc::new(file),
+    /// What has the name now; `None` for what is no regular file, or is gone again.
+    fn inspect(&self, name: &str) -> Result<Option<ObjectInfo>> {
+        let file = match self.directory.open_file(name) {
+            Ok(file) => file,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Refused) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let status = self.status_of(&file, name)?;
+        let nanoseconds =
+            i128::from(status.mtime()) * 1_000_000_000 + i128::from(status.mtime_nsec());
+        Ok(Some(ObjectInfo {
+            name: name.to_owned(),
             size_bytes: status.len(),
-            name: shown,
+            version: version_of(&status),
+            modified: Timestamp::from_nanosecond(nanoseconds).ok(),
         }))
     }
 
-    /// Begins a new object, which must not exist.
-    pub fn create_object(&self, name: &str) -> Result<Box<dyn ObjectWriter>> {
-        if self.directory.exists(name)? {
-            return Err(already_exists(&self.shown(name)));
+    fn status_of(&self, file: &File, name: &str) -> Result<Metadata> {
+        let shown = self.path_of(name);
+        file.metadata()
+            .map_err(|cause| Error::io(format!("cannot inspect `{}`", shown.display()), cause))
+    }
+
+    fn create_object(&self, name: &str, overwrite: Overwrite) -> Result<Box<dyn ObjectWriter>> {
+        if overwrite == Overwrite::Refuse && self.directory.exists(name)? {
+            return Err(already_exists(&self.path_of(name)));
         }
         let partial = Self::partial_name(name);
         let file = self.create_partial(&partial)?;
@@ -95,11 +101,12 @@ impl DirectoryContainer {
         Ok(Box::new(FileWriter {
             sink: Some(FileSink::new(
                 file,
-                self.shown(&partial).display().to_string(),
+                self.path_of(&partial).display().to_string(),
             )),
             container: self.clone(),
             partial,
             name: name.to_owned(),
+            overwrite,
             is_published: false,
             lock,
         }))
@@ -126,7 +133,7 @@ impl DirectoryContainer {
         if self.directory.is_file(name, file)? {
             return Ok(());
         }
-        let shown = self.shown(name);
+        let shown = self.path_of(name);
         Err(Error::new(
             ErrorKind::Changed,
             format!("another process has taken over `{}`", shown.display()),
@@ -134,39 +141,142 @@ impl DirectoryContainer {
     }
 
     /// The name under which an object is written before it is published.
-    pub fn partial_name(name: &str) -> String {
+    fn partial_name(name: &str) -> String {
         format!("{name}{PARTIAL_SUFFIX}")
-    }
-
-    /// Publishes a whole object that a run has sealed, and was ended before it could publish.
-    pub fn publish_left(&self, name: &str) -> Result<()> {
-        let partial = Self::partial_name(name);
-        let left = self.directory.open_file(&partial)?;
-        self.lock(&left, &partial)?;
-        self.directory.publish(&partial, name)
     }
 
     fn lock(&self, file: &File, name: &str) -> Result<()> {
         flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
-            let shown = self.shown(name);
+            let shown = self.path_of(name);
             Error::io(
                 format!("another process is writing `{}`", shown.display()),
                 errno.into(),
             )
         })
     }
+}
 
-    /// A small file at once, replacing nothing.
-    pub async fn write_small(&self, name: &str, bytes: Bytes) -> Result<()> {
-        let mut writer = self.create_object(name)?;
-        writer.write(vec![bytes]).await?;
-        writer.finish().await
+/// A file is replaced by renaming, changed in place by writing: the first changes the inode, the second the times.
+fn version_of(status: &Metadata) -> Version {
+    Version::new(format!(
+        "{:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
+        status.dev(),
+        status.ino(),
+        status.len(),
+        status.mtime(),
+        status.mtime_nsec(),
+        status.ctime(),
+        status.ctime_nsec(),
+    ))
+}
+
+#[async_trait]
+impl StorageContainer for DirectoryContainer {
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Bytes that may still be written here.
-    pub fn free_bytes(&self) -> Result<u64> {
-        self.directory.free_bytes()
+    fn shown(&self, object: &str) -> String {
+        self.path_of(object).display().to_string()
     }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<ObjectInfo>> {
+        let names = match self.object_names() {
+            Ok(names) => names,
+            Err(error) => return stream::iter([Err(error)]).boxed(),
+        };
+        let inspect = |name: String| std::future::ready(self.inspect(&name).transpose());
+        let begins = names
+            .into_iter()
+            .filter(move |name| name.starts_with(prefix));
+        stream::iter(begins).filter_map(inspect).boxed()
+    }
+
+    async fn find(&self, object: &str) -> Result<Option<ObjectInfo>> {
+        self.inspect(object)
+    }
+
+    async fn open(&self, object: &str) -> Result<Arc<dyn RangedRead>> {
+        let file = self.directory.open_file(object)?;
+        let status = self.status_of(&file, object)?;
+        Ok(Arc::new(FileObject {
+            file: Arc::new(file),
+            size_bytes: status.len(),
+            version: version_of(&status),
+            name: self.shown(object),
+        }))
+    }
+
+    async fn create(&self, object: &str, options: CreateOptions) -> Result<Box<dyn ObjectWriter>> {
+        self.create_object(object, options.overwrite)
+    }
+
+    async fn remove(&self, object: &str, version: Option<&Version>) -> Result<()> {
+        if let Some(expected) = version {
+            match self.inspect(object)? {
+                None => return Ok(()),
+                Some(found) if found.version == *expected => {}
+                Some(_) => return Err(changed(&self.path_of(object))),
+            }
+        }
+        self.directory.remove(object)
+    }
+
+    async fn abandon(&self, object: &str, _: &Uploaded) -> Result<()> {
+        let partial = Self::partial_name(object);
+        match self.directory.open_file(&partial) {
+            Ok(left) => self.lock(&left, &partial)?,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.directory.remove(&partial)
+    }
+
+    async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
+        let names = self.directory.names()?;
+        let partials = names.iter().filter(|name| name.ends_with(PARTIAL_SUFFIX));
+        let mut uploads = Vec::new();
+        for partial in partials {
+            let Some(info) = self.inspect(partial)? else {
+                continue;
+            };
+            let left = self.directory.open_file(partial)?;
+            uploads.push(OpenUpload {
+                object: partial.trim_end_matches(PARTIAL_SUFFIX).to_owned(),
+                upload_id: partial.clone(),
+                size_bytes: Some(info.size_bytes),
+                modified: info.modified,
+                is_held: self.lock(&left, partial).is_err(),
+            });
+        }
+        Ok(uploads)
+    }
+
+    async fn free_bytes(&self) -> Result<Option<u64>> {
+        self.directory.free_bytes().map(Some)
+    }
+
+    async fn publish_left(&self, object: &str) -> Result<()> {
+        let partial = Self::partial_name(object);
+        let left = self.directory.open_file(&partial)?;
+        self.lock(&left, &partial)?;
+        self.directory.publish(&partial, object)
+    }
+
+    async fn open_left(&self, object: &str) -> Result<Option<Arc<dyn RangedRead>>> {
+        match self.open(&Self::partial_name(object)).await {
+            Ok(left) => Ok(Some(left)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn changed(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::Changed,
+        format!("`{}` was replaced meanwhile", path.display()),
+    )
 }
 
 fn already_exists(path: &Path) -> Error {
@@ -181,6 +291,7 @@ struct FileWriter {
     container: DirectoryContainer,
     partial: String,
     name: String,
+    overwrite: Overwrite,
     is_published: bool,
     /// Keeps the lock until the object is published or removed.
     lock: File,
@@ -205,9 +316,13 @@ impl ObjectWriter for FileWriter {
     async fn finish(mut self: Box<Self>) -> Result<()> {
         self.seal().await?;
         self.container.check_is_ours(&self.lock, &self.partial)?;
-        let published = self.container.directory.publish(&self.partial, &self.name);
+        let directory = &self.container.directory;
+        let published = match self.overwrite {
+            Overwrite::Refuse => directory.publish(&self.partial, &self.name),
+            Overwrite::Replace => directory.replace(&self.partial, &self.name),
+        };
         published.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => already_exists(&self.container.shown(&self.name)),
+            ErrorKind::AlreadyExists => already_exists(&self.container.path_of(&self.name)),
             _ => error,
         })?;
         self.is_published = true;
@@ -236,6 +351,7 @@ impl Drop for FileWriter {
 struct FileObject {
     file: Arc<File>,
     size_bytes: u64,
+    version: Version,
     name: String,
 }
 
@@ -247,6 +363,10 @@ impl RangedRead for FileObject {
 
     fn size_bytes(&self) -> u64 {
         self.size_bytes
+    }
+
+    fn version(&self) -> &Version {
+        &self.version
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {

@@ -1,10 +1,53 @@
-//! Storage containers: where bundles live. In this version a container is a directory.
+//! Storage containers: where bundles live, in a directory or in a cloud.
 //!
 //! It knows objects by name and nothing of what is in them.
 //!
-//! **Invariants.** An object is visible under its name only when it is complete and durable. Creating never
-//! replaces. Nothing outside the directory is read or written, and no link is followed.
+//! **Invariants.** An object is visible under its name only when it is complete and durable. Creating replaces
+//! nothing unless asked to. Nothing outside the container is read or written, and no link is followed. What is
+//! shown never holds a credential.
 
+mod container;
 mod directory;
+mod reference;
 
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+pub use container::{
+    CreateOptions, ObjectInfo, OpenUpload, Overwrite, Resume, StorageContainer, write_small,
+};
 pub use directory::DirectoryContainer;
+pub use reference::{
+    AzureReference, ContainerReference, GcsReference, InvalidContainer, S3Reference, S3Style,
+};
+
+use crate::content::{Error, ErrorKind, Result};
+
+/// Whether a directory that does not exist is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Refuse,
+    Create,
+}
+
+/// Opens the container. `credential` is the value of the secret that the reference names.
+pub async fn open_container(
+    reference: &ContainerReference,
+    credential: Option<SecretString>,
+    missing: Missing,
+) -> Result<Arc<dyn StorageContainer>> {
+    let _ = credential;
+    match (reference, missing) {
+        (ContainerReference::Directory(path), Missing::Refuse) => {
+            Ok(Arc::new(DirectoryContainer::open(path)?))
+        }
+        (ContainerReference::Directory(path), Missing::Create) => {
+            Ok(Arc::new(DirectoryContainer::create(path)?))
+        }
+        _ => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("`{reference}` cannot be opened"),
+        )),
+    }
+}

@@ -1,6 +1,6 @@
 //! `airlift export`: artifacts of registries and layouts into signed bundles.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bundle::{Profile, is_bundle_name};
+use crate::cli::container_args::{open_container, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::keys::read_signing_keys;
@@ -20,7 +21,7 @@ use crate::oci::{InvalidReference, Platform};
 use crate::pipeline::{
     ExportOptions, ExportPlan, ExportReport, SourceReference, plan_exports, run_export,
 };
-use crate::storage::DirectoryContainer;
+use crate::storage::{ContainerReference, Missing, Overwrite, StorageContainer};
 
 #[expect(
     clippy::struct_excessive_bools,
@@ -42,9 +43,13 @@ pub(in crate::cli) struct ExportArguments {
     #[arg(long, value_name = "FILE")]
     from_file: Vec<PathBuf>,
 
-    /// The directory that gets the bundle
-    #[arg(long, value_name = "DIR")]
-    container: PathBuf,
+    /// The directory or URL that gets the bundle: `DIR`, `https://ACCOUNT.blob…/CONTAINER`, `s3://…`, `gs://…`
+    #[arg(long, value_name = "CONTAINER", value_parser = parse_container)]
+    container: ContainerReference,
+
+    /// Replace an object of the same name that has other content
+    #[arg(long)]
+    overwrite_blobs: bool,
 
     /// Sign with this PKCS#8 key; several keys sign several times
     #[arg(long, value_name = "FILE")]
@@ -115,18 +120,18 @@ pub(in crate::cli) async fn run(
     let options = arguments.options(&progress)?;
     let plans = plan_exports(&options, &connections).await?;
     if arguments.dry_run {
-        return print_plans(&plans, &arguments, output);
+        return print_plans(&plans, &arguments, output).await;
     }
-    let container = DirectoryContainer::create(&arguments.container)?;
+    let container = open_container(&arguments.container, Missing::Create).await?;
     let mut exit = Exit::Done;
     let mut texts = String::new();
     let mut documents = Vec::new();
     for plan in &plans {
-        let report = run_export(plan, &options, &container, &keys).await;
+        let report = run_export(plan, &options, &*container, &keys).await;
         progress.finish();
         let report = report?;
-        texts.push_str(&show_report(plan, &report, &container));
-        documents.push(report_document(plan, &report, &container));
+        texts.push_str(&show_report(plan, &report, &*container));
+        documents.push(report_document(plan, &report, &*container));
         if !report.failures.is_empty() {
             exit = Exit::PartlyFailed;
         }
@@ -149,12 +154,6 @@ impl ExportArguments {
             )
             .hint("make a key once: `airlift key generate --out ops.key`")
             .hint("and sign with it: `airlift export … --sign-key ops.key` (or say `--unsigned`)");
-            return Err(error.into());
-        }
-        if self.container.is_file() {
-            let message = format!("`{}` is a file", self.container.display());
-            let error = UsageError::new(message)
-                .hint("a container is a directory: give the one that gets the bundle");
             return Err(error.into());
         }
         match &self.name {
@@ -205,6 +204,10 @@ impl ExportArguments {
             audience: self.audience.clone(),
             created: created()?,
             expires: self.expires,
+            overwrite: match self.overwrite_blobs {
+                true => Overwrite::Replace,
+                false => Overwrite::Refuse,
+            },
             signatures: self.sign_key.len(),
             events: progress.events(),
         })
@@ -227,7 +230,7 @@ fn created() -> anyhow::Result<Timestamp> {
     Timestamp::from_second(seconds).context("`SOURCE_DATE_EPOCH` is out of range")
 }
 
-fn print_plans(
+async fn print_plans(
     plans: &[ExportPlan],
     arguments: &ExportArguments,
     output: Output,
@@ -238,11 +241,7 @@ fn print_plans(
         rows.extend(artifact_rows(plan));
         totals.push_str(&show_plan_totals(plan));
     }
-    // A container that is not there yet will be made below its nearest parent.
-    let existing = arguments.container.ancestors().find(|path| path.is_dir());
-    let free = DirectoryContainer::open(existing.unwrap_or(Path::new(".")))
-        .and_then(|container| container.free_bytes())
-        .ok();
+    let free = free_bytes(&arguments.container).await;
     if let Some(free) = free {
         totals.push_str(&format!(
             "free in the container: {} ({free} bytes)\n",
@@ -258,6 +257,18 @@ fn print_plans(
     } else {
         Exit::Done
     })
+}
+
+/// What is free where the bundle will be; a cloud does not say it.
+async fn free_bytes(container: &ContainerReference) -> Option<u64> {
+    let ContainerReference::Directory(path) = container else {
+        return None;
+    };
+    // A container that is not there yet will be made below its nearest parent.
+    let path = std::path::absolute(path).ok()?;
+    let existing = ContainerReference::from(path.ancestors().find(|path| path.is_dir())?);
+    let container = open_container(&existing, Missing::Refuse).await.ok()?;
+    container.free_bytes().await.ok()?
 }
 
 fn artifact_heads() -> Vec<String> {
@@ -330,7 +341,7 @@ fn failures_document(failures: &[(String, String)]) -> Vec<Value> {
 fn show_report(
     export: &ExportPlan,
     report: &ExportReport,
-    container: &DirectoryContainer,
+    container: &dyn StorageContainer,
 ) -> String {
     let mut text = String::new();
     if report.is_unchanged {
@@ -339,7 +350,7 @@ fn show_report(
     for volume in &report.volumes {
         text.push_str(&format!(
             "{}  {}\n  inventory {}\n",
-            container.path().join(&volume.object).display(),
+            container.shown(&volume.object),
             show_size(volume.size_bytes),
             volume.inventory_digest
         ));
@@ -366,14 +377,14 @@ fn show_report(
 fn report_document(
     export: &ExportPlan,
     report: &ExportReport,
-    container: &DirectoryContainer,
+    container: &dyn StorageContainer,
 ) -> Value {
     let volumes: Vec<Value> = report
         .volumes
         .iter()
         .map(|volume| {
             json!({
-                "path": container.path().join(&volume.object),
+                "path": container.shown(&volume.object),
                 "sizeBytes": volume.size_bytes,
                 "inventoryDigest": volume.inventory_digest,
             })

@@ -1,12 +1,11 @@
 //! `airlift import`: verified bundles into a registry or a layout.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bundle::KeyId;
+use crate::cli::container_args::{locate, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::keys::TrustArguments;
@@ -19,6 +18,7 @@ use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
     Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
 };
+use crate::storage::ContainerReference;
 
 /// Verify bundles and deliver them to a registry
 ///
@@ -29,8 +29,8 @@ use crate::pipeline::{
 #[derive(Args)]
 pub(in crate::cli) struct ImportArguments {
     /// Bundles, or directories of them
-    #[arg(value_name = "CONTAINER|BUNDLE", required = true)]
-    pub(super) bundles: Vec<PathBuf>,
+    #[arg(value_name = "CONTAINER|BUNDLE", required = true, value_parser = parse_container)]
+    pub(super) bundles: Vec<ContainerReference>,
 
     /// `REGISTRY[/PREFIX]` or `oci:DIR`
     #[arg(long, value_name = "TARGET")]
@@ -113,13 +113,13 @@ pub(in crate::cli) async fn run(
 impl DeliveryArguments {
     pub(super) async fn deliver(
         &self,
-        bundles: &[PathBuf],
+        bundles: &[ContainerReference],
         target: &TargetReference,
         output: Output,
     ) -> anyhow::Result<Exit> {
         let policy = self.trust.policy()?;
         let connections = self.registries.connect()?;
-        let opened = open_bundles(bundles, &policy).await?;
+        let opened = open_bundles(&locate(bundles).await?, &policy).await?;
         let options = self.options(output);
         let plans = plan_import(opened, target, &options.0.rules, self.platform_index()).await?;
         for warning in plans.iter().flat_map(|plan| &plan.warnings) {

@@ -1,12 +1,11 @@
 //! `airlift inspect`: what a bundle holds, from its inventory alone.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 use crate::bundle::{Artifact, Inventory, Profile, Row, Volume};
+use crate::cli::container_args::{locate, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::keys::TrustArguments;
 use crate::cli::output::{Output, table};
@@ -14,6 +13,7 @@ use crate::cli::size::{count, show_size};
 use crate::content::Error;
 use crate::oci::media_type;
 use crate::pipeline::{open_volumes, sets_of};
+use crate::storage::ContainerReference;
 
 /// An artifact that says no type of its own has that of its config: these are images.
 const IMAGE_CONFIGS: [&str; 2] = [
@@ -29,8 +29,8 @@ const IMAGE_CONFIGS: [&str; 2] = [
 #[derive(Args)]
 pub(in crate::cli) struct InspectArguments {
     /// Bundles, or directories of them
-    #[arg(value_name = "CONTAINER|BUNDLE", required = true)]
-    bundles: Vec<PathBuf>,
+    #[arg(value_name = "CONTAINER|BUNDLE", required = true, value_parser = parse_container)]
+    bundles: Vec<ContainerReference>,
 
     #[command(flatten)]
     trust: TrustArguments,
@@ -45,7 +45,8 @@ pub(in crate::cli) async fn run(
     if !is_checked && !arguments.trust.insecure_accept_unsigned {
         Output::note("signatures are not checked; give `--trust` to know who made this");
     }
-    let (volumes, refused) = open_volumes(&arguments.bundles, &policy).await?;
+    let places = locate(&arguments.bundles).await?;
+    let (volumes, refused) = open_volumes(&places, &policy).await?;
     if let Some(refused) = refused.into_iter().next() {
         let message = format!("cannot inspect `{}`", refused.name);
         return Err(Error::from(refused.error).within(message).into());

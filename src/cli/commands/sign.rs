@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::container_args::{locate, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::keys::{TrustArguments, read_signing_key};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::oci::Digest;
 use crate::pipeline::{CountersignOptions, countersign};
+use crate::storage::ContainerReference;
 
 /// Add a signature beside a bundle, after verifying it
 ///
@@ -20,8 +22,8 @@ use crate::pipeline::{CountersignOptions, countersign};
 #[derive(Args)]
 pub(in crate::cli) struct SignArguments {
     /// The volume to sign
-    #[arg(value_name = "BUNDLE")]
-    bundle: PathBuf,
+    #[arg(value_name = "BUNDLE", value_parser = parse_container)]
+    bundle: ContainerReference,
 
     /// Sign with this PKCS#8 key
     #[arg(long, value_name = "FILE")]
@@ -42,9 +44,10 @@ pub(in crate::cli) async fn run(arguments: SignArguments, output: Output) -> any
         None => arguments.trust.policy()?,
     };
     let key = read_signing_key(&arguments.sign_key)?;
+    let place = locate(&[arguments.bundle]).await?.remove(0);
     let progress = Progress::new(output, "verifying", "volume");
     let options = CountersignOptions {
-        path: arguments.bundle,
+        place,
         policy,
         expect: arguments.expect,
         events: progress.events(),
@@ -62,7 +65,7 @@ pub(in crate::cli) async fn run(arguments: SignArguments, output: Output) -> any
             signers.join(", ")
         },
         key.public().id(),
-        signed.signature.display(),
+        signed.signature,
     );
     let document = json!({
         "inventoryDigest": signed.inventory_digest,

@@ -1,14 +1,14 @@
 //! `airlift unpack`: a bundle as an OCI image layout directory that other tools read.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::import::DeliveryArguments;
+use crate::cli::container_args::parse_container;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::Output;
 use crate::pipeline::TargetReference;
+use crate::storage::ContainerReference;
 
 /// Turn a bundle into an OCI image layout directory
 ///
@@ -18,8 +18,8 @@ use crate::pipeline::TargetReference;
 #[derive(Args)]
 pub(in crate::cli) struct UnpackArguments {
     /// A bundle, or a directory of them
-    #[arg(value_name = "BUNDLE")]
-    bundle: PathBuf,
+    #[arg(value_name = "BUNDLE", value_parser = parse_container)]
+    bundle: ContainerReference,
 
     /// The layout directory: `oci:DIR`
     #[arg(value_name = "oci:DIR")]

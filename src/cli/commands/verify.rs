@@ -1,12 +1,11 @@
 //! `airlift verify`: proves every byte of every volume, and names what is not right.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 use crate::bundle::{Bundle, Inventory, Verification, Volume, verify_volume};
+use crate::cli::container_args::{locate, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::keys::TrustArguments;
 use crate::cli::output::Output;
@@ -14,6 +13,7 @@ use crate::cli::progress::Progress;
 use crate::cli::size::{count, show_size};
 use crate::content::{Event, describe};
 use crate::pipeline::{RefusedObject, open_volumes, sets_of};
+use crate::storage::ContainerReference;
 
 /// Prove every byte of a bundle
 ///
@@ -24,8 +24,8 @@ use crate::pipeline::{RefusedObject, open_volumes, sets_of};
 #[derive(Args)]
 pub(in crate::cli) struct VerifyArguments {
     /// Bundles, or directories of them
-    #[arg(value_name = "CONTAINER|BUNDLE", required = true)]
-    bundles: Vec<PathBuf>,
+    #[arg(value_name = "CONTAINER|BUNDLE", required = true, value_parser = parse_container)]
+    bundles: Vec<ContainerReference>,
 
     #[command(flatten)]
     trust: TrustArguments,
@@ -36,7 +36,8 @@ pub(in crate::cli) async fn run(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let policy = arguments.trust.policy()?;
-    let (volumes, refused) = open_volumes(&arguments.bundles, &policy).await?;
+    let places = locate(&arguments.bundles).await?;
+    let (volumes, refused) = open_volumes(&places, &policy).await?;
     let progress = Progress::new(output, "verifying", "volume");
     let events = progress.events();
     if !volumes.is_empty() {

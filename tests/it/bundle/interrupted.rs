@@ -4,13 +4,14 @@ use std::fs;
 use std::sync::Arc;
 
 use airlift::content::{ErrorKind, Event, MemoryObject};
-use airlift::storage::DirectoryContainer;
+use airlift::storage::{CreateOptions, DirectoryContainer, StorageContainer};
 use bytes::Bytes;
 use tempfile::tempdir;
 
 use super::road::{Export, files_in, import, names_in, trust, verify};
 use super::round_trip::runtime;
 use crate::support::artifacts::{Graph, Mix, arbitrary_graph_of};
+use crate::support::containers::object_names;
 use crate::support::snapshot::assert_same;
 
 const KEYS: [&str; 1] = ["snakeoil-p256"];
@@ -131,21 +132,23 @@ fn an_object_is_invisible_until_it_is_finished() {
     let directory = tempdir().expect("a directory");
     let container = DirectoryContainer::open(directory.path()).unwrap();
     runtime().block_on(async {
-        let mut object = container.create_object("a.tar.zst").unwrap();
+        let mut object = container
+            .create("a.tar.zst", CreateOptions::default())
+            .await
+            .unwrap();
         object
             .write(vec![Bytes::from_static(b"abc")])
             .await
             .unwrap();
-        assert!(container.names().unwrap().is_empty());
-        let taken = container.create_object("a.tar.zst").map(drop);
+        assert!(object_names(&container).await.is_empty());
+        let taken = container
+            .create("a.tar.zst", CreateOptions::default())
+            .await
+            .map(drop);
         assert!(taken.is_err(), "two writers of one name");
         object.finish().await.unwrap();
-        assert_eq!(
-            container
-                .size_bytes(&container.names().unwrap()[0])
-                .unwrap(),
-            3
-        );
+        let published = container.find("a.tar.zst").await.unwrap();
+        assert_eq!(published.map(|object| object.size_bytes), Some(3));
         let object = MemoryObject::default();
         object
             .writer()

@@ -18,12 +18,13 @@ use airlift::pipeline::{
     AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
     PlatformIndex, TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
-use airlift::storage::DirectoryContainer;
+use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
 
 pub(crate) use airlift::bundle::Profile;
 
 use crate::support::artifacts::{Graph, Root};
+use crate::support::containers::places;
 
 /// The test key `fixtures/keys/NAME`.
 pub(crate) fn signing_key(name: &str) -> SigningKey {
@@ -120,6 +121,7 @@ impl<'a> Export<'a> {
             audience: Vec::new(),
             created: created(),
             expires: None,
+            overwrite: Overwrite::Refuse,
             signatures: self.keys.len(),
             events: Arc::clone(&self.events),
         }
@@ -167,7 +169,7 @@ impl<'a> Export<'a> {
 
 /// Opens, admits and plans everything that the path stands for.
 pub(crate) async fn plan_imports(path: &Path, policy: &SignaturePolicy) -> Result<Vec<ImportPlan>> {
-    plan_opened(open_bundles(&[path.to_owned()], policy).await?).await
+    plan_opened(open_bundles(&places(path).await?, policy).await?).await
 }
 
 /// Admits and plans bundles that were opened.
@@ -211,7 +213,7 @@ pub(crate) async fn import(path: &Path, policy: &SignaturePolicy) -> Result<Arc<
 
 /// Verifies every volume of the path; a volume that is refused is an error.
 pub(crate) async fn verify(path: &Path, policy: &SignaturePolicy) -> Result<Vec<Verification>> {
-    let (volumes, refused) = open_volumes(&[path.to_owned()], policy).await?;
+    let (volumes, refused) = open_volumes(&places(path).await?, policy).await?;
     if let Some(refused) = refused.into_iter().next() {
         return Err(refused.error.into());
     }

@@ -9,6 +9,7 @@ use airlift::registry::Registry as Client;
 
 use super::place::{Capabilities, Place, Reading, Samples};
 use crate::road::{Journey, trust};
+use crate::support::containers::places;
 use crate::support::real::DockerRegistry;
 use crate::support::registry::{Referrers, Registry};
 
@@ -104,7 +105,7 @@ async fn bundle_of(samples: &Samples, volume_size: Option<u64>) -> (Bundle, Jour
     let mut options = Journey::export_options(&references);
     options.volume_size = volume_size;
     journey.export_with(&options).await.unwrap();
-    let container = [journey.container.path().to_owned()];
+    let container = places(journey.container.path()).await.unwrap();
     let mut opened = open_bundles(&container, &trust()).await.unwrap();
     assert_eq!(opened.len(), 1);
     (opened.remove(0).bundle, journey)

@@ -9,6 +9,7 @@ use super::{Journey, text_of, trust};
 use crate::support::artifacts::{
     FiveNodes, LAYER, ManifestText, blob, descriptor_json, five_nodes, image,
 };
+use crate::support::containers::places;
 use crate::support::registry::{Fault, Registry, When};
 use crate::support::snapshot::{assert_contains, assert_same};
 
@@ -57,7 +58,7 @@ async fn foreign_layers_travel_if_the_registry_has_them_and_their_urls_are_never
         "",
         "nobody goes where a layer says"
     );
-    let container = [journey.container.path().to_owned()];
+    let container = places(journey.container.path()).await.unwrap();
     let opened = open_bundles(&container, &trust()).await.unwrap();
     let inventory = opened[0].bundle.inventory();
     let listed = &inventory.artifacts[0].absent;

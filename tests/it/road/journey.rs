@@ -14,12 +14,13 @@ use airlift::pipeline::{
     PlatformIndex, open_bundles, plan_exports, plan_import, run_export, run_import,
 };
 use airlift::registry::{Credentials, RegistryOptions};
-use airlift::storage::DirectoryContainer;
+use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::artifacts::{Graph, descriptor_json};
+use crate::support::containers::places;
 use crate::support::registry::Registry;
 use crate::support::snapshot::Snapshot;
 
@@ -77,6 +78,7 @@ impl Journey {
             audience: Vec::new(),
             created: Timestamp::from_second(CREATED_SECONDS).unwrap(),
             expires: None,
+            overwrite: Overwrite::Refuse,
             signatures: 1,
             events: ignore_events(),
         }
@@ -125,7 +127,7 @@ impl Journey {
         target: &str,
         options: &ImportOptions,
     ) -> Result<Vec<ImportReport>> {
-        let opened = open_bundles(&[self.container.path().to_owned()], &trust()).await?;
+        let opened = open_bundles(&places(self.container.path()).await?, &trust()).await?;
         let target = target.parse().unwrap();
         let plans = plan_import(opened, &target, &options.rules, self.platform_index).await?;
         let place = self.connections().target(&target).await?;

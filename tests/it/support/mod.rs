@@ -6,6 +6,7 @@
 pub(crate) mod artifacts;
 pub(crate) mod base64;
 pub(crate) mod command;
+pub(crate) mod containers;
 pub(crate) mod real;
 pub(crate) mod registry;
 pub(crate) mod snapshot;

@@ -1,0 +1,52 @@
+//! Containers and bundles as arguments: what was typed, opened.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::failure::UsageError;
+use super::output::Output;
+use crate::pipeline::{BundlePlace, connect_container, locate_bundles};
+use crate::storage::{ContainerReference, Missing, StorageContainer};
+
+/// A container or bundle as it was typed: a path, or a URL.
+pub(super) fn parse_container(text: &str) -> Result<ContainerReference, String> {
+    text.parse()
+        .map_err(|error: crate::storage::InvalidContainer| error.to_string())
+}
+
+fn warn_of_secret(reference: &ContainerReference) {
+    if reference.holds_secret() {
+        Output::warn(&format!(
+            "the signature of `{reference}` can be seen by everybody on this machine; name it with `?credential=env:NAME` or `?credential=file:PATH`"
+        ));
+    }
+}
+
+/// Opens a container that is written to.
+pub(super) async fn open_container(
+    reference: &ContainerReference,
+    missing: Missing,
+) -> anyhow::Result<Arc<dyn StorageContainer>> {
+    if let ContainerReference::Directory(path) = reference
+        && path.is_file()
+    {
+        let error = UsageError::new(format!("`{reference}` is a file"))
+            .hint("a container is a directory or a URL: give the one that holds the bundles");
+        return Err(error.into());
+    }
+    warn_of_secret(reference);
+    connect_container(reference, missing)
+        .await
+        .with_context(|| format!("cannot open the container `{reference}`"))
+}
+
+/// Opens the places that bundles are read from.
+pub(super) async fn locate(references: &[ContainerReference]) -> anyhow::Result<Vec<BundlePlace>> {
+    let mut places = Vec::new();
+    for reference in references {
+        warn_of_secret(reference);
+        places.push(locate_bundles(reference).await?);
+    }
+    Ok(places)
+}

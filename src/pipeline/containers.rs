@@ -1,0 +1,42 @@
+//! Opens the containers that a person has named, with the secrets that their references name.
+
+use std::sync::Arc;
+
+use super::open_bundles::BundlePlace;
+use crate::config::resolve_secret;
+use crate::content::{Error, ErrorKind, Result};
+use crate::storage::{ContainerReference, Missing, StorageContainer, open_container};
+
+/// Opens a container.
+pub async fn connect_container(
+    reference: &ContainerReference,
+    missing: Missing,
+) -> Result<Arc<dyn StorageContainer>> {
+    let credential = match reference.credential() {
+        Some(secret) => Some(resolve_secret(secret).await?),
+        None => None,
+    };
+    open_container(reference, credential, missing).await
+}
+
+/// Opens the container or object that was named: a file is an object of its directory.
+pub async fn locate_bundles(reference: &ContainerReference) -> Result<BundlePlace> {
+    let (container, object) = match reference {
+        ContainerReference::Directory(path) if !path.is_dir() => {
+            let no_name = || {
+                let message = format!("`{}` is not a name that can be opened", path.display());
+                Error::new(ErrorKind::Refused, message)
+            };
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.ok_or_else(no_name)?.to_owned();
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(std::path::Path::new("."));
+            (ContainerReference::from(folder), Some(name))
+        }
+        other => other.split_object(),
+    };
+    let container = connect_container(&container, Missing::Refuse).await?;
+    Ok(BundlePlace { container, object })
+}

@@ -1,0 +1,128 @@
+//! What every storage container can do: the contract of directories and clouds.
+//!
+//! **Invariants.** An object is seen whole or not at all. A reader reads one version, and a replaced object is
+//! an error, never a mixture. Names are object names relative to the container's prefix, without a leading `/`.
+//! No error and no name holds a credential.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+
+use crate::content::{Error, ObjectWriter, RangedRead, Result, Uploaded, Version};
+
+/// An object as a listing tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    pub name: String,
+    pub size_bytes: u64,
+    pub version: Version,
+    /// By the container's clock.
+    pub modified: Option<Timestamp>,
+}
+
+/// Whether a new object may replace one of the same name. Safe by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overwrite {
+    #[default]
+    Refuse,
+    Replace,
+}
+
+/// How a new object is begun.
+#[derive(Clone, Debug, Default)]
+pub struct CreateOptions {
+    pub overwrite: Overwrite,
+    /// About how large the object becomes; parts are cut so that it fits.
+    pub expected_bytes: u64,
+    pub resume: Option<Resume>,
+}
+
+/// An interrupted upload that is gone on with.
+#[derive(Clone, Debug)]
+pub struct Resume {
+    pub uploaded: Uploaded,
+    /// The offset in the object of the first byte that the writer will be given. What it is given before the end
+    /// of `uploaded` has been uploaded already and is dropped.
+    pub start: u64,
+}
+
+/// A place that holds objects.
+#[async_trait]
+pub trait StorageContainer: Send + Sync {
+    /// The container as people write it; without credentials.
+    fn name(&self) -> &str;
+
+    /// An object as people write it; without credentials.
+    fn shown(&self, object: &str) -> String;
+
+    /// The objects whose names begin with `prefix`, page by page, in no promised order. What is under construction
+    /// is not an object.
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<ObjectInfo>>;
+
+    /// The object as it is now; `None` is a definitive answer.
+    async fn find(&self, object: &str) -> Result<Option<ObjectInfo>>;
+
+    /// Opens the version that the object has now.
+    async fn open(&self, object: &str) -> Result<Arc<dyn RangedRead>>;
+
+    /// Begins a new object.
+    async fn create(&self, object: &str, options: CreateOptions) -> Result<Box<dyn ObjectWriter>>;
+
+    /// Removes an object, and only this version of it where one is named; `Changed` where it has another one.
+    /// An object that is not there is fine.
+    async fn remove(&self, object: &str, version: Option<&Version>) -> Result<()>;
+
+    /// What an interrupted upload has left that a later run does not need: removes it.
+    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<()>;
+
+    /// What is under construction here, or was left by runs that ended early.
+    async fn list_uploads(&self) -> Result<Vec<OpenUpload>>;
+
+    /// Bytes that may still be written; `None` where there is no such limit.
+    async fn free_bytes(&self) -> Result<Option<u64>>;
+
+    /// A whole object that a run has sealed and, ended in that moment, has not published; where objects are sealed
+    /// and published in two steps.
+    async fn open_left(&self, _object: &str) -> Result<Option<Arc<dyn RangedRead>>> {
+        Ok(None)
+    }
+
+    /// Publishes such an object.
+    async fn publish_left(&self, object: &str) -> Result<()> {
+        Err(Error::not_found(format!(
+            "nothing is left of `{}`",
+            self.shown(object)
+        )))
+    }
+}
+
+/// An upload that was begun and neither finished nor removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenUpload {
+    pub object: String,
+    pub upload_id: String,
+    pub size_bytes: Option<u64>,
+    pub modified: Option<Timestamp>,
+    /// A running process holds it.
+    pub is_held: bool,
+}
+
+/// A small object at once.
+pub async fn write_small(
+    container: &dyn StorageContainer,
+    object: &str,
+    bytes: Bytes,
+    overwrite: Overwrite,
+) -> Result<()> {
+    let options = CreateOptions {
+        overwrite,
+        expected_bytes: bytes.len() as u64,
+        resume: None,
+    };
+    let mut writer = container.create(object, options).await?;
+    writer.write(vec![bytes]).await?;
+    writer.finish().await
+}
