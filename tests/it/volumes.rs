@@ -15,6 +15,7 @@ use crate::bundle::road::{
 };
 use crate::support::artifacts::{Graph, Mix, arbitrary_graph_of, graphs};
 use crate::support::command::{Output, airlift};
+use crate::support::containers::places;
 use crate::support::snapshot::assert_same;
 
 const KEYS: [&str; 2] = ["snakeoil-ed25519", "snakeoil-p256"];
@@ -107,7 +108,11 @@ fn volumes_arrive_in_any_order() {
             }
             // One that is named twice is the same volume.
             order.push(order[0].clone());
-            let opened = open_bundles(&order, &policy).await.unwrap();
+            let mut named = Vec::new();
+            for path in &order {
+                named.extend(places(path).await.unwrap());
+            }
+            let opened = open_bundles(&named, &policy).await.unwrap();
             let plans = plan_opened(opened).await.unwrap();
             assert_eq!(plans.len(), 1);
             let target = std::sync::Arc::new(airlift::content::Memory::new());
