@@ -38,5 +38,11 @@ pub async fn locate_bundles(reference: &ContainerReference) -> Result<BundlePlac
         other => other.split_object(),
     };
     let container = connect_container(&container, Missing::Refuse).await?;
+    if let Some(object) = &object
+        && container.find(object).await?.is_none()
+    {
+        return Err(Error::not_found(format!("cannot open `{reference}`"))
+            .with_cause("there is no such object"));
+    }
     Ok(BundlePlace { container, object })
 }

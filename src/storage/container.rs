@@ -15,7 +15,7 @@ use crate::content::{Error, ObjectWriter, RangedRead, Result, Uploaded, Version}
 
 /// An object as a listing tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectInfo {
+pub struct FoundObject {
     pub name: String,
     pub size_bytes: u64,
     pub version: Version,
@@ -60,10 +60,10 @@ pub trait StorageContainer: Send + Sync {
 
     /// The objects whose names begin with `prefix`, page by page, in no promised order. What is under construction
     /// is not an object.
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<ObjectInfo>>;
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<FoundObject>>;
 
     /// The object as it is now; `None` is a definitive answer.
-    async fn find(&self, object: &str) -> Result<Option<ObjectInfo>>;
+    async fn find(&self, object: &str) -> Result<Option<FoundObject>>;
 
     /// Opens the version that the object has now.
     async fn open(&self, object: &str) -> Result<Arc<dyn RangedRead>>;

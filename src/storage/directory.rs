@@ -15,7 +15,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
-use super::container::{CreateOptions, ObjectInfo, OpenUpload, Overwrite, StorageContainer};
+use super::container::{CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer};
 use crate::content::{
     Error, ErrorKind, FileSink, ObjectWriter, RangedRead, Result, RootedDirectory, Uploaded,
     Version,
@@ -63,19 +63,25 @@ impl DirectoryContainer {
         Ok(names.into_iter().filter(is_object).collect())
     }
 
-    /// What has the name now; `None` for what is no regular file, or is gone again.
-    fn inspect(&self, name: &str) -> Result<Option<ObjectInfo>> {
+    /// What has the name now. What is no regular file is told of too, and refused when it is opened.
+    fn inspect(&self, name: &str) -> Result<Option<FoundObject>> {
         let file = match self.directory.open_file(name) {
             Ok(file) => file,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Refused) => {
-                return Ok(None);
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Refused => {
+                return Ok(Some(FoundObject {
+                    name: name.to_owned(),
+                    size_bytes: 0,
+                    version: Version::new("not a regular file"),
+                    modified: None,
+                }));
             }
             Err(error) => return Err(error),
         };
         let status = self.status_of(&file, name)?;
         let nanoseconds =
             i128::from(status.mtime()) * 1_000_000_000 + i128::from(status.mtime_nsec());
-        Ok(Some(ObjectInfo {
+        Ok(Some(FoundObject {
             name: name.to_owned(),
             size_bytes: status.len(),
             version: version_of(&status),
@@ -180,7 +186,7 @@ impl StorageContainer for DirectoryContainer {
         self.path_of(object).display().to_string()
     }
 
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<ObjectInfo>> {
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<FoundObject>> {
         let names = match self.object_names() {
             Ok(names) => names,
             Err(error) => return stream::iter([Err(error)]).boxed(),
@@ -192,7 +198,7 @@ impl StorageContainer for DirectoryContainer {
         stream::iter(begins).filter_map(inspect).boxed()
     }
 
-    async fn find(&self, object: &str) -> Result<Option<ObjectInfo>> {
+    async fn find(&self, object: &str) -> Result<Option<FoundObject>> {
         self.inspect(object)
     }
 

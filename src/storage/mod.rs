@@ -15,7 +15,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 pub use container::{
-    CreateOptions, ObjectInfo, OpenUpload, Overwrite, Resume, StorageContainer, write_small,
+    CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer, write_small,
 };
 pub use directory::DirectoryContainer;
 pub use reference::{
