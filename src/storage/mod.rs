@@ -6,14 +6,19 @@
 //! nothing unless asked to. Nothing outside the container is read or written, and no link is followed. What is
 //! shown never holds a credential.
 
+mod azure;
 mod container;
 mod directory;
+mod failure;
+mod http;
+mod parts;
 mod reference;
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use self::azure::AzureContainer;
 pub use container::{
     CreateOptions, ObjectInfo, OpenUpload, Overwrite, Resume, StorageContainer, write_small,
 };
@@ -37,13 +42,15 @@ pub async fn open_container(
     credential: Option<SecretString>,
     missing: Missing,
 ) -> Result<Arc<dyn StorageContainer>> {
-    let _ = credential;
     match (reference, missing) {
         (ContainerReference::Directory(path), Missing::Refuse) => {
             Ok(Arc::new(DirectoryContainer::open(path)?))
         }
         (ContainerReference::Directory(path), Missing::Create) => {
             Ok(Arc::new(DirectoryContainer::create(path)?))
+        }
+        (ContainerReference::Azure(azure), _) => {
+            Ok(Arc::new(AzureContainer::open(azure, credential)?))
         }
         _ => Err(Error::new(
             ErrorKind::Unsupported,
