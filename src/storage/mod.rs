@@ -7,6 +7,7 @@
 //! shown never holds a credential.
 
 mod azure;
+mod buckets;
 mod container;
 mod directory;
 mod failure;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use self::azure::AzureContainer;
+use self::buckets::BucketContainer;
 pub use container::{
     CreateOptions, ObjectInfo, OpenUpload, Overwrite, Resume, StorageContainer, write_small,
 };
@@ -27,7 +29,7 @@ pub use reference::{
     AzureReference, ContainerReference, GcsReference, InvalidContainer, S3Reference, S3Style,
 };
 
-use crate::content::{Error, ErrorKind, Result};
+use crate::content::Result;
 
 /// Whether a directory that does not exist is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +54,13 @@ pub async fn open_container(
         (ContainerReference::Azure(azure), _) => {
             Ok(Arc::new(AzureContainer::open(azure, credential)?))
         }
-        _ => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("`{reference}` cannot be opened"),
-        )),
+        (ContainerReference::S3(s3), _) => {
+            let bucket = BucketContainer::open_s3(s3, credential.as_ref())?;
+            Ok(Arc::new(bucket))
+        }
+        (ContainerReference::Gcs(gcs), _) => {
+            let bucket = BucketContainer::open_gcs(gcs, credential.as_ref())?;
+            Ok(Arc::new(bucket))
+        }
     }
 }
