@@ -6,8 +6,8 @@ use azure_storage_blob::models::{
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::{AzureContainer, leftovers, upload};
-use crate::content::{Error, Result, Version};
+use super::{AzureContainer, leftovers, upload, version};
+use crate::content::{Error, Result};
 use crate::storage::container::{ObjectInfo, OpenUpload, StorageContainer};
 use crate::storage::failure;
 
@@ -63,7 +63,7 @@ fn object(container: &AzureContainer, blob: BlobItem) -> Option<ObjectInfo> {
     Some(ObjectInfo {
         name,
         size_bytes: if is_pending { 0 } else { size_bytes },
-        version: Version::new(properties.etag?.as_ref()),
+        version: version(properties.etag?.as_ref()),
         modified: modified.and_then(|second| Timestamp::from_second(second).ok()),
     })
 }

@@ -119,10 +119,19 @@ impl AzureContainer {
         let info = ObjectInfo {
             name: object.to_owned(),
             size_bytes: if is_pending { 0 } else { size_bytes },
-            version: Version::new(etag.as_ref()),
+            version: version(etag.as_ref()),
             modified: modified.and_then(|at| Timestamp::from_second(at.unix_timestamp()).ok()),
         };
         Ok(Some((info, is_pending)))
+    }
+}
+
+/// A version is the `ETag` as a header has it; listings leave out its quotes.
+fn version(etag: &str) -> Version {
+    if etag.ends_with('"') {
+        Version::new(etag)
+    } else {
+        Version::new(format!("\"{etag}\""))
     }
 }
 

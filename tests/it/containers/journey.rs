@@ -74,7 +74,7 @@ fn travel(container: &str, object: &str, secret: &str) {
             .assert_nowhere(secret);
     }
     outputs[3].assert_stdout("helm-chart:0.1.0");
-    outputs[4].assert_stderr("unchanged");
+    outputs[4].assert_stdout("unchanged");
 }
 
 #[test]
