@@ -15,7 +15,7 @@ use crate::content::{Error, ErrorKind, Result};
 const USER_AGENT: &str = concat!("airlift/", env!("CARGO_PKG_VERSION"));
 const CONNECT: Duration = Duration::from_secs(20);
 /// The silence after which a service is given up.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// A client for `endpoint`, or for the service's own addresses where there is none.
 pub(super) fn client(endpoint: Option<&Url>) -> Result<Client> {

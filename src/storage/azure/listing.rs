@@ -59,12 +59,12 @@ fn object(container: &AzureContainer, blob: BlobItem) -> Option<ObjectInfo> {
     let properties = blob.properties?;
     let is_pending = properties.copy_status == Some(CopyStatus::Pending);
     let size_bytes = properties.content_length.unwrap_or(0);
-    let modified = properties.last_modified.map(|at| at.unix_timestamp());
+    let modified = properties.last_modified;
     Some(ObjectInfo {
         name,
         size_bytes: if is_pending { 0 } else { size_bytes },
         version: version(properties.etag?.as_ref()),
-        modified: modified.and_then(|second| Timestamp::from_second(second).ok()),
+        modified: modified.and_then(|at| Timestamp::from_second(at.unix_timestamp()).ok()),
     })
 }
 

@@ -19,7 +19,7 @@ use crate::storage::reference::{ContainerReference, GcsReference, S3Reference, S
 use crate::storage::{failure, http};
 
 const RETRIES: usize = 6;
-const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
+const RETRY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Gives `object_store` the client that all clouds are spoken to with.
 #[derive(Debug)]

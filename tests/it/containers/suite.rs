@@ -117,7 +117,7 @@ pub(super) async fn interrupted_upload(container: &dyn StorageContainer, object:
 }
 
 fn content() -> Vec<u8> {
-    (0..3 * PART + 9).map(|at| (at % 251) as u8).collect()
+    (0..=250).cycle().take(3 * PART + 9).collect()
 }
 
 /// The parts that are there are not sent again, and the object is whole.
