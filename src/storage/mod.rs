@@ -9,6 +9,7 @@
 mod container;
 mod directory;
 mod reference;
+pub mod sas;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use directory::DirectoryContainer;
 pub use reference::{
     AzureReference, ContainerReference, GcsReference, InvalidContainer, S3Reference, S3Style,
 };
+pub use sas::{Purpose, UnfitSas, check_sas};
 
 use crate::content::{Error, ErrorKind, Result};
 
