@@ -18,7 +18,7 @@ use azure_identity::{
 use crate::content::{Error, ErrorKind, Result};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-const READ_LIMIT: Duration = Duration::from_secs(60);
+const READ_LIMIT: Duration = Duration::from_mins(1);
 /// Outside of Azure nobody answers for the machine's identity.
 const IDENTITY_LIMIT: Duration = Duration::from_secs(10);
 const RETRIES_MAX: u32 = 3;

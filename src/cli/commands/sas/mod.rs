@@ -16,16 +16,17 @@ pub(in crate::cli) struct SasArguments {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "it is made once, by the parser")]
 enum SasCommand {
     /// Make a signature for a container or for one object
     ///
     /// The URL with the signature is printed on standard output. It is a secret.
     ///
-    /// Example: airlift sas make https://acme.blob.core.windows.net/drop --account-key file:acme.key --permissions rl --expires 8h
+    /// Example: `airlift sas make https://acme.blob.core.windows.net/drop --account-key file:acme.key --permissions rl --expires 8h`
     Make(make::MakeArguments),
     /// Show what a signature allows, and what it is not enough for
     ///
-    /// Example: airlift sas show file:drop.sas
+    /// Example: `airlift sas show file:drop.sas`
     Show(show::ShowArguments),
 }
 
