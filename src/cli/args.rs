@@ -82,6 +82,7 @@ pub(super) enum Command {
     Unpack(commands::unpack::UnpackArguments),
     Sign(commands::sign::SignArguments),
     Key(commands::key::KeyArguments),
+    Sas(commands::sas::SasArguments),
     Completions(commands::completions::CompletionsArguments),
     Manual(commands::manual::ManualArguments),
 }

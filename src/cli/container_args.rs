@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use jiff::Timestamp;
 
 use super::failure::UsageError;
 use super::output::Output;
 use crate::pipeline::{BundlePlace, connect_container, locate_bundles};
-use crate::storage::{ContainerReference, Missing, StorageContainer};
+use crate::storage::{ContainerReference, Missing, Purpose, StorageContainer};
 
 /// A container or bundle as it was typed: a path, or a URL.
 pub(super) fn parse_container(text: &str) -> Result<ContainerReference, String> {
@@ -15,7 +16,7 @@ pub(super) fn parse_container(text: &str) -> Result<ContainerReference, String> 
         .map_err(|error: crate::storage::InvalidContainer| error.to_string())
 }
 
-fn warn_of_secret(reference: &ContainerReference) {
+pub(super) fn warn_of_secret(reference: &ContainerReference) {
     if reference.holds_secret() {
         Output::warn(&format!(
             "the signature of `{reference}` can be seen by everybody on this machine; name it with `?credential=env:NAME` or `?credential=file:PATH`"
@@ -27,6 +28,7 @@ fn warn_of_secret(reference: &ContainerReference) {
 pub(super) async fn open_container(
     reference: &ContainerReference,
     missing: Missing,
+    purpose: Purpose,
 ) -> anyhow::Result<Arc<dyn StorageContainer>> {
     if let ContainerReference::Directory(path) = reference
         && path.is_file()
@@ -36,17 +38,20 @@ pub(super) async fn open_container(
         return Err(error.into());
     }
     warn_of_secret(reference);
-    connect_container(reference, missing)
+    connect_container(reference, missing, purpose, Timestamp::now())
         .await
         .with_context(|| format!("cannot open the container `{reference}`"))
 }
 
 /// Opens the places that bundles are read from.
-pub(super) async fn locate(references: &[ContainerReference]) -> anyhow::Result<Vec<BundlePlace>> {
+pub(super) async fn locate(
+    references: &[ContainerReference],
+    purpose: Purpose,
+) -> anyhow::Result<Vec<BundlePlace>> {
     let mut places = Vec::new();
     for reference in references {
         warn_of_secret(reference);
-        places.push(locate_bundles(reference).await?);
+        places.push(locate_bundles(reference, purpose, Timestamp::now()).await?);
     }
     Ok(places)
 }

@@ -8,6 +8,7 @@ use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::pipeline::CannotAdmit;
 use crate::registry::{ConnectionCause, RegistryError};
+use crate::storage::UnfitSas;
 
 /// A mistake in what was typed that the parser could not see.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(refusal) = cause.downcast_ref::<CannotAdmit>() {
         return Some(hint_of_admission(refusal));
     }
+    if let Some(unfit) = cause.downcast_ref::<UnfitSas>() {
+        return Some(hint_of_sas(unfit));
+    }
     if let Some(error) = cause.downcast_ref::<BundleError>() {
         return hint_of_bundle(error).map(str::to_owned);
     }
@@ -116,6 +120,14 @@ fn hint_of_admission(refusal: &CannotAdmit) -> String {
             "ask the sender which bundle is the right one".to_owned()
         }
     }
+}
+
+fn hint_of_sas(unfit: &UnfitSas) -> String {
+    format!(
+        "ask for another one; who has the account's key makes it with `airlift sas make {} --account-key file:KEY --permissions {} --expires 7d`",
+        unfit.container,
+        unfit.purpose.letters(),
+    )
 }
 
 fn hint_of_bundle(error: &BundleError) -> Option<&'static str> {

@@ -9,6 +9,7 @@ mod container_args;
 mod exit;
 mod failure;
 mod keys;
+mod moment;
 mod output;
 mod progress;
 mod registry_args;
@@ -83,6 +84,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,
         Command::Key(arguments) => commands::key::run(&arguments, output),
+        Command::Sas(arguments) => commands::sas::run(arguments, output).await,
         Command::Completions(arguments) => commands::completions::run(&arguments, output),
         Command::Manual(arguments) => commands::manual::run(&arguments, output),
     }

@@ -1,26 +1,39 @@
 //! Opens the containers that a person has named, with the secrets that their references name.
+//!
+//! **Invariant.** A shared access signature is judged by what the container is opened for, before any request.
 
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use super::open_bundles::BundlePlace;
 use crate::config::resolve_secret;
 use crate::content::{Error, ErrorKind, Result};
-use crate::storage::{ContainerReference, Missing, StorageContainer, open_container};
+use crate::storage::{
+    ContainerReference, Missing, Purpose, StorageContainer, check_sas, open_container,
+};
 
-/// Opens a container.
+/// Opens a container for a purpose; `now` decides whether a signature still holds.
 pub async fn connect_container(
     reference: &ContainerReference,
     missing: Missing,
+    purpose: Purpose,
+    now: Timestamp,
 ) -> Result<Arc<dyn StorageContainer>> {
     let credential = match reference.credential() {
         Some(secret) => Some(resolve_secret(secret).await?),
         None => None,
     };
+    check_sas(reference, credential.as_ref(), purpose, now)?;
     open_container(reference, credential, missing).await
 }
 
 /// Opens the container or object that was named: a file is an object of its directory.
-pub async fn locate_bundles(reference: &ContainerReference) -> Result<BundlePlace> {
+pub async fn locate_bundles(
+    reference: &ContainerReference,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<BundlePlace> {
     let (container, object) = match reference {
         ContainerReference::Directory(path) if !path.is_dir() => {
             let no_name = || {
@@ -37,7 +50,7 @@ pub async fn locate_bundles(reference: &ContainerReference) -> Result<BundlePlac
         }
         other => other.split_object(),
     };
-    let container = connect_container(&container, Missing::Refuse).await?;
+    let container = connect_container(&container, Missing::Refuse, purpose, now).await?;
     if let Some(object) = &object
         && container.find(object).await?.is_none()
     {

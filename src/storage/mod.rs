@@ -14,6 +14,7 @@ mod failure;
 mod http;
 mod parts;
 mod reference;
+pub mod sas;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use directory::DirectoryContainer;
 pub use reference::{
     AzureReference, ContainerReference, GcsReference, InvalidContainer, S3Reference, S3Style,
 };
+pub use sas::{Purpose, UnfitSas, check_sas};
 
 use crate::content::Result;
 

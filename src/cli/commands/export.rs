@@ -21,7 +21,7 @@ use crate::oci::{InvalidReference, Platform};
 use crate::pipeline::{
     ExportOptions, ExportPlan, ExportReport, SourceReference, plan_exports, run_export,
 };
-use crate::storage::{ContainerReference, Missing, Overwrite, StorageContainer};
+use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
 #[expect(
     clippy::struct_excessive_bools,
@@ -103,6 +103,9 @@ pub(in crate::cli) struct ExportArguments {
     registries: RegistryArguments,
 }
 
+/// An export replaces nothing.
+const PURPOSE: Purpose = Purpose::Export;
+
 #[derive(Clone, Copy, ValueEnum)]
 enum ProfileArgument {
     Plain,
@@ -118,11 +121,19 @@ pub(in crate::cli) async fn run(
     let connections = arguments.registries.connect()?;
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
+    // A signature that is not enough is told before the plan is made; a directory is made only after it.
+    let cloud = match &arguments.container {
+        ContainerReference::Directory(_) => None,
+        cloud => Some(open_container(cloud, Missing::Create, PURPOSE).await?),
+    };
     let plans = plan_exports(&options, &connections).await?;
     if arguments.dry_run {
         return print_plans(&plans, &arguments, output).await;
     }
-    let container = open_container(&arguments.container, Missing::Create).await?;
+    let container = match cloud {
+        Some(container) => container,
+        None => open_container(&arguments.container, Missing::Create, PURPOSE).await?,
+    };
     let mut exit = Exit::Done;
     let mut texts = String::new();
     let mut documents = Vec::new();
@@ -267,7 +278,9 @@ async fn free_bytes(container: &ContainerReference) -> Option<u64> {
     // A container that is not there yet will be made below its nearest parent.
     let path = std::path::absolute(path).ok()?;
     let existing = ContainerReference::from(path.ancestors().find(|path| path.is_dir())?);
-    let container = open_container(&existing, Missing::Refuse).await.ok()?;
+    let container = open_container(&existing, Missing::Refuse, PURPOSE)
+        .await
+        .ok()?;
     container.free_bytes().await.ok()?
 }
 

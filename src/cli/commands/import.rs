@@ -18,7 +18,7 @@ use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
     Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
 };
-use crate::storage::ContainerReference;
+use crate::storage::{ContainerReference, Purpose};
 
 /// Verify bundles and deliver them to a registry
 ///
@@ -119,7 +119,7 @@ impl DeliveryArguments {
     ) -> anyhow::Result<Exit> {
         let policy = self.trust.policy()?;
         let connections = self.registries.connect()?;
-        let opened = open_bundles(&locate(bundles).await?, &policy).await?;
+        let opened = open_bundles(&locate(bundles, Purpose::Import).await?, &policy).await?;
         let options = self.options(output);
         let plans = plan_import(opened, target, &options.0.rules, self.platform_index()).await?;
         for warning in plans.iter().flat_map(|plan| &plan.warnings) {

@@ -13,7 +13,7 @@ use crate::cli::size::{count, show_size};
 use crate::content::Error;
 use crate::oci::media_type;
 use crate::pipeline::{open_volumes, sets_of};
-use crate::storage::ContainerReference;
+use crate::storage::{ContainerReference, Purpose};
 
 /// An artifact that says no type of its own has that of its config: these are images.
 const IMAGE_CONFIGS: [&str; 2] = [
@@ -45,7 +45,7 @@ pub(in crate::cli) async fn run(
     if !is_checked && !arguments.trust.insecure_accept_unsigned {
         Output::note("signatures are not checked; give `--trust` to know who made this");
     }
-    let places = locate(&arguments.bundles).await?;
+    let places = locate(&arguments.bundles, Purpose::Import).await?;
     let (volumes, refused) = open_volumes(&places, &policy).await?;
     if let Some(refused) = refused.into_iter().next() {
         let message = format!("cannot inspect `{}`", refused.name);

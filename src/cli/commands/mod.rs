@@ -7,6 +7,7 @@ pub(super) mod inspect;
 pub(super) mod key;
 pub(super) mod list;
 pub(super) mod manual;
+pub(super) mod sas;
 pub(super) mod sign;
 pub(super) mod unpack;
 pub(super) mod verify;

@@ -12,7 +12,7 @@ use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::oci::Digest;
 use crate::pipeline::{CountersignOptions, countersign};
-use crate::storage::ContainerReference;
+use crate::storage::{ContainerReference, Purpose};
 
 /// Add a signature beside a bundle, after verifying it
 ///
@@ -44,7 +44,7 @@ pub(in crate::cli) async fn run(arguments: SignArguments, output: Output) -> any
         None => arguments.trust.policy()?,
     };
     let key = read_signing_key(&arguments.sign_key)?;
-    let place = locate(&[arguments.bundle]).await?.remove(0);
+    let place = locate(&[arguments.bundle], Purpose::Sign).await?.remove(0);
     let progress = Progress::new(output, "verifying", "volume");
     let options = CountersignOptions {
         place,

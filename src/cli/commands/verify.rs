@@ -13,7 +13,7 @@ use crate::cli::progress::Progress;
 use crate::cli::size::{count, show_size};
 use crate::content::{Event, describe};
 use crate::pipeline::{RefusedObject, open_volumes, sets_of};
-use crate::storage::ContainerReference;
+use crate::storage::{ContainerReference, Purpose};
 
 /// Prove every byte of a bundle
 ///
@@ -36,7 +36,7 @@ pub(in crate::cli) async fn run(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let policy = arguments.trust.policy()?;
-    let places = locate(&arguments.bundles).await?;
+    let places = locate(&arguments.bundles, Purpose::Import).await?;
     let (volumes, refused) = open_volumes(&places, &policy).await?;
     let progress = Progress::new(output, "verifying", "volume");
     let events = progress.events();

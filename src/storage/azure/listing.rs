@@ -8,14 +8,14 @@ use jiff::Timestamp;
 
 use super::{AzureContainer, leftovers, upload, version};
 use crate::content::{Error, Result};
-use crate::storage::container::{ObjectInfo, OpenUpload, StorageContainer};
+use crate::storage::container::{FoundObject, OpenUpload, StorageContainer};
 use crate::storage::failure;
 
 /// The committed blobs below the container's prefix whose names begin with `prefix`.
 pub(super) fn objects<'a>(
     container: &'a AzureContainer,
     prefix: &str,
-) -> BoxStream<'a, Result<ObjectInfo>> {
+) -> BoxStream<'a, Result<FoundObject>> {
     blobs(container, prefix, ListBlobsIncludeItem::Copy)
         .try_filter_map(|blob| std::future::ready(Ok(object(container, blob))))
         .boxed()
@@ -54,13 +54,13 @@ fn name_of(container: &AzureContainer, blob: &BlobItem) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn object(container: &AzureContainer, blob: BlobItem) -> Option<ObjectInfo> {
+fn object(container: &AzureContainer, blob: BlobItem) -> Option<FoundObject> {
     let name = name_of(container, &blob)?;
     let properties = blob.properties?;
     let is_pending = properties.copy_status == Some(CopyStatus::Pending);
     let size_bytes = properties.content_length.unwrap_or(0);
     let modified = properties.last_modified;
-    Some(ObjectInfo {
+    Some(FoundObject {
         name,
         size_bytes: if is_pending { 0 } else { size_bytes },
         version: version(properties.etag?.as_ref()),

@@ -30,7 +30,7 @@ use self::identity::Identity;
 use self::object::AzureObject;
 use self::upload::BlockUpload;
 use self::wire::SigningWire;
-use super::container::{CreateOptions, ObjectInfo, OpenUpload, Overwrite, StorageContainer};
+use super::container::{CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer};
 use super::parts::{PartPlan, PartWriter};
 use super::reference::{AzureReference, ContainerReference};
 use super::{failure, http};
@@ -100,7 +100,7 @@ impl AzureContainer {
     }
 
     /// The object, and whether its copy is still pending; `None` where the container has no such object.
-    async fn inspect(&self, object: &str) -> Result<Option<(ObjectInfo, bool)>> {
+    async fn inspect(&self, object: &str) -> Result<Option<(FoundObject, bool)>> {
         let shown = self.shown(object);
         let told = |error: azure_core::Error| {
             failure::from_azure(format!("cannot inspect `{shown}`"), &error)
@@ -116,7 +116,7 @@ impl AzureContainer {
             etag.ok_or_else(|| Error::new(ErrorKind::Failed, format!("`{shown}` has no version")))?;
         let size_bytes = found.content_length().map_err(told)?.unwrap_or(0);
         let modified = found.last_modified().map_err(told)?;
-        let info = ObjectInfo {
+        let info = FoundObject {
             name: object.to_owned(),
             size_bytes: if is_pending { 0 } else { size_bytes },
             version: version(etag.as_ref()),
@@ -157,11 +157,11 @@ impl StorageContainer for AzureContainer {
         format!("{}/{object}", self.name)
     }
 
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<ObjectInfo>> {
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<FoundObject>> {
         listing::objects(self, prefix)
     }
 
-    async fn find(&self, object: &str) -> Result<Option<ObjectInfo>> {
+    async fn find(&self, object: &str) -> Result<Option<FoundObject>> {
         Ok(self.inspect(object).await?.map(|(info, _)| info))
     }
 

@@ -26,7 +26,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use self::object::BucketObject;
 use self::upload::{PARTS_MAX, PartsOfUpload};
-use super::container::{CreateOptions, ObjectInfo, OpenUpload, Overwrite, StorageContainer};
+use super::container::{CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer};
 use super::failure;
 use super::parts::{PartPlan, PartWriter};
 use crate::content::{Error, ErrorKind, ObjectWriter, RangedRead, Result, Uploaded, Version};
@@ -65,7 +65,7 @@ impl BucketContainer {
         })
     }
 
-    fn listed(&self, meta: &ObjectMeta) -> Option<ObjectInfo> {
+    fn listed(&self, meta: &ObjectMeta) -> Option<FoundObject> {
         let name = meta.location.as_ref().strip_prefix(&self.prefix)?;
         (!name.is_empty()).then(|| describe(name, meta))
     }
@@ -74,7 +74,7 @@ impl BucketContainer {
         &self,
         prefix: &str,
         token: Option<String>,
-    ) -> Result<(Vec<ObjectInfo>, Option<String>)> {
+    ) -> Result<(Vec<FoundObject>, Option<String>)> {
         let prefix = format!("{}{prefix}", self.prefix);
         let prefix = (!prefix.is_empty()).then_some(prefix.as_str());
         let options = PaginatedListOptions {
@@ -93,8 +93,8 @@ impl BucketContainer {
     }
 }
 
-fn describe(name: &str, meta: &ObjectMeta) -> ObjectInfo {
-    ObjectInfo {
+fn describe(name: &str, meta: &ObjectMeta) -> FoundObject {
+    FoundObject {
         name: name.to_owned(),
         size_bytes: meta.size,
         version: Version::new(meta.e_tag.as_deref().unwrap_or_default()),
@@ -118,7 +118,7 @@ impl StorageContainer for BucketContainer {
         format!("{}/{object}", self.name)
     }
 
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<ObjectInfo>> {
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<FoundObject>> {
         stream::try_unfold(Some(Next::First), move |next| async move {
             let token = match next {
                 None => return Ok(None),
@@ -133,7 +133,7 @@ impl StorageContainer for BucketContainer {
         .boxed()
     }
 
-    async fn find(&self, object: &str) -> Result<Option<ObjectInfo>> {
+    async fn find(&self, object: &str) -> Result<Option<FoundObject>> {
         match self.store.head(&self.path(object)?).await {
             Ok(meta) => Ok(Some(describe(object, &meta))),
             Err(error) => {

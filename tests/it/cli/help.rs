@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 16] = [
     "",
     "export",
     "import",
@@ -16,6 +16,9 @@ const COMMANDS: [&str; 13] = [
     "key",
     "key generate",
     "key show",
+    "sas",
+    "sas make",
+    "sas show",
     "completions",
     "manual",
 ];
@@ -42,7 +45,7 @@ fn every_help_has_the_exit_codes_and_every_command_an_example() {
     for command in COMMANDS {
         let text = help(command, "--help");
         assert!(text.contains("130  interrupted"), "{command}");
-        let is_leaf = !matches!(command, "" | "key");
+        let is_leaf = !matches!(command, "" | "key" | "sas");
         assert!(!is_leaf || text.contains("Example: airlift "), "{command}");
     }
 }

@@ -145,5 +145,14 @@ fn the_other_commands_print_what_is_documented() {
         run(&desk, "key show new.key.pub"),
     ];
     assert_documented("key", &keys);
+    desk.write("acme.key", "bm90IGEgcmVhbCBrZXk=");
+    let url = "https://acme.blob.core.windows.net/drop";
+    let made = run(
+        &desk,
+        &format!("sas make {url} --account-key file:acme.key --permissions rl --expires 8h"),
+    );
+    desk.write("drop.sas", made["sas"].as_str().unwrap());
+    assert_documented("sas make", &[made]);
+    assert_documented("sas show", &[run(&desk, "sas show file:drop.sas")]);
     assert_documented("manual", &[run(&desk, "manual --out man")]);
 }

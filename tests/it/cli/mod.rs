@@ -11,6 +11,7 @@ mod json;
 mod mistakes;
 mod output;
 mod registries;
+mod sas;
 mod secrets;
 mod signals;
 

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use airlift::content::Result;
 use airlift::pipeline::{BundlePlace, locate_bundles};
-use airlift::storage::{ContainerReference, StorageContainer};
+use airlift::storage::{ContainerReference, Purpose, StorageContainer};
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 
 /// The directory or file as a place that bundles are read from.
 pub(crate) async fn places(path: &Path) -> Result<Vec<BundlePlace>> {
-    Ok(vec![locate_bundles(&ContainerReference::from(path)).await?])
+    let reference = ContainerReference::from(path);
+    let place = locate_bundles(&reference, Purpose::Import, Timestamp::now()).await?;
+    Ok(vec![place])
 }
 
 /// The names of all objects, sorted.

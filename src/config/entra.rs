@@ -1,0 +1,134 @@
+//! Who this machine is for Azure, and how its services are spoken to.
+//!
+//! What the environment names is used, and nothing else is tried when that fails. Only where it names nothing, the
+//! command line of Azure is asked, and then the machine's own identity.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
+use azure_identity::{
+    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
+    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+};
+
+use crate::content::{Error, ErrorKind, Result};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const READ_LIMIT: Duration = Duration::from_mins(1);
+/// Outside of Azure nobody answers for the machine's identity.
+const IDENTITY_LIMIT: Duration = Duration::from_secs(10);
+const RETRIES_MAX: u32 = 3;
+
+/// How the libraries of Azure reach their services: with a client that was built before they ask for one, since
+/// they end the program where that fails, as without any certificate authority.
+pub fn azure_client_options() -> Result<ClientOptions> {
+    let client = reqwest::Client::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .read_timeout(READ_LIMIT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_gzip()
+        .no_deflate()
+        .no_brotli()
+        .no_zstd()
+        .build()
+        .map_err(|cause| {
+            let message = "cannot prepare connections to Azure";
+            Error::new(ErrorKind::Failed, message).with_cause(cause)
+        })?;
+    Ok(ClientOptions {
+        transport: Some(Transport::new(Arc::new(client))),
+        retry: RetryOptions::exponential(ExponentialRetryOptions {
+            max_retries: RETRIES_MAX,
+            ..ExponentialRetryOptions::default()
+        }),
+        ..ClientOptions::default()
+    })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The identity of this process: a client secret or workload identity where the environment has one, or that of
+/// whoever has logged in with `az`, or the machine's.
+pub fn entra_credential() -> Result<Arc<dyn TokenCredential>> {
+    let client_options = azure_client_options()?;
+    let client_id = variable("AZURE_CLIENT_ID");
+    let secret = variable("AZURE_CLIENT_SECRET");
+    let credential = match (variable("AZURE_TENANT_ID"), client_id, secret) {
+        (Some(tenant), Some(client), Some(secret)) => {
+            let options = ClientSecretCredentialOptions { client_options };
+            let secret = Secret::new(secret);
+            ClientSecretCredential::new(&tenant, client, secret, Some(options))
+                .map(|it| it as Arc<dyn TokenCredential>)
+        }
+        _ if variable("AZURE_FEDERATED_TOKEN_FILE").is_some() => {
+            let options = WorkloadIdentityCredentialOptions {
+                credential_options: ClientAssertionCredentialOptions { client_options },
+                ..WorkloadIdentityCredentialOptions::default()
+            };
+            WorkloadIdentityCredential::new(Some(options)).map(|it| it as Arc<dyn TokenCredential>)
+        }
+        (_, client, _) if variable("IDENTITY_ENDPOINT").is_some() => {
+            machine_identity(client, client_options)
+        }
+        (_, client, _) => choose_unnamed(client, client_options),
+    };
+    credential.map_err(|cause| {
+        let message = "cannot log in to Azure with what the environment says";
+        Error::new(ErrorKind::Denied, message).with_cause(cause)
+    })
+}
+
+fn machine_identity(
+    client_id: Option<String>,
+    client_options: ClientOptions,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let options = ManagedIdentityCredentialOptions {
+        user_assigned_id: client_id.map(UserAssignedId::ClientId),
+        client_options,
+    };
+    Ok(ManagedIdentityCredential::new(Some(options))?)
+}
+
+fn choose_unnamed(
+    client_id: Option<String>,
+    client_options: ClientOptions,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    Ok(Arc::new(Unnamed {
+        person: AzureCliCredential::new(None)?,
+        machine: machine_identity(client_id, client_options)?,
+    }))
+}
+
+/// The identity where nobody has said which: that of a person at work here, else that of the machine.
+#[derive(Debug)]
+struct Unnamed {
+    person: Arc<dyn TokenCredential>,
+    machine: Arc<dyn TokenCredential>,
+}
+
+#[async_trait]
+impl TokenCredential for Unnamed {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        if let Ok(token) = self.person.get_token(scopes, options.clone()).await {
+            return Ok(token);
+        }
+        let machine = self.machine.get_token(scopes, options);
+        let answer = tokio::time::timeout(IDENTITY_LIMIT, machine).await;
+        answer.ok().and_then(Result::ok).ok_or_else(|| {
+            azure_core::Error::with_message(
+                azure_core::error::ErrorKind::Credential,
+                "nobody is logged in: there is no `az login`, no managed identity, and no `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`",
+            )
+        })
+    }
+}
