@@ -81,7 +81,7 @@ impl Ledger {
         let mut transaction = self.begin().await.map_err(self.failed(DOING))?;
         if let Some(claim) = record.claim {
             let done = complete_claim(&mut transaction, claim, record.run).await;
-            self.check_fence(done.map_err(self.failed(DOING))?, claim)?;
+            Self::check_fence(done.map_err(self.failed(DOING))?, claim)?;
         }
         let recorded = async {
             if let Some(delivery) = record.delivery {

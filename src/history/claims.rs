@@ -160,7 +160,7 @@ impl Ledger {
         .execute(self.pool())
         .await
         .map_err(self.failed(DOING))?;
-        self.check_fence(renewed.rows_affected() == 1, claim)?;
+        Self::check_fence(renewed.rows_affected() == 1, claim)?;
         claim.lease_until = lease_until;
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Ledger {
             transaction.commit().await?;
             Ok(is_current)
         };
-        self.check_fence(completed.await.map_err(self.failed(DOING))?, claim)
+        Self::check_fence(completed.await.map_err(self.failed(DOING))?, claim)
     }
 
     /// Gives the work back, to be claimed again after `until`.
@@ -207,7 +207,7 @@ impl Ledger {
         .execute(self.pool())
         .await
         .map_err(self.failed(DOING))?;
-        self.check_fence(left.rows_affected() == 1, claim)
+        Self::check_fence(left.rows_affected() == 1, claim)
     }
 
     /// Brings back what was set aside or waits for later, with its attempts counted anew. Says whether there
@@ -274,7 +274,7 @@ impl Ledger {
         })
     }
 
-    pub(super) fn check_fence(&self, is_current: bool, claim: &Claimed) -> Result<()> {
+    pub(super) fn check_fence(is_current: bool, claim: &Claimed) -> Result<()> {
         if is_current {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What is SQLite's alone: opening the database, beginning a write, and what its error codes mean.
+//! What is `SQLite`'s alone: opening the database, beginning a write, and what its error codes mean.
 //!
 //! The other files of this room name no database. Another dialect is another file like this one.
 
@@ -20,7 +20,7 @@ pub(super) type Transaction = sqlx::Transaction<'static, Database>;
 
 /// How long a writer waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Readers beside the one writer that SQLite allows.
+/// Readers beside the one writer that `SQLite` allows.
 const CONNECTIONS_MAX: u32 = 4;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/history/migrations");
@@ -29,7 +29,7 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/history/migrations"
 /// writer is refused at once when another one has written meanwhile, whatever the timeout.
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
-/// Takes what is due or abandoned, oldest first. PostgreSQL wants `FOR UPDATE SKIP LOCKED` in the inner query.
+/// Takes what is due or abandoned, oldest first. `PostgreSQL` wants `FOR UPDATE SKIP LOCKED` in the inner query.
 pub(super) const CLAIM_NEXT: &str = "
     UPDATE claim
     SET state = 'claimed', holder = $1, lease_until_ms = $2, fence = fence + 1, attempts = attempts + 1

@@ -15,7 +15,7 @@ use crate::content::{Error, ErrorKind, Result};
 pub struct Ledger {
     pool: Pool,
     directory: Arc<StateDirectory>,
-    _presence: Arc<Presence>,
+    presence: Arc<Presence>,
 }
 
 impl Ledger {
@@ -30,11 +30,11 @@ impl Ledger {
         let ledger = Self {
             pool,
             directory: Arc::new(directory),
-            _presence: Arc::new(presence),
+            presence: Arc::new(presence),
         };
-        if ledger._presence.is_alone {
+        if ledger.presence.is_alone {
             ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
-            ledger._presence.share().map_err(|cause| {
+            ledger.presence.share().map_err(|cause| {
                 let shown = ledger.directory.shown();
                 Error::io(format!("cannot use the state directory `{shown}`"), cause)
             })?;
@@ -83,7 +83,7 @@ impl Ledger {
     }
 }
 
-/// Migrations are not locked by SQLite; who finds that another process was faster looks again.
+/// Migrations are not locked by `SQLite`; who finds that another process was faster looks again.
 async fn migrate(pool: &Pool) -> sqlx::Result<()> {
     let migrated = match dialect::MIGRATIONS.run(pool).await {
         Ok(()) => Ok(()),

@@ -1,7 +1,7 @@
 //! The ledger: what was run, what was accepted, who works on what, and which uploads are under way.
 //!
 //! It is not a log of messages and not a cache: rules are decided by what it remembers. The rules themselves
-//! are in `sequence`, without I/O. Statements are portable SQL; what is SQLite's alone is in `dialect`.
+//! are in `sequence`, without I/O. Statements are portable SQL; what is `SQLite`'s alone is in `dialect`.
 //!
 //! **Invariants.** Every change is one transaction. A claim whose fence is not the newest changes nothing.
 //! Specification: crates.md, section 8; design.md, "Sequence".

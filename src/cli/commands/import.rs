@@ -142,7 +142,9 @@ impl DeliveryArguments {
             if let Some(memory) = memory {
                 for plan in &plans {
                     let notes = memory.preview(plan).await?;
-                    notes.iter().for_each(|note| Output::warn(note));
+                    for note in &notes {
+                        Output::warn(note);
+                    }
                 }
             }
             return dry_run(&plans, target, &connections, output).await;
