@@ -116,7 +116,9 @@ fn hint_of_admission(refusal: &CannotAdmit) -> String {
         CannotAdmit::Expired(_) => {
             "check this machine's clock, or ask the sender for a new bundle".to_owned()
         }
-        CannotAdmit::Replay { .. } | CannotAdmit::Fork { .. } => {
+        CannotAdmit::Replay { .. }
+        | CannotAdmit::Fork { .. }
+        | CannotAdmit::AcceptedFork { .. } => {
             "ask the sender which bundle is the right one".to_owned()
         }
     }

@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod registry_args;
 mod size;
+mod state_args;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,13 @@
 //! What a copy is told, and what it tells afterwards.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::event::Events;
+use crate::oci::{Repository, Tag};
+
+/// Tags at the target that are not to be moved whatever they point to, and why.
+pub type HeldTags = HashMap<(Repository, Tag), String>;
 
 /// What to do with a tag that the target has already, for other content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +32,8 @@ pub enum OnError {
 pub struct CopyOptions {
     pub existing: Existing,
     pub on_error: OnError,
+    /// What these names stand for is delivered, and the names stay where they are.
+    pub held: Arc<HeldTags>,
     /// Contents in flight.
     pub concurrency: usize,
     pub events: Events,
@@ -38,6 +47,8 @@ pub enum ArtifactOutcome {
     Unchanged,
     /// The target's tag was kept.
     Kept,
+    /// Everything is there, and the tag was to be left alone, for this reason.
+    Held(String),
     Failed(String),
 }
 

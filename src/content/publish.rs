@@ -17,6 +17,7 @@ impl Run {
             Some(reason) => ArtifactOutcome::Failed(reason),
             None => match self.publish_tags(artifact).await {
                 Ok(Pointed::Kept) => ArtifactOutcome::Kept,
+                Ok(Pointed::Held) => ArtifactOutcome::Held(self.why_held(artifact)),
                 Ok(Pointed::There) if !self.is_new(artifact) => ArtifactOutcome::Unchanged,
                 Ok(_) => ArtifactOutcome::Delivered,
                 Err(error) if self.copy.options.on_error == OnError::Stop => return Err(error),
@@ -25,6 +26,13 @@ impl Run {
         };
         self.lock().report.outcomes[position] = Some(outcome);
         Ok(())
+    }
+
+    fn why_held(&self, artifact: &PlannedArtifact) -> String {
+        let name = self.copy.name(artifact.repository).clone();
+        let tag = artifact.tag.clone();
+        let reason = tag.and_then(|tag| self.copy.options.held.get(&(name, tag)));
+        reason.cloned().unwrap_or_default()
     }
 
     fn is_new(&self, artifact: &PlannedArtifact) -> bool {
@@ -59,7 +67,7 @@ impl Run {
         for (tag, manifest) in self.attached_tags(artifact) {
             match self.point(name, manifest, tag).await? {
                 Pointed::Moved => pointed = Pointed::Moved,
-                Pointed::There => {}
+                Pointed::There | Pointed::Held => {}
                 Pointed::Kept => (self.copy.options.events)(Event::Warning(format!(
                     "the target's own `{name}:{tag}` was kept; what the bundle attaches is not under that tag"
                 ))),
@@ -113,6 +121,10 @@ impl Run {
         manifest: &PlannedManifest,
         tag: &Tag,
     ) -> Result<Pointed> {
+        let held = &self.copy.options.held;
+        if !held.is_empty() && held.contains_key(&(name.clone(), tag.clone())) {
+            return Ok(Pointed::Held);
+        }
         let wanted = &manifest.descriptor.digest;
         let found = self
             .copy
@@ -159,4 +171,6 @@ enum Pointed {
     Moved,
     There,
     Kept,
+    /// The caller of the copy leaves it alone.
+    Held,
 }

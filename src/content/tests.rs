@@ -169,6 +169,7 @@ fn keep_and_fail_hold_for_the_tags_of_signatures() {
             options: CopyOptions {
                 existing,
                 on_error: OnError::Stop,
+                held: std::sync::Arc::default(),
                 concurrency: 2,
                 events: ignore_events(),
             },

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bundle::Inventory;
+use crate::history::Decision;
 use crate::oci::Digest;
 
 /// Clocks on the two sides of a gap differ; expiry is forgiven this long.
@@ -43,6 +44,36 @@ pub enum CannotAdmit {
         one: Digest,
         other: Digest,
     },
+    #[error(
+        "the pipeline `{pipeline}` is forked: the sequence {sequence} was accepted as the inventory `{accepted}`, and this would have it be `{other}`"
+    )]
+    AcceptedFork {
+        pipeline: String,
+        sequence: u64,
+        accepted: Digest,
+        other: Digest,
+    },
+}
+
+impl CannotAdmit {
+    /// What the ledger's decision refuses, if it does.
+    pub(super) fn from_decision(inventory: &Inventory, decision: &Decision) -> Option<Self> {
+        let Decision::Fork {
+            sequence,
+            accepted,
+            other,
+        } = decision
+        else {
+            return None;
+        };
+        let pipeline = inventory.pipeline.as_ref();
+        Some(Self::AcceptedFork {
+            pipeline: pipeline.map(|p| p.name.clone()).unwrap_or_default(),
+            sequence: *sequence,
+            accepted: accepted.clone(),
+            other: other.clone(),
+        })
+    }
 }
 
 fn join(lanes: &[String]) -> String {

@@ -19,6 +19,7 @@ use crate::content::{
 use crate::oci::{Digest, Pin, Repository};
 
 /// What an import does with every bundle.
+#[derive(Clone)]
 pub struct ImportOptions {
     pub rules: AdmissionRules,
     pub copy: CopyOptions,
@@ -45,6 +46,24 @@ pub struct ImportReport {
     pub artifacts: Vec<ImportedArtifact>,
     /// Contents that were read back from the target.
     pub read_back: Option<usize>,
+}
+
+impl ImportReport {
+    /// What is told of a bundle that was delivered before.
+    pub(super) fn unchanged(import: &ImportPlan) -> Self {
+        let artifacts = import
+            .artifact_names()
+            .map(|(name, digest)| ImportedArtifact {
+                name,
+                digest: digest.clone(),
+                outcome: ArtifactOutcome::Unchanged,
+            });
+        Self {
+            copy: CopyReport::default(),
+            artifacts: artifacts.collect(),
+            read_back: None,
+        }
+    }
 }
 
 #[derive(Debug)]

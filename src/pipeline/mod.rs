@@ -8,6 +8,7 @@
 
 mod admission;
 mod containers;
+mod deliver;
 mod describe;
 mod export;
 mod export_plan;
@@ -22,6 +23,7 @@ mod sign;
 
 pub use admission::{AdmissionRules, CannotAdmit};
 pub use containers::{connect_container, locate_bundles};
+pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_plan::{ExportOptions, ExportPlan, plan_exports};
 pub use import::{

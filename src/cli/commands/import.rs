@@ -13,10 +13,11 @@ use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::{count, show_size};
-use crate::content::{ArtifactOutcome, CopyOptions, Existing, OnError, RootedDirectory};
+use crate::cli::state_args::StateArguments;
+use crate::content::{ArtifactOutcome, CopyOptions, Error, Existing, OnError, RootedDirectory};
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
-    Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
+    Remembrance, Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
 };
 use crate::storage::{ContainerReference, Purpose};
 
@@ -35,6 +36,9 @@ pub(in crate::cli) struct ImportArguments {
     /// `REGISTRY[/PREFIX]` or `oci:DIR`
     #[arg(long, value_name = "TARGET")]
     pub(super) target: String,
+
+    #[command(flatten)]
+    state: StateArguments,
 
     #[command(flatten)]
     pub(super) delivery: DeliveryArguments,
@@ -104,9 +108,14 @@ pub(in crate::cli) async fn run(
             "expected `REGISTRY[/PREFIX]`, such as `registry.local:5000/mirror`, or `oci:DIR`",
         )
     })?;
-    arguments
-        .delivery
-        .deliver(&arguments.bundles, &target, output)
+    let delivery = &arguments.delivery;
+    let names: Vec<String> = arguments.bundles.iter().map(ToString::to_string).collect();
+    let memory = arguments
+        .state
+        .remember(&target, delivery.lane.as_deref(), names.join(" "))
+        .await?;
+    delivery
+        .deliver(&arguments.bundles, &target, memory.as_ref(), output)
         .await
 }
 
@@ -115,6 +124,7 @@ impl DeliveryArguments {
         &self,
         bundles: &[ContainerReference],
         target: &TargetReference,
+        memory: Option<&Remembrance>,
         output: Output,
     ) -> anyhow::Result<Exit> {
         let policy = self.trust.policy()?;
@@ -129,10 +139,18 @@ impl DeliveryArguments {
             Output::warn("signatures were not checked: anybody may have made these bundles");
         }
         if self.dry_run {
+            if let Some(memory) = memory {
+                for plan in &plans {
+                    let notes = memory.preview(plan).await?;
+                    for note in &notes {
+                        Output::warn(note);
+                    }
+                }
+            }
             return dry_run(&plans, target, &connections, output).await;
         }
         let place = connections.target(target).await?;
-        run_all(&plans, target, &place, options, output).await
+        run_all(&plans, target, (&place, memory), options, output).await
     }
 
     fn platform_index(&self) -> PlatformIndex {
@@ -160,6 +178,7 @@ impl DeliveryArguments {
                     true => OnError::Continue,
                     false => OnError::Stop,
                 },
+                held: std::sync::Arc::default(),
                 concurrency: CONTENTS_IN_FLIGHT,
                 events: progress.events(),
             },
@@ -175,7 +194,7 @@ const CONTENTS_IN_FLIGHT: usize = 16;
 async fn run_all(
     plans: &[ImportPlan],
     target: &TargetReference,
-    place: &Place,
+    (place, memory): (&Place, Option<&Remembrance>),
     (options, progress): (ImportOptions, Progress),
     output: Output,
 ) -> anyhow::Result<Exit> {
@@ -184,7 +203,7 @@ async fn run_all(
     let mut documents = Vec::new();
     let mut failure = None;
     for plan in plans {
-        let report = run_import(plan, place, &options).await;
+        let report = deliver_one(plan, place, &options, memory).await;
         progress.finish();
         match report {
             Ok(report) => {
@@ -208,6 +227,23 @@ async fn run_all(
         output.print(&text, &document)?;
     }
     failure.map_or(Ok(exit), Err)
+}
+
+/// Delivers a bundle; where there is a ledger, by its rules, and what it decided is told.
+async fn deliver_one(
+    plan: &ImportPlan,
+    place: &Place,
+    options: &ImportOptions,
+    memory: Option<&Remembrance>,
+) -> Result<ImportReport, Error> {
+    let Some(memory) = memory else {
+        return run_import(plan, place, options).await;
+    };
+    let delivered = memory.deliver(plan, place, options, None).await?;
+    for note in delivered.notes(&plan.bundle.inventory().name) {
+        Output::warn(&note);
+    }
+    Ok(delivered.report)
 }
 
 fn show_signers(signers: &[KeyId]) -> String {
@@ -261,6 +297,7 @@ fn show_outcome(outcome: &ArtifactOutcome) -> String {
         ArtifactOutcome::Delivered => "delivered".to_owned(),
         ArtifactOutcome::Unchanged => "unchanged".to_owned(),
         ArtifactOutcome::Kept => "kept".to_owned(),
+        ArtifactOutcome::Held(reason) => format!("kept: {reason}"),
         ArtifactOutcome::Failed(reason) => format!("failed: {reason}"),
     }
 }
@@ -272,6 +309,7 @@ fn report_document(plan: &ImportPlan, report: &ImportReport) -> Value {
         .map(|artifact| {
             let (outcome, reason) = match &artifact.outcome {
                 ArtifactOutcome::Failed(reason) => ("failed".to_owned(), Some(reason)),
+                ArtifactOutcome::Held(reason) => ("kept".to_owned(), Some(reason)),
                 other => (show_outcome(other), None),
             };
             json!({

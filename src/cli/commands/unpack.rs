@@ -40,6 +40,6 @@ pub(in crate::cli) async fn run(
     };
     arguments
         .delivery
-        .deliver(&[arguments.bundle], &target, output)
+        .deliver(&[arguments.bundle], &target, None, output)
         .await
 }

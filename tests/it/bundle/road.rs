@@ -195,6 +195,7 @@ pub(crate) async fn deliver(import: &ImportPlan, target: &Arc<Memory>) -> Result
         options: CopyOptions {
             existing: Existing::Overwrite,
             on_error: OnError::Stop,
+            held: std::sync::Arc::default(),
             concurrency: 4,
             events: ignore_events(),
         },

@@ -9,6 +9,7 @@ mod containers;
 mod flips;
 mod forge;
 mod mutations;
+mod sequences;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -110,6 +110,7 @@ impl Journey {
             copy: CopyOptions {
                 existing: Existing::Overwrite,
                 on_error: OnError::Stop,
+                held: std::sync::Arc::default(),
                 concurrency: self.concurrency,
                 events: ignore_events(),
             },

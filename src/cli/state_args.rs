@@ -1,0 +1,62 @@
+//! The state directory as an argument, and who is at work, for the ledger.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::history::{Ledger, RunKind, Trigger};
+use crate::pipeline::{Remembrance, TargetReference};
+
+#[derive(Args)]
+pub(super) struct StateArguments {
+    /// Remember in this directory what was run and accepted, and let it decide what may be
+    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
+    state: Option<PathBuf>,
+}
+
+impl StateArguments {
+    /// The ledger's part of an import by hand; without a state directory there is none.
+    pub(super) async fn remember(
+        &self,
+        target: &TargetReference,
+        lane: Option<&str>,
+        container: String,
+    ) -> anyhow::Result<Option<Remembrance>> {
+        let Some(directory) = &self.state else {
+            return Ok(None);
+        };
+        Ok(Some(Remembrance {
+            ledger: Ledger::open(directory).await?,
+            kind: RunKind::Import,
+            trigger: Trigger::Manual,
+            who: who(),
+            lane: lane.map(str::to_owned),
+            target: absolute(target)?.to_string(),
+            container: Some(container),
+            clock: Timestamp::now,
+        }))
+    }
+}
+
+/// The same layout is the same target wherever the command is run.
+fn absolute(target: &TargetReference) -> std::io::Result<TargetReference> {
+    match target {
+        TargetReference::Layout { path } => Ok(TargetReference::Layout {
+            path: std::path::absolute(path)?,
+        }),
+        TargetReference::Registry { .. } => Ok(target.clone()),
+    }
+}
+
+/// Login name and user id. The name is what the environment says; the id is what counts.
+fn who() -> String {
+    let name = ["LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
+    let id = rustix::process::getuid().as_raw();
+    match name {
+        Some(name) => format!("{name} ({id})"),
+        None => id.to_string(),
+    }
+}

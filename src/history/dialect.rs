@@ -1,0 +1,81 @@
+//! What is `SQLite`'s alone: opening the database, beginning a write, and what its error codes mean.
+//!
+//! The other files of this room name no database. Another dialect is another file like this one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+
+use crate::content::ErrorKind;
+
+pub(super) type Database = Sqlite;
+pub(super) type Pool = SqlitePool;
+pub(super) type Row = sqlx::sqlite::SqliteRow;
+pub(super) type Transaction = sqlx::Transaction<'static, Database>;
+
+/// How long a writer waits for another one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Readers beside the one writer that `SQLite` allows.
+const CONNECTIONS_MAX: u32 = 4;
+
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/history/migrations");
+
+/// A transaction that reads and then writes asks for the right to write at its start: a reader that turns
+/// writer is refused at once when another one has written meanwhile, whatever the timeout.
+pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// Takes what is due or abandoned, oldest first. `PostgreSQL` wants `FOR UPDATE SKIP LOCKED` in the inner query.
+pub(super) const CLAIM_NEXT: &str = "
+    UPDATE claim
+    SET state = 'claimed', holder = $1, lease_until_ms = $2, fence = fence + 1, attempts = attempts + 1
+    WHERE object = (
+        SELECT object FROM claim
+        WHERE (state = 'waiting' AND next_try_ms <= $3) OR (state = 'claimed' AND lease_until_ms <= $3)
+        ORDER BY next_try_ms, offered_ms, object
+        LIMIT 1
+    )
+    RETURNING object, fence, attempts";
+
+pub(super) async fn open(file: &Path) -> sqlx::Result<Pool> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true);
+    SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(2 * BUSY_TIMEOUT)
+        .connect_with(options)
+        .await
+}
+
+/// What somebody can do about an error of the database.
+pub(super) fn kind_of(error: &sqlx::Error) -> ErrorKind {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return ErrorKind::Temporary { retry_after: None };
+    }
+    let Some(database) = error.as_database_error() else {
+        return ErrorKind::Failed;
+    };
+    if database.is_unique_violation() {
+        return ErrorKind::AlreadyExists;
+    }
+    let code = database
+        .code()
+        .and_then(|code| code.parse::<u32>().ok())
+        .unwrap_or(0);
+    // The low byte is the primary code, the rest tells more of it.
+    match code & 0xff {
+        5 | 6 => ErrorKind::Temporary { retry_after: None },
+        3 | 8 | 14 => ErrorKind::Denied,
+        13 => ErrorKind::NoSpace,
+        _ => ErrorKind::Failed,
+    }
+}

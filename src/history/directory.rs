@@ -1,0 +1,119 @@
+//! The state directory: made for one user alone, and the locks in it that a killed process cannot leave.
+//!
+//! A file lock ends with its process, so nothing here is ever cleaned up by hand.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::content::{Error, Result};
+use crate::oci::Digest;
+
+/// How often a lock that another process holds is asked for again.
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+pub(super) struct StateDirectory {
+    path: PathBuf,
+}
+
+impl StateDirectory {
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path).map_err(|cause| {
+            let shown = path.display();
+            Error::io(format!("cannot make the state directory `{shown}`"), cause)
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.path.join("ledger.db")
+    }
+
+    pub(super) fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    pub(super) fn lock_file(&self, name: &str) -> Result<File> {
+        let path = self.path.join(name);
+        let opened = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
+        opened.map_err(|cause| self.unusable(cause))
+    }
+
+    fn unusable(&self, cause: std::io::Error) -> Error {
+        let shown = self.shown();
+        Error::io(format!("cannot use the state directory `{shown}`"), cause)
+    }
+
+    /// Waits for a lock without holding up a thread, so that dropping the future ends the wait.
+    async fn wait_for(
+        &self,
+        file: File,
+        take: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<File> {
+        loop {
+            match take(&file) {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_INTERVAL).await,
+                Err(TryLockError::Error(cause)) => return Err(self.unusable(cause)),
+            }
+        }
+    }
+
+    /// Takes part in the use of the directory. The flag says whether nobody else did: then the lock is
+    /// exclusive, until [`Presence::share`] lets others in.
+    pub(super) async fn enter(&self) -> Result<Presence> {
+        let file = self.lock_file("ledger.lock")?;
+        match file.try_lock() {
+            Ok(()) => Ok(Presence {
+                file,
+                is_alone: true,
+            }),
+            Err(TryLockError::WouldBlock) => Ok(Presence {
+                file: self.wait_for(file, File::try_lock_shared).await?,
+                is_alone: false,
+            }),
+            Err(TryLockError::Error(cause)) => Err(self.unusable(cause)),
+        }
+    }
+
+    /// Waits until no other delivery to the lane is under way.
+    pub(super) async fn hold(&self, lane: &str) -> Result<LaneHold> {
+        let name = Digest::sha256(lane.as_bytes());
+        let file = self.lock_file(&format!("lane-{}.lock", name.short()))?;
+        let file = self.wait_for(file, File::try_lock).await?;
+        Ok(LaneHold { _file: file })
+    }
+}
+
+/// This process among those that use the directory.
+#[derive(Debug)]
+pub(super) struct Presence {
+    file: File,
+    pub(super) is_alone: bool,
+}
+
+impl Presence {
+    pub(super) fn share(&self) -> std::io::Result<()> {
+        match self.is_alone {
+            true => self.file.lock_shared(),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The right to deliver to one lane, until it is dropped.
+#[derive(Debug)]
+pub struct LaneHold {
+    _file: File,
+}

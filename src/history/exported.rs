@@ -1,0 +1,148 @@
+//! Pipelines that this state directory exports: their ids, and which sequence is whose.
+//!
+//! A number is reserved when the bundle is whole and not yet visible. So a run that fails earlier leaves no
+//! gap, and one that is killed later leaves a gap and never a fork.
+
+use jiff::Timestamp;
+
+use super::id::{PipelineId, RunId};
+use super::ledger::{Ledger, count, millis, number};
+use crate::content::{Error, ErrorKind, Result};
+use crate::oci::Digest;
+
+/// The newest bundle of an exported pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportedBundle {
+    pub sequence: u64,
+    pub set: String,
+    /// Of the last volume.
+    pub inventory: Digest,
+    pub bundle: String,
+    /// Whether its publication was seen to its end.
+    pub is_published: bool,
+}
+
+/// What the ledger knows of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportedPipeline {
+    pub id: PipelineId,
+    pub newest: Option<ExportedBundle>,
+}
+
+/// A bundle's place in a pipeline that is being exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportPosition {
+    pub pipeline: PipelineId,
+    pub name: String,
+    pub sequence: u64,
+    pub previous: Option<Digest>,
+}
+
+impl Ledger {
+    pub async fn find_pipeline(&self, name: &str) -> Result<Option<ExportedPipeline>> {
+        let doing = self.failed("cannot read the pipeline");
+        let id: Option<(String,)> = sqlx::query_as("SELECT id FROM pipeline WHERE name = $1")
+            .bind(name)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(&doing)?;
+        let Some((id,)) = id else {
+            return Ok(None);
+        };
+        let newest: Option<(i64, String, String, String, Option<i64>)> = sqlx::query_as(
+            "SELECT sequence, set_id, inventory, bundle, published_ms FROM exported
+             WHERE pipeline = $1 ORDER BY sequence DESC LIMIT 1",
+        )
+        .bind(&id)
+        .fetch_optional(self.pool())
+        .await
+        .map_err(&doing)?;
+        let newest = newest.map(|(sequence, set, inventory, bundle, published)| {
+            let inventory = inventory.parse().map_err(|_| self.damaged("a digest"))?;
+            Ok::<_, Error>(ExportedBundle {
+                sequence: count(sequence),
+                set,
+                inventory,
+                bundle,
+                is_published: published.is_some(),
+            })
+        });
+        Ok(Some(ExportedPipeline {
+            id: id.parse().map_err(|_| self.damaged("a pipeline id"))?,
+            newest: newest.transpose()?,
+        }))
+    }
+
+    /// Records that `position` is about to become visible as the bundle. Two exports that want the same
+    /// number with different content cannot both have it.
+    pub async fn reserve_sequence(
+        &self,
+        position: &ExportPosition,
+        bundle: &ExportedBundle,
+        run: &RunId,
+        now: Timestamp,
+    ) -> Result<()> {
+        let reserved = async {
+            let mut transaction = self.begin().await?;
+            sqlx::query(
+                "INSERT INTO pipeline (id, name, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            )
+            .bind(position.pipeline.as_str())
+            .bind(&position.name)
+            .bind(millis(now))
+            .execute(&mut *transaction)
+            .await?;
+            let inserted = sqlx::query(
+                "INSERT INTO exported (pipeline, sequence, set_id, inventory, bundle, run, reserved_ms)
+                 SELECT $1, $2, $3, $4, $5, $6, $7
+                 WHERE EXISTS (SELECT 1 FROM pipeline WHERE id = $1 AND name = $8)
+                   AND NOT EXISTS (SELECT 1 FROM exported WHERE pipeline = $1 AND sequence >= $2)",
+            )
+            .bind(position.pipeline.as_str())
+            .bind(number(position.sequence))
+            .bind(&bundle.set)
+            .bind(bundle.inventory.to_string())
+            .bind(&bundle.bundle)
+            .bind(run.as_str())
+            .bind(millis(now))
+            .bind(&position.name)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(inserted.rows_affected() == 1)
+        };
+        if reserved
+            .await
+            .map_err(self.failed("cannot reserve the sequence"))?
+        {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Changed,
+            format!(
+                "another export of the pipeline `{}` has taken the sequence {} or a higher one meanwhile",
+                position.name, position.sequence
+            ),
+        ))
+    }
+
+    /// Records that the bundle is visible.
+    pub async fn confirm_sequence(
+        &self,
+        pipeline: &PipelineId,
+        sequence: u64,
+        now: Timestamp,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE exported SET published_ms = $3
+             WHERE pipeline = $1 AND sequence = $2 AND published_ms IS NULL",
+        )
+        .bind(pipeline.as_str())
+        .bind(number(sequence))
+        .bind(millis(now))
+        .execute(self.pool())
+        .await
+        .map_err(self.failed("cannot record the export"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The ledger itself: the open database, its transactions, and errors that name the state directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::dialect::{self, Pool, Transaction};
+use super::directory::{LaneHold, Presence, StateDirectory};
+use super::sequence::Lane;
+use crate::content::{Error, ErrorKind, Result};
+
+/// An open ledger. Cheap to clone; clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pool: Pool,
+    directory: Arc<StateDirectory>,
+    presence: Arc<Presence>,
+}
+
+impl Ledger {
+    /// Opens the ledger in `directory`, making both where they are missing. Where no other process uses it,
+    /// runs that are still `running` were killed, and are marked so.
+    pub async fn open(directory: &Path) -> Result<Self> {
+        let directory = StateDirectory::create(directory)?;
+        let presence = directory.enter().await?;
+        let fail = |error| explain(&directory, "cannot open the ledger", error);
+        let pool = dialect::open(&directory.database()).await.map_err(fail)?;
+        migrate(&pool).await.map_err(fail)?;
+        let ledger = Self {
+            pool,
+            directory: Arc::new(directory),
+            presence: Arc::new(presence),
+        };
+        if ledger.presence.is_alone {
+            ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
+            ledger.presence.share().map_err(|cause| {
+                let shown = ledger.directory.shown();
+                Error::io(format!("cannot use the state directory `{shown}`"), cause)
+            })?;
+        }
+        Ok(ledger)
+    }
+
+    /// Waits until no other delivery to the lane is under way, in this process or another.
+    pub async fn hold_lane(&self, lane: &Lane) -> Result<LaneHold> {
+        let Lane {
+            pipeline,
+            name,
+            target,
+        } = lane;
+        self.directory
+            .hold(&format!("{pipeline}\n{name}\n{target}"))
+            .await
+    }
+
+    /// The state directory, for messages.
+    pub fn shown(&self) -> String {
+        self.directory.shown()
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Begins a transaction that will write. Dropped without a commit it has changed nothing.
+    pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.pool.begin_with(dialect::BEGIN_WRITE).await
+    }
+
+    /// An error of the database while doing something.
+    pub(super) fn failed(&self, doing: &str) -> impl Fn(sqlx::Error) -> Error {
+        move |error| explain(&self.directory, doing, error)
+    }
+
+    /// The same for what was read and makes no sense.
+    pub(super) fn damaged(&self, what: &str) -> Error {
+        let shown = self.directory.shown();
+        Error::new(
+            ErrorKind::Failed,
+            format!("the ledger in `{shown}` holds {what} that cannot be"),
+        )
+    }
+}
+
+/// Migrations are not locked by `SQLite`; who finds that another process was faster looks again.
+async fn migrate(pool: &Pool) -> sqlx::Result<()> {
+    let migrated = match dialect::MIGRATIONS.run(pool).await {
+        Ok(()) => Ok(()),
+        Err(_) => dialect::MIGRATIONS.run(pool).await,
+    };
+    migrated.map_err(sqlx::Error::from)
+}
+
+fn explain(directory: &StateDirectory, doing: &str, error: sqlx::Error) -> Error {
+    let kind = dialect::kind_of(&error);
+    let shown = directory.shown();
+    Error::new(kind, format!("{doing} in the state directory `{shown}`")).with_cause(error)
+}
+
+/// Milliseconds, as the ledger keeps times.
+pub(super) fn millis(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+pub(super) fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Counts and numbers of bundles, as the ledger keeps them. What is too large for it cannot be.
+pub(super) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

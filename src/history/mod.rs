@@ -1,0 +1,33 @@
+//! The ledger: what was run, what was accepted, who works on what, and which uploads are under way.
+//!
+//! It is not a log of messages and not a cache: rules are decided by what it remembers. The rules themselves
+//! are in `sequence`, without I/O. Statements are portable SQL; what is `SQLite`'s alone is in `dialect`.
+//!
+//! **Invariants.** Every change is one transaction. A claim whose fence is not the newest changes nothing.
+//! Specification: crates.md, section 8; design.md, "Sequence".
+#![doc = include_str!("SCHEMA.md")]
+
+mod accepted;
+mod claims;
+mod dialect;
+mod directory;
+mod exported;
+mod id;
+mod ledger;
+mod run;
+mod runs;
+mod sequence;
+mod uploads;
+
+#[cfg(test)]
+mod tests;
+
+pub use accepted::{Delivery, DeliveryRecord};
+pub use claims::{Claim, ClaimState, Claimed, Offered};
+pub use directory::LaneHold;
+pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
+pub use id::{PipelineId, RunId};
+pub use ledger::Ledger;
+pub use run::{ArtifactCounts, NewRun, Run, RunFailure, RunKind, RunOutcome, RunStatus, Trigger};
+pub use sequence::{Decision, Judgement, Lane, Link, judge, may_move_tag};
+pub use uploads::{NewUpload, Upload, UploadEntry, UploadKey, UploadPart};

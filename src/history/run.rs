@@ -1,0 +1,144 @@
+//! What a run is: one execution of a command or of a watch for one bundle, and its record.
+
+use jiff::Timestamp;
+
+use super::id::RunId;
+use crate::oci::Digest;
+
+/// Words that the ledger stores and reads back.
+macro_rules! words {
+    ($(#[$attribute:meta])* $name:ident {
+        $($(#[$note:meta])* $variant:ident = $word:literal,)+
+    }) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$note])* $variant,)+
+        }
+
+        impl $name {
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+
+            pub(super) fn parse(text: &str) -> Option<Self> {
+                match text {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+pub(super) use words;
+
+words! {
+    /// What was executed.
+    RunKind {
+        Export = "export",
+        Transfer = "transfer",
+        Import = "import",
+        Watch = "watch",
+    }
+}
+
+words! {
+    /// What started it.
+    Trigger {
+        Manual = "manual",
+        Source = "source",
+        Schedule = "schedule",
+    }
+}
+
+words! {
+    RunStatus {
+        Running = "running",
+        Done = "done",
+        PartlyFailed = "partly failed",
+        Failed = "failed",
+        /// Killed, or stopped by a signal.
+        Interrupted = "interrupted",
+        /// The bundle was not admitted.
+        Refused = "refused",
+    }
+}
+
+/// A run about to start. What is not known yet is `None` and told at its end.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    pub kind: RunKind,
+    /// The pipeline's name.
+    pub pipeline: Option<String>,
+    pub trigger: Trigger,
+    /// Login name and user id, as `cli` gives them.
+    pub who: String,
+    /// The storage container as messages show it: never with a secret.
+    pub container: Option<String>,
+    pub target: Option<String>,
+    pub bundle: Option<String>,
+    pub set: Option<String>,
+    pub inventory: Option<Digest>,
+    pub sequence: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArtifactCounts {
+    pub total: u64,
+    pub delivered: u64,
+    pub unchanged: u64,
+    pub kept: u64,
+    pub failed: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFailure {
+    pub artifact: String,
+    pub reason: String,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunOutcome {
+    pub status: RunStatus,
+    pub moved_bytes: u64,
+    pub artifacts: ArtifactCounts,
+    pub reason: Option<String>,
+    pub failures: Vec<RunFailure>,
+    /// What only became known meanwhile; `None` leaves what the start said.
+    pub inventory: Option<Digest>,
+    pub sequence: Option<u64>,
+}
+
+impl RunOutcome {
+    /// An outcome without any artifact.
+    pub fn new(status: RunStatus) -> Self {
+        Self {
+            status,
+            moved_bytes: 0,
+            artifacts: ArtifactCounts::default(),
+            reason: None,
+            failures: Vec::new(),
+            inventory: None,
+            sequence: None,
+        }
+    }
+
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+/// A run as the ledger has it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub id: RunId,
+    pub start: NewRun,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    /// Without failures: [`Ledger::list_failures`](super::Ledger::list_failures) has them.
+    pub outcome: RunOutcome,
+}

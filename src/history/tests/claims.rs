@@ -1,0 +1,146 @@
+//! Claims: one holder at a time, stale ones change nothing, and many claimers lose and double nothing.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{at, import, ledger};
+use crate::content::ErrorKind;
+use crate::history::{ClaimState, Ledger, Offered, RunOutcome, RunStatus};
+
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
+
+#[tokio::test]
+async fn work_is_claimed_once_and_again_when_its_lease_is_over() {
+    let (_directory, ledger) = ledger().await;
+    assert_eq!(ledger.offer("a", at(0)).await.unwrap(), Offered::New);
+    let known = Offered::Known(ClaimState::Waiting);
+    assert_eq!(ledger.offer("a", at(1)).await.unwrap(), known);
+    let mut first = ledger
+        .claim_next("one", LEASE, at(1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        ledger
+            .claim_next("two", LEASE, at(2))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    ledger.renew(&mut first, LEASE, at(30)).await.unwrap();
+    assert!(
+        ledger
+            .claim_next("two", LEASE, at(80))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let second = ledger
+        .claim_next("two", LEASE, at(90))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(second.fence > first.fence);
+    assert_eq!(second.attempts, 2);
+    let run = ledger.start_run(&import(), at(90)).await.unwrap();
+    let stale = ledger.complete(&first, &run).await.unwrap_err();
+    assert_eq!(stale.kind(), ErrorKind::Changed);
+    assert!(ledger.set_aside(&first, "no").await.is_err());
+    assert!(ledger.renew(&mut first, LEASE, at(91)).await.is_err());
+    ledger.complete(&second, &run).await.unwrap();
+    let done = ledger.find_claim("a").await.unwrap().unwrap();
+    assert_eq!((done.state, done.run), (ClaimState::Done, Some(run)));
+    assert!(
+        ledger
+            .claim_next("one", LEASE, at(999))
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn work_is_postponed_set_aside_and_brought_back() {
+    let (_directory, ledger) = ledger().await;
+    ledger.offer("a", at(0)).await.unwrap();
+    let claim = ledger
+        .claim_object("a", "one", LEASE, at(0))
+        .await
+        .unwrap()
+        .unwrap();
+    ledger
+        .postpone(&claim, at(100), "the registry is away")
+        .await
+        .unwrap();
+    assert!(
+        ledger
+            .claim_next("one", LEASE, at(99))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let claim = ledger
+        .claim_next("one", LEASE, at(100))
+        .await
+        .unwrap()
+        .unwrap();
+    ledger
+        .set_aside(&claim, "it is damaged\u{1b}")
+        .await
+        .unwrap();
+    assert!(
+        ledger
+            .claim_next("one", LEASE, at(9_999))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let aside = &ledger.list_claims().await.unwrap()[0];
+    assert_eq!(aside.state, ClaimState::SetAside);
+    assert_eq!(aside.reason.as_deref(), Some("it is damaged\\u{1b}"));
+    assert!(ledger.retry("a", at(200)).await.unwrap());
+    assert!(!ledger.retry("b", at(200)).await.unwrap());
+    let again = ledger
+        .claim_next("one", LEASE, at(200))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(again.attempts, 1);
+    assert!(again.fence > claim.fence);
+}
+
+/// Takes jobs until none is left, and tells which.
+async fn work(ledger: Ledger, holder: String) -> Vec<String> {
+    let mut done = Vec::new();
+    let now = Timestamp::now();
+    while let Some(claim) = ledger.claim_next(&holder, LEASE, now).await.unwrap() {
+        let run = ledger.start_run(&import(), now).await.unwrap();
+        ledger.complete(&claim, &run).await.unwrap();
+        let outcome = RunOutcome::new(RunStatus::Done);
+        ledger.end_run(&run, &outcome, now).await.unwrap();
+        done.push(claim.object);
+    }
+    done
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_claimers_double_nothing_and_lose_nothing() {
+    const JOBS: usize = 200;
+    let (directory, first) = ledger().await;
+    let second = Ledger::open(&directory.path().join("state")).await.unwrap();
+    for job in 0..JOBS {
+        first.offer(&format!("job-{job:03}"), at(0)).await.unwrap();
+    }
+    let tasks = (0..8).map(|task| {
+        let ledger = if task % 2 == 0 { &first } else { &second };
+        tokio::spawn(work(ledger.clone(), format!("task-{task}")))
+    });
+    let tasks: Vec<_> = tasks.collect();
+    let mut done = Vec::new();
+    for task in tasks {
+        done.extend(task.await.unwrap());
+    }
+    assert_eq!(done.len(), JOBS);
+    assert_eq!(done.iter().collect::<BTreeSet<_>>().len(), JOBS);
+}

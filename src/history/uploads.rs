@@ -1,0 +1,213 @@
+//! Uploads of bundles that were begun and not completed, with everything that a later run needs to go on.
+//!
+//! What an entry or a frame is, the writer of bundles knows; here they are numbers and bytes.
+
+use jiff::Timestamp;
+
+use super::id::random_hex;
+use super::ledger::{Ledger, count, millis, number, time};
+use crate::content::Result;
+
+/// Names an upload in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UploadKey(String);
+
+/// An upload that the store has just begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUpload {
+    /// The container as messages show it: never with a secret.
+    pub container: String,
+    pub object: String,
+    /// The start of the plan's digest: another plan abandons the upload.
+    pub set: String,
+    /// The bundle's `created`, which its bytes depend on.
+    pub created: Timestamp,
+    /// The store's name for the upload.
+    pub upload_id: String,
+}
+
+/// A part that the store has confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadPart {
+    pub number: u64,
+    pub part_id: String,
+    pub size_bytes: u64,
+}
+
+/// An entry of the volume that was finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadEntry {
+    pub number: u64,
+    /// Where its last frame ends in the object.
+    pub end_offset: u64,
+    /// Where the tar stream stands behind it.
+    pub tar_position: u64,
+    /// The inventory's row or void for it, as JSON.
+    pub row_json: String,
+    /// Sizes of its frames, in the writer's own packing.
+    pub frames: Vec<u8>,
+}
+
+/// An upload as the ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    pub key: UploadKey,
+    pub upload: NewUpload,
+    pub started: Timestamp,
+    /// In the order of their numbers; empty in lists.
+    pub parts: Vec<UploadPart>,
+    pub entries: Vec<UploadEntry>,
+}
+
+type UploadRow = (String, String, String, String, i64, String, i64);
+
+const DOING: &str = "cannot record the upload";
+
+impl Ledger {
+    /// Remembers an upload. One object has one upload: the one before is to be aborted and forgotten first.
+    pub async fn begin_upload(&self, upload: &NewUpload, now: Timestamp) -> Result<UploadKey> {
+        let key = UploadKey(random_hex::<16>()?);
+        sqlx::query(
+            "INSERT INTO upload (id, container, object, set_id, created_ms, upload_id, started_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(&key.0)
+        .bind(&upload.container)
+        .bind(&upload.object)
+        .bind(&upload.set)
+        .bind(millis(upload.created))
+        .bind(&upload.upload_id)
+        .bind(millis(now))
+        .execute(self.pool())
+        .await
+        .map_err(self.failed(DOING))?;
+        Ok(key)
+    }
+
+    pub async fn record_part(&self, key: &UploadKey, part: &UploadPart) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO upload_part (upload, number, part_id, size_bytes) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (upload, number)
+             DO UPDATE SET part_id = excluded.part_id, size_bytes = excluded.size_bytes",
+        )
+        .bind(&key.0)
+        .bind(number(part.number))
+        .bind(&part.part_id)
+        .bind(number(part.size_bytes))
+        .execute(self.pool())
+        .await
+        .map_err(self.failed(DOING))?;
+        Ok(())
+    }
+
+    pub async fn record_entry(&self, key: &UploadKey, entry: &UploadEntry) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO upload_entry (upload, number, end_offset, tar_position, row_json, frames)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (upload, number) DO UPDATE SET end_offset = excluded.end_offset,
+                tar_position = excluded.tar_position, row_json = excluded.row_json, frames = excluded.frames",
+        )
+        .bind(&key.0)
+        .bind(number(entry.number))
+        .bind(number(entry.end_offset))
+        .bind(number(entry.tar_position))
+        .bind(&entry.row_json)
+        .bind(&entry.frames)
+        .execute(self.pool())
+        .await
+        .map_err(self.failed(DOING))?;
+        Ok(())
+    }
+
+    /// The upload of an object, with its parts and entries.
+    pub async fn find_upload(&self, container: &str, object: &str) -> Result<Option<Upload>> {
+        let doing = self.failed("cannot read the upload");
+        let row: Option<UploadRow> = sqlx::query_as(
+            "SELECT id, container, object, set_id, created_ms, upload_id, started_ms FROM upload
+             WHERE container = $1 AND object = $2",
+        )
+        .bind(container)
+        .bind(object)
+        .fetch_optional(self.pool())
+        .await
+        .map_err(&doing)?;
+        let Some(mut upload) = row.map(upload_of) else {
+            return Ok(None);
+        };
+        upload.parts = self.parts_of(&upload.key).await.map_err(&doing)?;
+        upload.entries = self.entries_of(&upload.key).await.map_err(&doing)?;
+        Ok(Some(upload))
+    }
+
+    async fn parts_of(&self, key: &UploadKey) -> sqlx::Result<Vec<UploadPart>> {
+        let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+            "SELECT number, part_id, size_bytes FROM upload_part WHERE upload = $1 ORDER BY number",
+        )
+        .bind(&key.0)
+        .fetch_all(self.pool())
+        .await?;
+        let part = |(number, part_id, size_bytes)| UploadPart {
+            number: count(number),
+            part_id,
+            size_bytes: count(size_bytes),
+        };
+        Ok(rows.into_iter().map(part).collect())
+    }
+
+    async fn entries_of(&self, key: &UploadKey) -> sqlx::Result<Vec<UploadEntry>> {
+        let rows: Vec<(i64, i64, i64, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT number, end_offset, tar_position, row_json, frames FROM upload_entry
+             WHERE upload = $1 ORDER BY number",
+        )
+        .bind(&key.0)
+        .fetch_all(self.pool())
+        .await?;
+        let entry = |(number, end_offset, tar_position, row_json, frames)| UploadEntry {
+            number: count(number),
+            end_offset: count(end_offset),
+            tar_position: count(tar_position),
+            row_json,
+            frames,
+        };
+        Ok(rows.into_iter().map(entry).collect())
+    }
+
+    /// Forgets an upload that was completed or aborted.
+    pub async fn forget_upload(&self, key: &UploadKey) -> Result<()> {
+        sqlx::query("DELETE FROM upload WHERE id = $1")
+            .bind(&key.0)
+            .execute(self.pool())
+            .await
+            .map_err(self.failed(DOING))?;
+        Ok(())
+    }
+
+    /// Uploads that are under way or abandoned, of one container or of all, oldest first.
+    pub async fn list_uploads(&self, container: Option<&str>) -> Result<Vec<Upload>> {
+        let rows: Vec<UploadRow> = sqlx::query_as(
+            "SELECT id, container, object, set_id, created_ms, upload_id, started_ms FROM upload
+             WHERE container = $1 OR $1 IS NULL ORDER BY started_ms, object",
+        )
+        .bind(container)
+        .fetch_all(self.pool())
+        .await
+        .map_err(self.failed("cannot list the uploads"))?;
+        Ok(rows.into_iter().map(upload_of).collect())
+    }
+}
+
+fn upload_of((id, container, object, set, created, upload_id, started): UploadRow) -> Upload {
+    Upload {
+        key: UploadKey(id),
+        upload: NewUpload {
+            container,
+            object,
+            set,
+            created: time(created),
+            upload_id,
+        },
+        started: time(started),
+        parts: Vec::new(),
+        entries: Vec::new(),
+    }
+}

@@ -1,0 +1,321 @@
+//! An import that remembers: the rules of sequences before it, one record of everything after it.
+//!
+//! `import` moves content and knows no ledger; here stands what the ledger has to say about it. The rules
+//! themselves are pure, in `history`. By hand and by a watch it is the same.
+//!
+//! **Invariants.** Deliveries of one lane exclude each other. What is recorded as accepted is at the target.
+//! Specification: design.md, "Sequence"; src/history/SCHEMA.md.
+
+use std::ops::RangeInclusive;
+
+use jiff::Timestamp;
+
+use super::admission::CannotAdmit;
+use super::import::{ImportOptions, ImportPlan, ImportReport, run_import};
+use super::place::Place;
+use crate::bundle::Inventory;
+use crate::content::{ArtifactOutcome, Error, HeldTags, Result, describe};
+use crate::history::{
+    ArtifactCounts, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger, Link,
+    NewRun, RunFailure, RunId, RunKind, RunOutcome, RunStatus, Trigger, judge,
+};
+use crate::oci::{Digest, Repository, Tag};
+
+/// Which ledger remembers an import, and what it is told about it.
+pub struct Remembrance {
+    pub ledger: Ledger,
+    pub kind: RunKind,
+    pub trigger: Trigger,
+    /// Login name and user id.
+    pub who: String,
+    /// The importer's lane name, where it has one.
+    pub lane: Option<String>,
+    /// The target, paths absolute: the same target is to be called the same.
+    pub target: String,
+    /// Where the bundle came from, for people.
+    pub container: Option<String>,
+    pub clock: fn() -> Timestamp,
+}
+
+/// What became of a bundle that the ledger was asked about.
+pub struct Delivered {
+    pub decision: Decision,
+    /// Numbers of the pipeline that never arrived.
+    pub missing: Vec<RangeInclusive<u64>>,
+    /// Of a replay it says that everything is unchanged: the target was not asked.
+    pub report: ImportReport,
+    pub run: RunId,
+}
+
+impl Delivered {
+    /// What a person should know: that nothing was done, that it came late, which numbers never came.
+    pub fn notes(&self, name: &str) -> Vec<String> {
+        notes_on(&self.decision, &self.missing, name)
+    }
+}
+
+fn notes_on(decision: &Decision, missing: &[RangeInclusive<u64>], name: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    match decision {
+        Decision::Replay => notes.push(format!(
+            "`{name}` was delivered before, so nothing was to be done"
+        )),
+        Decision::Late { newest } => notes.push(format!(
+            "`{name}` comes late: the sequence {newest} of its pipeline was delivered before it"
+        )),
+        Decision::New | Decision::OneOff | Decision::Fork { .. } => {}
+    }
+    if !missing.is_empty() {
+        let shown = missing.iter().take(RANGES_SHOWN_MAX);
+        let shown: Vec<String> = shown.map(show_range).collect();
+        let rest = match missing.len() > RANGES_SHOWN_MAX {
+            true => " and more",
+            false => "",
+        };
+        notes.push(format!(
+            "the pipeline of `{name}` has sequences that never arrived: {}{rest}",
+            shown.join(", ")
+        ));
+    }
+    notes
+}
+
+/// Missing numbers are told as ranges, and not more of them than a person reads.
+const RANGES_SHOWN_MAX: usize = 5;
+
+fn show_range(range: &RangeInclusive<u64>) -> String {
+    match range.start() == range.end() {
+        true => range.start().to_string(),
+        false => format!("{} to {}", range.start(), range.end()),
+    }
+}
+
+impl Remembrance {
+    /// The bundle's lane here and its place in the pipeline; `None` where it belongs to none.
+    pub fn place_of(&self, inventory: &Inventory, digest: &Digest) -> Result<Option<(Lane, Link)>> {
+        let (Some(pipeline), Some(sequence)) = (&inventory.pipeline, inventory.sequence) else {
+            return Ok(None);
+        };
+        let id = pipeline.id.parse().map_err(|cause| {
+            Error::unverified("the inventory names its pipeline wrongly").with_cause(cause)
+        })?;
+        let lane = Lane {
+            pipeline: id,
+            name: self.lane.clone().unwrap_or_default(),
+            target: self.target.clone(),
+        };
+        let link = Link {
+            sequence,
+            inventory: digest.clone(),
+            previous: inventory.previous.clone(),
+        };
+        Ok(Some((lane, link)))
+    }
+
+    /// What the ledger says about a bundle, now.
+    pub async fn judge(&self, place: Option<&(Lane, Link)>) -> Result<Judgement> {
+        match place {
+            None => Ok(judge(&[], None)),
+            Some((lane, link)) => {
+                let accepted = self.ledger.list_accepted(lane).await?;
+                Ok(judge(&accepted, Some(link)))
+            }
+        }
+    }
+
+    /// What would be told of a bundle, or why it would be refused; nothing is recorded.
+    pub async fn preview(&self, import: &ImportPlan) -> Result<Vec<String>> {
+        let inventory = import.bundle.inventory();
+        let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
+        let Judgement { decision, missing } = self.judge(place.as_ref()).await?;
+        match CannotAdmit::from_decision(inventory, &decision) {
+            Some(refusal) => Err(refuse(inventory, refusal)),
+            None => Ok(notes_on(&decision, &missing, &inventory.name)),
+        }
+    }
+
+    /// Delivers a bundle by the rules and records the run. With a claim its end is part of the record.
+    pub async fn deliver(
+        &self,
+        import: &ImportPlan,
+        target: &Place,
+        options: &ImportOptions,
+        claim: Option<&Claimed>,
+    ) -> Result<Delivered> {
+        let inventory = import.bundle.inventory();
+        let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
+        let _hold = match &place {
+            Some((lane, _)) => Some(self.ledger.hold_lane(lane).await?),
+            None => None,
+        };
+        let Judgement { decision, missing } = self.judge(place.as_ref()).await?;
+        let new = self.describe(import);
+        let run = self.ledger.start_run(&new, (self.clock)()).await?;
+        if let Some(refusal) = CannotAdmit::from_decision(inventory, &decision) {
+            let error = refuse(inventory, refusal);
+            self.end(&run, &failed(RunStatus::Refused, &error)).await?;
+            return Err(error);
+        }
+        let report = if decision == Decision::Replay {
+            ImportReport::unchanged(import)
+        } else {
+            let delivered = self.import(import, target, options, place.as_ref()).await;
+            match delivered {
+                Ok(report) => report,
+                Err(error) => {
+                    self.end(&run, &failed(RunStatus::Failed, &error)).await?;
+                    return Err(error);
+                }
+            }
+        };
+        let record = Record {
+            run: &run,
+            place: place.filter(|_| decision != Decision::Replay),
+            claim,
+        };
+        self.record(record, import, &report).await?;
+        Ok(Delivered {
+            decision,
+            missing,
+            report,
+            run,
+        })
+    }
+
+    async fn import(
+        &self,
+        import: &ImportPlan,
+        target: &Place,
+        options: &ImportOptions,
+        place: Option<&(Lane, Link)>,
+    ) -> Result<ImportReport> {
+        let mut options = options.clone();
+        if let Some((lane, link)) = place {
+            options.copy.held = self.find_held(lane, link).await?.into();
+        }
+        run_import(import, target, &options).await
+    }
+
+    /// Tags that a newer bundle of the pipeline has set or removed.
+    async fn find_held(&self, lane: &Lane, link: &Link) -> Result<HeldTags> {
+        let newer = self.ledger.list_newer_tags(lane, link.sequence).await?;
+        let held = newer.into_iter().filter_map(|(reference, sequence)| {
+            let (repository, tag) = reference.rsplit_once(':')?;
+            let name: (Repository, Tag) = (repository.parse().ok()?, tag.parse().ok()?);
+            Some((
+                name,
+                format!("a newer bundle has set it, sequence {sequence}"),
+            ))
+        });
+        Ok(held.collect())
+    }
+
+    async fn end(&self, run: &RunId, outcome: &RunOutcome) -> Result<()> {
+        self.ledger.end_run(run, outcome, (self.clock)()).await
+    }
+
+    async fn record(
+        &self,
+        record: Record<'_>,
+        import: &ImportPlan,
+        report: &ImportReport,
+    ) -> Result<()> {
+        let outcome = outcome_of(report);
+        let delivery = record.place.map(|(lane, link)| Delivery {
+            lane,
+            link,
+            tags: tags_of(import, report),
+            is_complete: outcome.status == RunStatus::Done,
+        });
+        let recorded = self.ledger.record_delivery(DeliveryRecord {
+            run: record.run,
+            outcome: &outcome,
+            delivery: delivery.as_ref(),
+            claim: record.claim,
+            now: (self.clock)(),
+        });
+        recorded.await
+    }
+
+    fn describe(&self, import: &ImportPlan) -> NewRun {
+        let inventory = import.bundle.inventory();
+        NewRun {
+            kind: self.kind,
+            pipeline: inventory.pipeline.as_ref().map(|p| p.name.clone()),
+            trigger: self.trigger,
+            who: self.who.clone(),
+            container: self.container.clone(),
+            target: Some(self.target.clone()),
+            bundle: Some(inventory.name.clone()),
+            set: Some(inventory.set.clone()),
+            inventory: Some(import.bundle.last().inventory_digest().clone()),
+            sequence: inventory.sequence,
+        }
+    }
+}
+
+struct Record<'a> {
+    run: &'a RunId,
+    place: Option<(Lane, Link)>,
+    claim: Option<&'a Claimed>,
+}
+
+fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {
+    Error::unverified(format!("cannot import `{}`", inventory.name)).with_cause(refusal)
+}
+
+fn failed(status: RunStatus, error: &Error) -> RunOutcome {
+    RunOutcome::new(status).because(describe(error))
+}
+
+fn outcome_of(report: &ImportReport) -> RunOutcome {
+    let mut counts = ArtifactCounts {
+        total: report.artifacts.len() as u64,
+        ..ArtifactCounts::default()
+    };
+    let mut failures = Vec::new();
+    for artifact in &report.artifacts {
+        match &artifact.outcome {
+            ArtifactOutcome::Delivered => counts.delivered += 1,
+            ArtifactOutcome::Unchanged => counts.unchanged += 1,
+            ArtifactOutcome::Kept | ArtifactOutcome::Held(_) => counts.kept += 1,
+            ArtifactOutcome::Failed(reason) => {
+                counts.failed += 1;
+                failures.push(RunFailure {
+                    artifact: artifact.name.clone(),
+                    reason: reason.clone(),
+                });
+            }
+        }
+    }
+    let status = match counts.failed {
+        0 => RunStatus::Done,
+        _ => RunStatus::PartlyFailed,
+    };
+    RunOutcome {
+        moved_bytes: report.copy.pushed_bytes,
+        artifacts: counts,
+        failures,
+        ..RunOutcome::new(status)
+    }
+}
+
+/// Every tag that this bundle has set, those of its signatures included. Where a newer bundle has set one,
+/// the ledger keeps the newer sequence.
+fn tags_of(import: &ImportPlan, report: &ImportReport) -> Vec<String> {
+    let mut tags = Vec::new();
+    for (planned, done) in import.plan.artifacts.iter().zip(&report.artifacts) {
+        let is_set = matches!(
+            done.outcome,
+            ArtifactOutcome::Delivered | ArtifactOutcome::Unchanged | ArtifactOutcome::Held(_)
+        );
+        if !is_set {
+            continue;
+        }
+        let repository = &import.names[planned.repository];
+        let attached = planned.referrers.iter().filter_map(|r| r.tag.as_ref());
+        let own = planned.tag.iter();
+        tags.extend(own.chain(attached).map(|tag| format!("{repository}:{tag}")));
+    }
+    tags
+}
