@@ -6,12 +6,14 @@
 mod args;
 mod commands;
 mod container_args;
+mod duration;
 mod exit;
 mod failure;
 mod keys;
 mod output;
 mod progress;
 mod registry_args;
+mod service;
 mod size;
 
 use std::process::ExitCode;
@@ -79,6 +81,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::Import(arguments) => commands::import::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
+        Command::Watch(arguments) => commands::watch::run(*arguments, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
         Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,

@@ -19,6 +19,7 @@ use crate::content::{
 use crate::oci::{Digest, Pin, Repository};
 
 /// What an import does with every bundle.
+#[derive(Clone)]
 pub struct ImportOptions {
     pub rules: AdmissionRules,
     pub copy: CopyOptions,

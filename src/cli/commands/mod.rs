@@ -10,3 +10,4 @@ pub(super) mod manual;
 pub(super) mod sign;
 pub(super) mod unpack;
 pub(super) mod verify;
+pub(super) mod watch;
