@@ -76,6 +76,7 @@ pub(super) fn parse() -> Result<Arguments, clap::Error> {
 pub(super) enum Command {
     Export(commands::export::ExportArguments),
     Import(commands::import::ImportArguments),
+    Watch(Box<commands::watch::WatchArguments>),
     List(commands::list::ListArguments),
     Inspect(commands::inspect::InspectArguments),
     Verify(commands::verify::VerifyArguments),

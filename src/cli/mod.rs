@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod container_args;
+mod duration;
 mod exit;
 mod failure;
 mod keys;
@@ -13,6 +14,7 @@ mod moment;
 mod output;
 mod progress;
 mod registry_args;
+mod service;
 mod size;
 mod state_args;
 
@@ -81,6 +83,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::Import(arguments) => commands::import::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
+        Command::Watch(arguments) => commands::watch::run(*arguments, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
         Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,

@@ -21,6 +21,10 @@ impl Output {
         Self { format }
     }
 
+    pub(super) fn format(self) -> Format {
+        self.format
+    }
+
     pub(super) fn is_json(self) -> bool {
         self.format == Format::Json
     }
@@ -30,6 +34,13 @@ impl Output {
         match self.format {
             Format::Text => print_result(text.trim_end_matches('\n').as_bytes()),
             Format::Json => print_result(&serde_json::to_vec_pretty(document)?),
+        }
+    }
+
+    /// One line of a stream of them: what a daemon tells. Whoever reads it may have gone.
+    pub(super) fn stream_line(text: &str) {
+        if let Err(error) = print_result(text.as_bytes()) {
+            tracing::warn!(%error, "a line could not be printed");
         }
     }
 

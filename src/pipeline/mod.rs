@@ -18,8 +18,10 @@ mod list;
 mod open_bundles;
 mod place;
 mod rebuild;
+mod recorded_import;
 mod select;
 mod sign;
+mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
 pub use containers::{connect_container, locate_bundles};
@@ -39,3 +41,6 @@ pub use place::{Connections, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use select::{Selected, select};
 pub use sign::{CountersignOptions, Countersigned, countersign};
+pub use watch::{
+    DeliveredSource, OneOff, Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, run_watch,
+};

@@ -188,7 +188,7 @@ pub fn sets_of(volumes: Vec<Volume>) -> Vec<Vec<Volume>> {
 }
 
 /// One bundle of one volume stands alone; volumes of a set are found by what they say of it.
-fn key_of_set(volume: &Volume) -> String {
+pub(super) fn key_of_set(volume: &Volume) -> String {
     let inventory = volume.inventory();
     if inventory.volumes == 1 {
         return volume.inventory_digest().to_string();

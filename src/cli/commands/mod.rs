@@ -11,3 +11,4 @@ pub(super) mod sas;
 pub(super) mod sign;
 pub(super) mod unpack;
 pub(super) mod verify;
+pub(super) mod watch;

@@ -1,0 +1,43 @@
+//! Lengths of time as people type them: `30s`, `5m`, `8h`, `7d`.
+
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+
+/// `90s`, `5m`, `1h30m`, `7d`; a day has 24 hours.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a length of time, such as `30s`, `5m`, `8h`, `7d`".to_owned();
+    let span: Span = text.parse().map_err(|_| expected())?;
+    let duration = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| expected())?;
+    match Duration::try_from(duration) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(expected()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_as_typed() {
+        for (text, seconds) in [
+            ("30s", 30),
+            ("5m", 300),
+            ("8h", 28_800),
+            ("7d", 604_800),
+            ("1h30m", 5_400),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_secs(seconds)),
+                "{text}"
+            );
+        }
+        for text in ["", "30", "0s", "-5s", "soon", "2 months"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! One complete set: opened anew, admitted, claimed, imported, recorded, and removed where that was asked for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::book::CompleteSet;
+use super::event::WatchEvent;
+use super::verdict::{Verdict, judge_delivery};
+use super::{DeliveredSource, OneOff, Watching};
+use crate::bundle::{Bundle, BundleError, NotTrusted};
+use crate::content::{Error, ErrorKind, Result, describe};
+use crate::history::{Claim, ClaimState, Claimed, Offered};
+use crate::pipeline::open_bundles::{OpenedBundle, open_volume};
+use crate::pipeline::recorded_import::{RecordedImport, RecordedOutcome, import_recorded};
+
+/// How long a claim lasts without a sign of life. A watch that was killed is followed after this time at most.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+const RENEWAL: Duration = Duration::from_secs(10);
+/// When a bundle that another watch has claimed is asked for again.
+const CLAIMED_ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// What came of trying a set.
+enum Tried {
+    Delivered {
+        partly: bool,
+        summary: String,
+    },
+    /// It was done before, here or elsewhere.
+    Skipped(String),
+    Refused(String),
+    WaitingForSignatures(String),
+    ClaimedElsewhere,
+    Stopped,
+}
+
+impl Watching<'_> {
+    pub(super) async fn deliver(&mut self, set: &CompleteSet, stop: &CancellationToken) {
+        let name = self.name_of(set);
+        let tried = self.try_set(set, &name, stop).await;
+        let objects = self.book.objects_of(&set.set);
+        match tried {
+            Ok(Tried::Delivered { partly, summary }) => {
+                let event = match partly {
+                    true => WatchEvent::PartlyImported {
+                        bundle: name,
+                        summary,
+                    },
+                    false => WatchEvent::Imported {
+                        bundle: name,
+                        summary,
+                    },
+                };
+                self.count(partly);
+                self.teller.tell(event);
+                self.end_set(&objects, !partly).await;
+            }
+            Ok(Tried::Skipped(reason)) => {
+                self.teller.tell(WatchEvent::Skipped {
+                    bundle: name,
+                    reason,
+                });
+                self.end_set(&objects, true).await;
+            }
+            Ok(Tried::Refused(reason)) => {
+                self.report.set_aside += 1;
+                self.teller.tell(WatchEvent::SetAside {
+                    object: name,
+                    reason,
+                });
+                self.book.finish(&objects);
+            }
+            Ok(Tried::WaitingForSignatures(reason)) => {
+                for object in objects {
+                    self.judged(&object, Verdict::Wait, reason.clone(), Instant::now());
+                }
+            }
+            Ok(Tried::ClaimedElsewhere) => {
+                let reason = "another watch has claimed it".to_owned();
+                self.teller.tell(WatchEvent::Postponed {
+                    object: name,
+                    reason,
+                });
+                self.book
+                    .postpone(&set.set, Instant::now() + CLAIMED_ELSEWHERE);
+            }
+            Ok(Tried::Stopped) => {}
+            Err(error) => self.failed(&objects, &error),
+        }
+    }
+
+    fn count(&mut self, partly: bool) {
+        match partly {
+            true => self.report.partly_imported += 1,
+            false => self.report.imported += 1,
+        }
+    }
+
+    /// The object that carries the artifacts stands for the bundle.
+    fn name_of(&self, set: &CompleteSet) -> String {
+        set.objects.last().cloned().unwrap_or_default()
+    }
+
+    fn failed(&mut self, objects: &[String], error: &Error) {
+        let now = Instant::now();
+        for object in objects {
+            let (settled, failures) = self.book.settled_for(object, now);
+            let verdict = judge_delivery(error, settled, failures);
+            self.judged(object, verdict, describe(error), now);
+        }
+    }
+
+    /// The set is done with: nothing looks at its objects again, and they go where that was asked for.
+    async fn end_set(&mut self, objects: &[String], is_whole: bool) {
+        if self.options.source == DeliveredSource::Delete && is_whole {
+            for object in objects {
+                let mut names = vec![object.clone()];
+                names.extend(self.book.signatures_of(object));
+                for name in names {
+                    self.remove(&name).await;
+                }
+            }
+        }
+        self.book.finish(objects);
+        self.teller.forget(objects);
+    }
+
+    /// Removes the version that was listed. What cannot be removed stays, and is told.
+    async fn remove(&mut self, object: &str) {
+        let version = self.book.version_of(object).cloned();
+        let removed = self
+            .options
+            .container
+            .remove(object, version.as_ref())
+            .await;
+        self.teller.tell(match removed {
+            Ok(()) => WatchEvent::Removed {
+                object: object.to_owned(),
+            },
+            Err(error) => WatchEvent::Warning {
+                text: format!("`{object}` was imported and stays: {}", describe(&error)),
+            },
+        });
+    }
+
+    async fn try_set(
+        &mut self,
+        set: &CompleteSet,
+        name: &str,
+        stop: &CancellationToken,
+    ) -> Result<Tried> {
+        let opened = match self.open_set(set).await {
+            Ok(opened) => opened,
+            Err(BundleError::NotTrusted(reason @ NotTrusted::BelowThreshold { .. })) => {
+                return Ok(Tried::WaitingForSignatures(reason.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let inventory = opened.bundle.inventory();
+        if inventory.pipeline.is_none() && self.options.one_off == OneOff::Refuse {
+            let reason = "it belongs to no pipeline, and this watch does not take such bundles";
+            return Ok(Tried::Refused(reason.to_owned()));
+        }
+        let digest = opened.bundle.last().inventory_digest();
+        let key = format!(
+            "{} {} {digest}",
+            self.options.container.name(),
+            self.options.target
+        );
+        match self.claim(&key).await? {
+            Claiming::Done => Ok(Tried::Skipped("it was imported before".to_owned())),
+            Claiming::SetAside(reason) => Ok(Tried::Refused(reason)),
+            Claiming::Elsewhere => Ok(Tried::ClaimedElsewhere),
+            Claiming::Ours(claim) => {
+                self.teller.tell(WatchEvent::Started {
+                    bundle: name.to_owned(),
+                });
+                self.import(opened, claim, stop).await
+            }
+        }
+    }
+
+    /// Opens the very versions that were listed.
+    async fn open_set(&self, set: &CompleteSet) -> Result<OpenedBundle, BundleError> {
+        let policy = &self.options.policy;
+        let mut volumes = Vec::new();
+        for object in &set.objects {
+            let signatures = self.book.signatures_of(object);
+            let container = &*self.options.container;
+            let volume = open_volume(container, object, &signatures, policy).await?;
+            if self.book.version_of(object) != Some(volume.stream().object().version()) {
+                let message = format!("`{}` was replaced meanwhile", volume.name());
+                return Err(Error::new(ErrorKind::Changed, message).into());
+            }
+            volumes.push(volume);
+        }
+        let bundle = Bundle::assemble(volumes)?;
+        let signers = bundle.last().admit(policy)?;
+        Ok(OpenedBundle { bundle, signers })
+    }
+
+    async fn claim(&self, key: &str) -> Result<Claiming> {
+        let now = Timestamp::now();
+        match self.ledger.offer(key, now).await? {
+            Offered::Known(ClaimState::Done) => return Ok(Claiming::Done),
+            Offered::Known(ClaimState::SetAside) => {
+                let claim: Option<Claim> = self.ledger.find_claim(key).await?;
+                let reason = claim.and_then(|claim| claim.reason).unwrap_or_default();
+                return Ok(Claiming::SetAside(reason));
+            }
+            _ => {}
+        }
+        let claimed = self
+            .ledger
+            .claim_object(key, &self.holder, LEASE, now)
+            .await?;
+        Ok(claimed.map_or(Claiming::Elsewhere, Claiming::Ours))
+    }
+
+    /// Imports under the claim, and gives it back when it is not to be or could not be.
+    async fn import(
+        &mut self,
+        opened: OpenedBundle,
+        claim: Claimed,
+        stop: &CancellationToken,
+    ) -> Result<Tried> {
+        let import = RecordedImport {
+            opened,
+            target: &self.options.target,
+            place: self.place,
+            options: &self.options.import_at(Timestamp::now()),
+            platform_index: self.options.platform_index,
+            ledger: self.ledger,
+            container: self.options.container.name().to_owned(),
+            who: &self.options.who,
+            claim: Some(&claim),
+        };
+        let imported = {
+            let mut renewed = claim.clone();
+            tokio::select! {
+                imported = import_recorded(import) => imported,
+                lost = renew_for_ever(self.ledger, &mut renewed) => Err(lost),
+                () = stop.cancelled() => {
+                    self.ledger.postpone(&claim, Timestamp::now(), "the watch was stopped").await?;
+                    return Ok(Tried::Stopped);
+                }
+            }
+        };
+        match imported {
+            Ok(RecordedOutcome::Delivered { report, warnings }) => {
+                for text in warnings {
+                    self.teller.tell(WatchEvent::Warning { text });
+                }
+                Ok(Tried::Delivered {
+                    partly: report.copy.failed() > 0,
+                    summary: summarise(&report),
+                })
+            }
+            Ok(RecordedOutcome::Replay) => Ok(Tried::Skipped(
+                "its sequence was accepted before".to_owned(),
+            )),
+            Err(error) => {
+                self.give_back(&claim, &error).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// What failed for good is set aside in the ledger too, so that no other watch tries it again.
+    async fn give_back(&self, claim: &Claimed, error: &Error) -> Result<()> {
+        let reason = describe(error);
+        // Whether damaged content is damaged for good is decided by time, and so not here.
+        let is_final = judge_delivery(error, Duration::ZERO, 0) == Verdict::SetAside;
+        match is_final {
+            true => self.ledger.set_aside(claim, &reason).await,
+            false => self.ledger.postpone(claim, Timestamp::now(), &reason).await,
+        }
+    }
+}
+
+enum Claiming {
+    Ours(Claimed),
+    Done,
+    SetAside(String),
+    Elsewhere,
+}
+
+/// Ends only when the claim is lost.
+async fn renew_for_ever(ledger: &crate::history::Ledger, claim: &mut Claimed) -> Error {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        if let Err(error) = ledger.renew(claim, LEASE, Timestamp::now()).await {
+            return error;
+        }
+    }
+}
+
+fn summarise(report: &crate::pipeline::ImportReport) -> String {
+    let copy = &report.copy;
+    let failed = copy.failed();
+    let mut text = format!(
+        "{} artifacts, {} bytes moved, {} bytes there already, {} tags moved",
+        report.artifacts.len(),
+        copy.pushed_bytes,
+        copy.present_bytes,
+        copy.tags_moved
+    );
+    if failed > 0 {
+        text.push_str(&format!(", {failed} failed"));
+    }
+    text
+}

@@ -1,0 +1,285 @@
+//! The watch: takes every bundle of a container, once, as soon as it can be taken.
+//!
+//! It lists the container, opens what is new, and delivers sets that are complete, in the order of their sequence.
+//! Whatever woke it is only a hint; what is done is decided by content, in `verdict` and `book`, which are pure.
+//!
+//! **Invariants.** Nothing about an object ends the watch: it is told in one line, and the watch goes on. A bundle
+//! is claimed in the ledger before it is imported and recorded after; what was recorded is not imported again by
+//! any watch that shares the state directory. Nothing is removed before the whole set has been delivered and
+//! recorded, and then only the version that was read.
+//! Specification: design.md, "Reading"; FORMAT.md, "Volumes".
+
+mod book;
+mod deliver;
+mod event;
+mod verdict;
+mod wake;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+pub use event::{WatchEvent, WatchEvents};
+
+use self::book::{Book, CompleteSet, VolumePlace};
+use self::event::Teller;
+use self::verdict::{Verdict, judge_volume};
+use self::wake::Wake;
+use super::import::ImportOptions;
+use super::open_bundles::{key_of_set, open_volume};
+use super::place::{Place, TargetReference};
+use super::rebuild::PlatformIndex;
+use crate::bundle::{SignaturePolicy, Volume};
+use crate::content::{Result, describe};
+use crate::history::Ledger;
+use crate::storage::StorageContainer;
+
+/// What becomes of a bundle without a pipeline. Safe by default: nothing orders it, so it could be played again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneOff {
+    Refuse,
+    Accept,
+}
+
+/// What becomes of the objects of a bundle that was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveredSource {
+    Keep,
+    Delete,
+}
+
+/// When a watch ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    Stopped,
+    /// After one listing and what it led to.
+    Once,
+}
+
+pub struct WatchOptions {
+    pub container: Arc<dyn StorageContainer>,
+    /// The directory behind the container, where it is one, to be told of changes.
+    pub directory: Option<PathBuf>,
+    pub policy: SignaturePolicy,
+    pub target: TargetReference,
+    pub import: ImportOptions,
+    pub platform_index: PlatformIndex,
+    pub one_off: OneOff,
+    pub source: DeliveredSource,
+    pub interval: Duration,
+    pub until: Until,
+    /// Who runs it, for the record.
+    pub who: String,
+    pub events: WatchEvents,
+}
+
+/// What a watch did until it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchReport {
+    pub imported: usize,
+    pub partly_imported: usize,
+    pub set_aside: usize,
+    /// Objects and bundles that wait for something.
+    pub waiting: usize,
+}
+
+/// Runs until `stop` is cancelled, or for one round.
+pub async fn run_watch(
+    options: &WatchOptions,
+    place: &Place,
+    ledger: &Ledger,
+    stop: &CancellationToken,
+) -> Result<WatchReport> {
+    let mut watching = Watching {
+        options,
+        place,
+        ledger,
+        book: Book::default(),
+        teller: Teller::new(Arc::clone(&options.events)),
+        report: WatchReport::default(),
+        is_ready: false,
+        holder: format!("{} {}", options.who, std::process::id()),
+    };
+    let mut wake = watching.start_wake();
+    loop {
+        let listed = Instant::now();
+        // A round is never dropped: what it has claimed is given back when `stop` is cancelled.
+        watching.round(stop).await;
+        if stop.is_cancelled() {
+            break;
+        }
+        if options.until == Until::Once {
+            return watching.end_once();
+        }
+        let due = watching.book.next_due(Instant::now());
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = wake.wait(listed, due) => {}
+        }
+    }
+    watching.teller.tell(WatchEvent::Stopped);
+    Ok(watching.report)
+}
+
+struct Watching<'a> {
+    options: &'a WatchOptions,
+    place: &'a Place,
+    ledger: &'a Ledger,
+    book: Book,
+    teller: Teller,
+    report: WatchReport,
+    is_ready: bool,
+    /// Who holds the claims of this watch, for people who look at the ledger.
+    holder: String,
+}
+
+impl WatchOptions {
+    /// The import's options, with the clock of now.
+    fn import_at(&self, now: Timestamp) -> ImportOptions {
+        let mut options = self.import.clone();
+        options.rules.now = now;
+        options
+    }
+}
+
+impl Watching<'_> {
+    fn start_wake(&mut self) -> Wake {
+        let interval = self.options.interval;
+        let Some(directory) = &self.options.directory else {
+            return Wake::by_interval(interval);
+        };
+        let (wake, failure) = Wake::of_directory(directory, interval);
+        if let Some(failure) = failure {
+            let text = format!(
+                "changes of `{}` cannot be watched, so it is listed every {} s: {failure}",
+                directory.display(),
+                interval.as_secs()
+            );
+            self.teller.tell(WatchEvent::Warning { text });
+        }
+        wake
+    }
+
+    /// Lists, opens, delivers. Whatever fails is told.
+    async fn round(&mut self, stop: &CancellationToken) {
+        if let Err(error) = self.list().await {
+            let reason = describe(&error);
+            self.teller.tell(WatchEvent::Unreachable { reason });
+            return;
+        }
+        self.open_new(stop).await;
+        let mut tried = Vec::new();
+        // A delivery may take long; what became complete meanwhile is not kept waiting by the order of names.
+        while !stop.is_cancelled()
+            && let Some(set) = self.next_set(&tried)
+        {
+            tried.push(set.set.clone());
+            self.deliver(&set, stop).await;
+        }
+    }
+
+    async fn list(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let container = Arc::clone(&self.options.container);
+        let mut objects = container.list("");
+        let mut count = 0;
+        while let Some(object) = objects.try_next().await? {
+            self.book.observe(object, now);
+            count += 1;
+        }
+        let changes = self.book.end_listing();
+        if self.is_ready {
+            self.teller.tell(WatchEvent::Reachable);
+        } else {
+            self.is_ready = true;
+            let container = container.name().to_owned();
+            self.teller.tell(WatchEvent::Ready {
+                container,
+                objects: count,
+            });
+        }
+        if changes.foreign_count > changes.foreign.len() {
+            let count = changes.foreign_count;
+            self.teller.tell(WatchEvent::ForeignCount { count });
+        } else {
+            for object in changes.foreign {
+                self.teller.tell(WatchEvent::Foreign { object });
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what is new. A set whose volumes are all here is delivered afterwards.
+    async fn open_new(&mut self, stop: &CancellationToken) {
+        for object in self.book.to_open(Instant::now()) {
+            if stop.is_cancelled() {
+                return;
+            }
+            let signatures = self.book.signatures_of(&object);
+            let container = &*self.options.container;
+            match open_volume(container, &object, &signatures, &self.options.policy).await {
+                Ok(volume) => self.book.opened(&object, place_of(&volume)),
+                Err(error) => {
+                    let now = Instant::now();
+                    let (settled, failures) = self.book.settled_for(&object, now);
+                    let verdict = judge_volume(&error, settled, failures);
+                    self.judged(&object, verdict, describe(&error), now);
+                }
+            }
+        }
+        self.tell_incomplete();
+    }
+
+    fn tell_incomplete(&mut self) {
+        for (set, missing, volumes) in self.book.sets(Instant::now()).1 {
+            let numbers: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            let reason = format!("volume {} of {volumes} has not arrived", numbers.join(", "));
+            for object in self.book.objects_of(&set) {
+                self.teller.tell(WatchEvent::Waiting {
+                    object,
+                    reason: reason.clone(),
+                });
+            }
+        }
+    }
+
+    fn judged(&mut self, object: &str, verdict: Verdict, reason: String, now: Instant) {
+        self.book.judged(object, &verdict, now);
+        let object = object.to_owned();
+        let event = match verdict {
+            Verdict::Settle | Verdict::Wait => WatchEvent::Waiting { object, reason },
+            Verdict::Retry => WatchEvent::Postponed { object, reason },
+            Verdict::SetAside => {
+                self.report.set_aside += 1;
+                WatchEvent::SetAside { object, reason }
+            }
+        };
+        self.teller.tell(event);
+    }
+
+    /// The next complete set that this round has not tried.
+    fn next_set(&self, tried: &[String]) -> Option<CompleteSet> {
+        let (complete, _) = self.book.sets(Instant::now());
+        let untried = complete.into_iter().filter(|set| !tried.contains(&set.set));
+        untried.min_by_key(|set| set.order)
+    }
+
+    fn end_once(mut self) -> Result<WatchReport> {
+        self.report.waiting = self.book.waiting_count();
+        Ok(self.report)
+    }
+}
+
+fn place_of(volume: &Volume) -> VolumePlace {
+    let inventory = volume.inventory();
+    VolumePlace {
+        set: key_of_set(volume),
+        volume: inventory.volume,
+        volumes: inventory.volumes,
+        order: (inventory.sequence, inventory.created),
+    }
+}

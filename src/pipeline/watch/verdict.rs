@@ -1,0 +1,108 @@
+//! What to do about an object or a set that cannot be imported now. Pure.
+//!
+//! **Incomplete is not corrupt.** Copies may write an object's end before its middle, and stop for a while. So
+//! nothing is condemned by the first reading: what fails is read again after it has been left alone for the settle
+//! time, and an object that only lacks its end is waited for as long as it takes.
+
+use std::time::Duration;
+
+use super::book::SETTLE_TIME;
+use crate::bundle::{BundleError, NotTrusted};
+use crate::content::{Error, ErrorKind};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It may still be changing: look again when it has settled.
+    Settle,
+    /// Something around it failed: try again after a pause.
+    Retry,
+    /// It lacks something that only a change of the container can bring.
+    Wait,
+    /// It will never be right.
+    SetAside,
+}
+
+/// Judges why a volume could not be opened; `settled` is for how long it has not changed.
+pub(super) fn judge_volume(error: &BundleError, settled: Duration, failures: u32) -> Verdict {
+    let is_settled = settled >= SETTLE_TIME && failures > 0;
+    match error {
+        BundleError::Content(error) => judge_kind(error.kind(), is_settled),
+        // A signature may come later, and brings the object back by itself.
+        BundleError::NotTrusted(NotTrusted::BelowThreshold { .. } | NotTrusted::Unsigned) => {
+            Verdict::Wait
+        }
+        BundleError::Incomplete if is_settled => Verdict::Wait,
+        _ if is_settled => Verdict::SetAside,
+        _ => Verdict::Settle,
+    }
+}
+
+/// Judges why a set whose volumes were opened could not be delivered.
+pub(super) fn judge_delivery(error: &Error, settled: Duration, failures: u32) -> Verdict {
+    judge_kind(error.kind(), settled >= SETTLE_TIME && failures > 0)
+}
+
+fn judge_kind(kind: ErrorKind, is_settled: bool) -> Verdict {
+    match kind {
+        // The container or the target may be away, full or closed for a while; the bundle is not to blame.
+        ErrorKind::Temporary { .. }
+        | ErrorKind::NoSpace
+        | ErrorKind::Denied
+        | ErrorKind::NotFound
+        | ErrorKind::Changed
+        | ErrorKind::Failed => Verdict::Retry,
+        ErrorKind::Incomplete if is_settled => Verdict::Wait,
+        ErrorKind::Incomplete => Verdict::Settle,
+        ErrorKind::Unverified if !is_settled => Verdict::Settle,
+        ErrorKind::Unverified
+        | ErrorKind::Refused
+        | ErrorKind::Unsupported
+        | ErrorKind::AlreadyExists => Verdict::SetAside,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_condemned_by_its_first_reading() {
+        let moments = [(Duration::ZERO, 0), (SETTLE_TIME, 0), (Duration::ZERO, 3)];
+        for (settled, failures) in moments {
+            let damaged = judge_volume(&BundleError::NotABundle, settled, failures);
+            assert_eq!(damaged, Verdict::Settle, "{settled:?} {failures}");
+        }
+        assert_eq!(
+            judge_volume(&BundleError::NotABundle, SETTLE_TIME, 1),
+            Verdict::SetAside
+        );
+    }
+
+    #[test]
+    fn what_lacks_its_end_is_never_condemned() {
+        let long = SETTLE_TIME * 1000;
+        assert_eq!(
+            judge_volume(&BundleError::Incomplete, long, 9),
+            Verdict::Wait
+        );
+        let unsigned = BundleError::NotTrusted(NotTrusted::Unsigned);
+        assert_eq!(judge_volume(&unsigned, long, 9), Verdict::Wait);
+    }
+
+    #[test]
+    fn trouble_around_a_bundle_is_tried_again() {
+        for kind in [
+            ErrorKind::Denied,
+            ErrorKind::NoSpace,
+            ErrorKind::Temporary { retry_after: None },
+        ] {
+            let error = Error::new(kind, "x");
+            assert_eq!(judge_delivery(&error, SETTLE_TIME * 9, 9), Verdict::Retry);
+        }
+        let refused = Error::new(ErrorKind::Refused, "x");
+        assert_eq!(
+            judge_delivery(&refused, Duration::ZERO, 0),
+            Verdict::SetAside
+        );
+    }
+}
