@@ -1,6 +1,6 @@
 //! What supervisors ask of a daemon: readiness, liveness, and a stop that waits for what is under way.
 //!
-//! systemd is told by its notification socket (sd_notify(3)); others ask `GET /ready` and `GET /health` over HTTP.
+//! systemd is told by its notification socket (`sd_notify(3)`); others ask `GET /ready` and `GET /health` over HTTP.
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// A watch that has not finished a step for longer than this many intervals is not healthy.
 const SILENT_INTERVALS_MAX: u32 = 10;
 /// A step may take this long whatever the interval is.
-const SILENCE_MAX: Duration = Duration::from_secs(600);
+const SILENCE_MAX: Duration = Duration::from_mins(10);
 
 /// What the daemon knows about itself.
 #[derive(Clone)]

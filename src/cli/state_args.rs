@@ -1,6 +1,6 @@
 //! The state directory as an argument, and who is at work, for the ledger.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -23,20 +23,30 @@ impl StateArguments {
         lane: Option<&str>,
         container: String,
     ) -> anyhow::Result<Option<Remembrance>> {
-        let Some(directory) = &self.state else {
-            return Ok(None);
-        };
-        Ok(Some(Remembrance {
-            ledger: Ledger::open(directory).await?,
-            kind: RunKind::Import,
-            trigger: Trigger::Manual,
-            who: who(),
-            lane: lane.map(str::to_owned),
-            target: absolute(target)?.to_string(),
-            container: Some(container),
-            clock: Timestamp::now,
-        }))
+        match &self.state {
+            Some(directory) => Ok(Some(remember(directory, target, lane, &container).await?)),
+            None => Ok(None),
+        }
     }
+}
+
+/// Opens the ledger for imports by hand to `target`.
+pub(super) async fn remember(
+    directory: &Path,
+    target: &TargetReference,
+    lane: Option<&str>,
+    container: &str,
+) -> anyhow::Result<Remembrance> {
+    Ok(Remembrance {
+        ledger: Ledger::open(directory).await?,
+        kind: RunKind::Import,
+        trigger: Trigger::Manual,
+        who: who(),
+        lane: lane.map(str::to_owned),
+        target: absolute(target)?.to_string(),
+        container: Some(container.to_owned()),
+        clock: Timestamp::now,
+    })
 }
 
 /// The same layout is the same target wherever the command is run.

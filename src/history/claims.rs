@@ -225,6 +225,27 @@ impl Ledger {
         Ok(revived.rows_affected() == 1)
     }
 
+    /// Takes back an object that is not work any more, unless somebody works on it or has done so.
+    pub async fn withdraw(&self, object: &str) -> Result<()> {
+        sqlx::query("DELETE FROM claim WHERE object = $1 AND state IN ('set aside', 'waiting')")
+            .bind(object)
+            .execute(self.pool())
+            .await
+            .map_err(self.failed(DOING))?;
+        Ok(())
+    }
+
+    /// Gives back what processes that are gone had claimed. Only for whoever uses the ledger alone.
+    pub(super) async fn release_abandoned_claims(&self) -> Result<()> {
+        sqlx::query(
+            "UPDATE claim SET state = 'waiting', lease_until_ms = 0 WHERE state = 'claimed'",
+        )
+        .execute(self.pool())
+        .await
+        .map_err(self.failed(DOING))?;
+        Ok(())
+    }
+
     /// Forgets an object that is done and gone.
     pub async fn forget_claim(&self, object: &str) -> Result<()> {
         sqlx::query("DELETE FROM claim WHERE object = $1 AND state = 'done'")

@@ -20,7 +20,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens the ledger in `directory`, making both where they are missing. Where no other process uses it,
-    /// runs that are still `running` were killed, and are marked so.
+    /// runs that are still `running` were killed, and are marked so; what they had claimed is free again.
     pub async fn open(directory: &Path) -> Result<Self> {
         let directory = StateDirectory::create(directory)?;
         let presence = directory.enter().await?;
@@ -34,6 +34,7 @@ impl Ledger {
         };
         if ledger.presence.is_alone {
             ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
+            ledger.release_abandoned_claims().await?;
             ledger.presence.share().map_err(|cause| {
                 let shown = ledger.directory.shown();
                 Error::io(format!("cannot use the state directory `{shown}`"), cause)

@@ -91,6 +91,15 @@ fn show_range(range: &RangeInclusive<u64>) -> String {
 }
 
 impl Remembrance {
+    /// The same memory for runs of another kind.
+    pub fn called(self, kind: RunKind, trigger: Trigger) -> Self {
+        Self {
+            kind,
+            trigger,
+            ..self
+        }
+    }
+
     /// The bundle's lane here and its place in the pipeline; `None` where it belongs to none.
     pub fn place_of(&self, inventory: &Inventory, digest: &Digest) -> Result<Option<(Lane, Link)>> {
         let (Some(pipeline), Some(sequence)) = (&inventory.pipeline, inventory.sequence) else {

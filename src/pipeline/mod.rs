@@ -18,7 +18,6 @@ mod list;
 mod open_bundles;
 mod place;
 mod rebuild;
-mod recorded_import;
 mod select;
 mod sign;
 mod watch;
@@ -42,5 +41,6 @@ pub use rebuild::PlatformIndex;
 pub use select::{Selected, select};
 pub use sign::{CountersignOptions, Countersigned, countersign};
 pub use watch::{
-    DeliveredSource, OneOff, Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, run_watch,
+    DeliveredSource, OneOff, Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey,
+    run_watch,
 };

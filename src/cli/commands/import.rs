@@ -14,7 +14,9 @@ use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::{count, show_size};
 use crate::cli::state_args::StateArguments;
-use crate::content::{ArtifactOutcome, CopyOptions, Error, Existing, OnError, RootedDirectory};
+use crate::content::{
+    ArtifactOutcome, CopyOptions, Error, Events, Existing, OnError, RootedDirectory,
+};
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
     Remembrance, Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
@@ -61,7 +63,7 @@ pub(in crate::cli) struct DeliveryArguments {
 
     /// The lane that this import belongs to, for bundles that are meant for some lanes only
     #[arg(long, value_name = "LANE")]
-    lane: Option<String>,
+    pub(super) lane: Option<String>,
 
     /// Refuse bundles of a pipeline below this sequence
     #[arg(long, value_name = "N")]
@@ -73,13 +75,13 @@ pub(in crate::cli) struct DeliveryArguments {
 
     /// Print what would be moved, to the byte, and move nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 
     #[command(flatten)]
-    trust: TrustArguments,
+    pub(super) trust: TrustArguments,
 
     #[command(flatten)]
-    registries: RegistryArguments,
+    pub(super) registries: RegistryArguments,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -103,11 +105,7 @@ pub(in crate::cli) async fn run(
     arguments: ImportArguments,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let target: TargetReference = arguments.target.parse().map_err(|_| {
-        UsageError::new(format!("`{}` is not a target", arguments.target)).hint(
-            "expected `REGISTRY[/PREFIX]`, such as `registry.local:5000/mirror`, or `oci:DIR`",
-        )
-    })?;
+    let target = parse_target(&arguments.target)?;
     let delivery = &arguments.delivery;
     let names: Vec<String> = arguments.bundles.iter().map(ToString::to_string).collect();
     let memory = arguments
@@ -117,6 +115,15 @@ pub(in crate::cli) async fn run(
     delivery
         .deliver(&arguments.bundles, &target, memory.as_ref(), output)
         .await
+}
+
+pub(super) fn parse_target(text: &str) -> anyhow::Result<TargetReference> {
+    let parsed = text.parse().map_err(|_| {
+        UsageError::new(format!("`{text}` is not a target")).hint(
+            "expected `REGISTRY[/PREFIX]`, such as `registry.local:5000/mirror`, or `oci:DIR`",
+        )
+    });
+    Ok(parsed?)
 }
 
 impl DeliveryArguments {
@@ -153,7 +160,7 @@ impl DeliveryArguments {
         run_all(&plans, target, (&place, memory), options, output).await
     }
 
-    fn platform_index(&self) -> PlatformIndex {
+    pub(super) fn platform_index(&self) -> PlatformIndex {
         match self.platform_index {
             PlatformIndexArgument::Sparse => PlatformIndex::Sparse,
             PlatformIndexArgument::Rebuild => PlatformIndex::Rebuild,
@@ -162,7 +169,17 @@ impl DeliveryArguments {
 
     fn options(&self, output: Output) -> (ImportOptions, Progress) {
         let progress = Progress::new(output, "importing", "content");
-        let options = ImportOptions {
+        let options = self.options_with(progress.events(), || progress.events_of("reading back"));
+        (options, progress)
+    }
+
+    /// What a delivery is asked for; `events` are told what moves.
+    pub(super) fn options_with(
+        &self,
+        events: Events,
+        read_back: impl FnOnce() -> Events,
+    ) -> ImportOptions {
+        ImportOptions {
             rules: AdmissionRules {
                 lane: self.lane.clone(),
                 now: Timestamp::now(),
@@ -180,11 +197,10 @@ impl DeliveryArguments {
                 },
                 held: std::sync::Arc::default(),
                 concurrency: CONTENTS_IN_FLIGHT,
-                events: progress.events(),
+                events,
             },
-            read_back: self.check.then(|| progress.events_of("reading back")),
-        };
-        (options, progress)
+            read_back: self.check.then(read_back),
+        }
     }
 }
 

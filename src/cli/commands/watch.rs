@@ -5,22 +5,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::args::Format;
-use crate::cli::commands::import::DeliveryArguments;
+use crate::cli::commands::import::{DeliveryArguments, parse_target};
 use crate::cli::container_args::{open_container, parse_container};
 use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
+use crate::cli::failure::UsageError;
+use crate::cli::output::{Output, table};
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
-use crate::history::Ledger;
+use crate::cli::state_args::remember;
+use crate::content::Event;
+use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    DeliveredSource, OneOff, Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, run_watch,
+    DeliveredSource, OneOff, Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey,
+    run_watch,
 };
-use crate::storage::{ContainerReference, Missing};
+use crate::storage::{ContainerReference, Missing, Purpose};
 
 /// Import every bundle of a container, as soon as it is complete
 ///
@@ -30,18 +34,22 @@ use crate::storage::{ContainerReference, Missing};
 ///
 /// Example: airlift watch /mnt/drop --target registry.local:5000/mirror --trust ops.key.pub --state /var/lib/airlift
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(in crate::cli) struct WatchArguments {
+    #[command(subcommand)]
+    command: Option<WatchCommand>,
+
     /// The container to watch: a directory or a URL
-    #[arg(value_name = "CONTAINER", value_parser = parse_container)]
-    container: ContainerReference,
+    #[arg(value_name = "CONTAINER", value_parser = parse_container, required = true)]
+    container: Option<ContainerReference>,
 
     /// `REGISTRY[/PREFIX]` or `oci:DIR`
-    #[arg(long, value_name = "TARGET")]
-    target: String,
+    #[arg(long, value_name = "TARGET", required = true)]
+    target: Option<String>,
 
     /// Where the ledger is kept; watches that share it never do the same work twice
-    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
-    state: PathBuf,
+    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE", required = true)]
+    state: Option<PathBuf>,
 
     /// How often the container is listed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
@@ -67,27 +75,83 @@ pub(in crate::cli) struct WatchArguments {
     delivery: DeliveryArguments,
 }
 
+#[derive(Subcommand)]
+enum WatchCommand {
+    /// List what watches have done, what waits, and what was set aside with its reason
+    ///
+    /// Example: airlift watch list --state /var/lib/airlift
+    List(ListArguments),
+    /// Bring back what was set aside; a running watch takes it up at its next listing
+    ///
+    /// Example: airlift watch retry web-0123456789ab --state /var/lib/airlift
+    Retry(RetryArguments),
+}
+
+#[derive(Args)]
+struct ListArguments {
+    /// The state directory of the watch
+    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
+    state: PathBuf,
+}
+
+#[derive(Args)]
+struct RetryArguments {
+    /// Bundles or objects, as `airlift watch list` calls them
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+
+    /// The state directory of the watch
+    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
+    state: PathBuf,
+}
+
 pub(in crate::cli) async fn run(arguments: WatchArguments, output: Output) -> anyhow::Result<Exit> {
-    let target = super::import::parse_target(&arguments.target)?;
-    let container = open_container(&arguments.container, Missing::Refuse).await?;
-    let connections = arguments.delivery.registries.connect()?;
-    let place = connections.target(&target).await?;
-    let ledger = Ledger::open(&arguments.state).await?;
+    match &arguments.command {
+        Some(WatchCommand::List(list)) => print_list(list, output).await,
+        Some(WatchCommand::Retry(retry)) => bring_back(retry, output).await,
+        None => watch(&arguments, output).await,
+    }
+}
+
+async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exit> {
+    let (Some(container), Some(target), Some(state)) =
+        (&arguments.container, &arguments.target, &arguments.state)
+    else {
+        return Err(UsageError::new("a watch needs a container, `--target` and `--state`").into());
+    };
+    let delivery = &arguments.delivery;
+    if delivery.dry_run {
+        let error = UsageError::new("a watch has no dry run")
+            .hint("`airlift import CONTAINER --dry-run` says what would be moved");
+        return Err(error.into());
+    }
+    let target = parse_target(target)?;
+    let policy = delivery.trust.policy()?;
+    if arguments.delete_source {
+        // A signature that cannot delete is told now, and not after the first bundle.
+        open_container(container, Missing::Refuse, Purpose::DeleteSource).await?;
+    }
+    let opened = open_container(container, Missing::Refuse, Purpose::Import).await?;
+    let memory = remember(state, &target, delivery.lane.as_deref(), opened.name()).await?;
+    let memory = memory.called(RunKind::Watch, Trigger::Source);
+    let place = delivery.registries.connect()?.target(&target).await?;
     let liveness = Liveness::new(arguments.interval);
     if let Some(address) = arguments.health {
         let bound = serve_health(address, liveness.clone()).await?;
         Output::note(&format!("health is told on http://{bound}/health"));
     }
+    let moving = liveness.clone();
+    let signs: crate::content::Events = Arc::new(move |_: Event| moving.sign());
     let options = WatchOptions {
-        container,
-        directory: match &arguments.container {
+        container: opened,
+        directory: match container {
             ContainerReference::Directory(path) => Some(path.clone()),
             _ => None,
         },
-        policy: arguments.delivery.trust.policy()?,
+        policy,
         target,
-        import: arguments.delivery.quiet_options(&liveness),
-        platform_index: arguments.delivery.platform_index(),
+        import: delivery.options_with(Arc::clone(&signs), || signs),
+        platform_index: delivery.platform_index(),
         one_off: match arguments.accept_one_off {
             true => OneOff::Accept,
             false => OneOff::Refuse,
@@ -101,11 +165,99 @@ pub(in crate::cli) async fn run(arguments: WatchArguments, output: Output) -> an
             true => Until::Once,
             false => Until::Stopped,
         },
-        who: crate::cli::who::who(),
         events: tell(output, liveness),
     };
-    let report = run_watch(&options, &place, &ledger, &stop_on_signal()).await?;
+    let report = run_watch(&options, &place, &memory, &stop_on_signal()).await?;
     Ok(exit_of(&report, options.until))
+}
+
+async fn print_list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {
+    let ledger = Ledger::open(&arguments.state).await?;
+    let mut rows = vec![
+        [
+            "STATE",
+            "NAME",
+            "SINCE",
+            "TRIES",
+            "CONTAINER",
+            "TARGET",
+            "REASON",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    let mut documents = Vec::new();
+    for claim in ledger.list_claims().await? {
+        if let Some(key) = WorkKey::parse(&claim.object) {
+            rows.push(row_of(&key, &claim));
+            documents.push(document_of(&key, &claim));
+        }
+    }
+    output.print(&table(&rows), &json!({ "work": documents }))?;
+    Ok(Exit::Done)
+}
+
+fn row_of(key: &WorkKey, claim: &Claim) -> Vec<String> {
+    vec![
+        claim.state.as_str().to_owned(),
+        key.subject.clone(),
+        format!("{:.0}", claim.offered),
+        claim.attempts.to_string(),
+        key.container.clone(),
+        key.target.clone(),
+        claim.reason.clone().unwrap_or_default(),
+    ]
+}
+
+fn document_of(key: &WorkKey, claim: &Claim) -> Value {
+    json!({
+        "state": claim.state.as_str(),
+        "name": key.subject,
+        "identity": key.identity,
+        "container": key.container,
+        "target": key.target,
+        "since": claim.offered.to_string(),
+        "tries": claim.attempts,
+        "nextTry": claim.next_try.to_string(),
+        "holder": claim.holder,
+        "reason": claim.reason,
+        "run": claim.run.as_ref().map(ToString::to_string),
+    })
+}
+
+async fn bring_back(arguments: &RetryArguments, output: Output) -> anyhow::Result<Exit> {
+    let ledger = Ledger::open(&arguments.state).await?;
+    let mut revived = Vec::new();
+    for claim in ledger.list_claims().await? {
+        let Some(key) = WorkKey::parse(&claim.object) else {
+            continue;
+        };
+        let is_named =
+            arguments.names.contains(&key.subject) || arguments.names.contains(&key.identity);
+        if is_named
+            && claim.state == ClaimState::SetAside
+            && ledger.retry(&claim.object, Timestamp::now()).await?
+        {
+            revived.push(key.subject);
+        }
+    }
+    let unknown: Vec<&String> = arguments
+        .names
+        .iter()
+        .filter(|name| !revived.contains(name))
+        .collect();
+    if revived.is_empty() {
+        let names: Vec<&str> = unknown.iter().map(|name| name.as_str()).collect();
+        let error = UsageError::new(format!(
+            "nothing of the name `{}` was set aside",
+            names.join("`, `")
+        ))
+        .hint("`airlift watch list` shows what was");
+        return Err(error.into());
+    }
+    let text = format!("brought back: {}", revived.join(", "));
+    output.print(&text, &json!({ "broughtBack": revived }))?;
+    Ok(Exit::Done)
 }
 
 /// A stopped daemon has done its duty; a single round says what came of it.

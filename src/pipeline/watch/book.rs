@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::verdict::Verdict;
+use super::work_key::WorkKey;
 use crate::content::Version;
 use crate::pipeline::open_bundles::{is_signature_name, is_volume_name};
 use crate::storage::FoundObject;
 
 /// A writer that stops for longer than this is taken for one that has ended.
-pub(super) const SETTLE_TIME: Duration = Duration::from_secs(60);
+pub(super) const SETTLE_TIME: Duration = Duration::from_mins(1);
 
 /// What the inventory of an opened volume says of its place in a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub(super) struct VolumePlace {
     pub(super) set: String,
     pub(super) volume: u32,
     pub(super) volumes: u32,
+    /// The bundle's signed name, and the digest of this volume's inventory.
+    pub(super) bundle: String,
+    pub(super) inventory: String,
     /// Bundles are taken in this order: sequence, then time of making.
     pub(super) order: Order,
 }
@@ -62,7 +66,18 @@ struct Entry {
 pub(super) struct CompleteSet {
     pub(super) set: String,
     pub(super) objects: Vec<String>,
+    pub(super) bundle: String,
+    /// The digest of the inventory that lists the artifacts.
+    pub(super) inventory: String,
     pub(super) order: Order,
+}
+
+/// A set of which volumes have not arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IncompleteSet {
+    pub(super) set: String,
+    pub(super) missing: Vec<u32>,
+    pub(super) volumes: u32,
 }
 
 /// What a listing has changed.
@@ -84,6 +99,8 @@ pub(super) struct Book {
     foreign_count: usize,
     /// Sets that are not to be tried before a time.
     postponed: HashMap<String, Instant>,
+    /// Objects that were given up, and what the ledger calls them.
+    set_aside: HashMap<Box<str>, WorkKey>,
     round: Round,
 }
 
@@ -164,6 +181,12 @@ impl Book {
         self.entries.retain(|name, _| round.volumes.contains(name));
         self.signatures
             .retain(|name, _| round.signatures.contains(name));
+        let entries = &self.entries;
+        let is_given_up = |name: &str| {
+            let entry = entries.get(name);
+            entry.is_some_and(|entry| entry.state == State::SetAside)
+        };
+        self.set_aside.retain(|name, _| is_given_up(name));
         let mut changes = Changes::default();
         if round.foreign_count > self.foreign_count {
             changes.foreign_count = round.foreign_count;
@@ -214,7 +237,7 @@ impl Book {
     }
 
     /// The object could not be used.
-    pub(super) fn judged(&mut self, object: &str, verdict: &Verdict, now: Instant) {
+    pub(super) fn judged(&mut self, object: &str, verdict: Verdict, now: Instant) {
         let Some(entry) = self.entries.get_mut(object) else {
             return;
         };
@@ -236,6 +259,34 @@ impl Book {
         self.postponed.insert(set.to_owned(), due);
     }
 
+    /// The objects were given up. A person may bring them back in the ledger.
+    pub(super) fn set_aside(&mut self, objects: &[String], key: &WorkKey) {
+        for object in objects {
+            if let Some(entry) = self.entries.get_mut(&**object) {
+                entry.state = State::SetAside;
+                self.set_aside.insert((&**object).into(), key.clone());
+            }
+        }
+    }
+
+    /// What was given up, by the ledger's keys.
+    pub(super) fn keys_set_aside(&self) -> BTreeSet<WorkKey> {
+        self.set_aside.values().cloned().collect()
+    }
+
+    /// What a person has brought back is opened again.
+    pub(super) fn revive(&mut self, key: &WorkKey, now: Instant) {
+        let entries = &mut self.entries;
+        self.set_aside.retain(|object, found| {
+            let is_other = found != key;
+            if !is_other && let Some(entry) = entries.get_mut(object) {
+                entry.state = State::Unread { due: now };
+                entry.failures = 0;
+            }
+            is_other
+        });
+    }
+
     /// The objects of a set are not looked at again, unless they change.
     pub(super) fn finish(&mut self, objects: &[String]) {
         for object in objects {
@@ -246,32 +297,41 @@ impl Book {
     }
 
     /// The sets of which every volume is there and that may be tried now, and those that lack volumes.
-    pub(super) fn sets(&self, now: Instant) -> (Vec<CompleteSet>, Vec<(String, Vec<u32>, u32)>) {
-        let mut sets: BTreeMap<&str, (&VolumePlace, BTreeMap<u32, &str>)> = BTreeMap::new();
-        let mut names: Vec<_> = self.entries.iter().collect();
-        names.sort_by(|a, b| a.0.cmp(b.0));
-        for (name, entry) in names {
-            if let State::Opened(place) = &entry.state {
-                let set = sets
-                    .entry(&place.set)
-                    .or_insert_with(|| (place, BTreeMap::new()));
-                // Of a volume that is there twice, the first name counts.
-                set.1.entry(place.volume).or_insert(name);
-            }
+    pub(super) fn sets(&self, now: Instant) -> (Vec<CompleteSet>, Vec<IncompleteSet>) {
+        let mut sets: BTreeMap<&str, BTreeMap<u32, (&str, &VolumePlace)>> = BTreeMap::new();
+        let mut opened: Vec<_> = self
+            .entries
+            .iter()
+            .filter_map(|(name, entry)| opened_place(name, entry))
+            .collect();
+        opened.sort_by_key(|(name, _)| *name);
+        for (name, place) in opened {
+            let set = sets.entry(&place.set).or_default();
+            // Of a volume that is there twice, the first name counts.
+            set.entry(place.volume).or_insert((name, place));
         }
         let (mut complete, mut incomplete) = (Vec::new(), Vec::new());
-        for (set, (place, present)) in sets {
-            let missing: Vec<u32> = (1..=place.volumes)
-                .filter(|n| !present.contains_key(n))
-                .collect();
+        for (set, present) in sets {
+            let Some((_, (_, place))) = present.last_key_value() else {
+                continue;
+            };
+            let is_missing = |number: &u32| !present.contains_key(number);
+            let missing: Vec<u32> = (1..=place.volumes).filter(is_missing).collect();
             if !missing.is_empty() {
-                incomplete.push((set.to_owned(), missing, place.volumes));
+                incomplete.push(IncompleteSet {
+                    set: set.to_owned(),
+                    missing,
+                    volumes: place.volumes,
+                });
             } else if self.postponed.get(set).is_none_or(|due| *due <= now) {
-                let objects = present.values().map(|name| (*name).to_owned()).collect();
-                let set = set.to_owned();
                 complete.push(CompleteSet {
-                    set,
-                    objects,
+                    set: set.to_owned(),
+                    objects: present
+                        .values()
+                        .map(|(name, _)| (*name).to_owned())
+                        .collect(),
+                    bundle: place.bundle.clone(),
+                    inventory: place.inventory.clone(),
                     order: place.order,
                 });
             }
@@ -306,124 +366,15 @@ impl Book {
     }
 }
 
+fn opened_place<'a>(name: &'a str, entry: &'a Entry) -> Option<(&'a str, &'a VolumePlace)> {
+    match &entry.state {
+        State::Opened(place) => Some((name, place)),
+        _ => None,
+    }
+}
+
 /// Growing pauses between tries, from one second to five minutes.
 pub(super) fn delay_after(failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1).min(9);
-    Duration::from_secs(1 << doublings).min(Duration::from_secs(300))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn object(name: &str, version: &str) -> FoundObject {
-        FoundObject {
-            name: name.to_owned(),
-            size_bytes: 1,
-            version: Version::new(version),
-            modified: None,
-        }
-    }
-
-    fn place(set: &str, volume: u32, volumes: u32) -> VolumePlace {
-        VolumePlace {
-            set: set.to_owned(),
-            volume,
-            volumes,
-            order: (None, Timestamp::UNIX_EPOCH),
-        }
-    }
-
-    fn list(book: &mut Book, objects: &[(&str, &str)], now: Instant) -> Changes {
-        for (name, version) in objects {
-            book.observe(object(name, version), now);
-        }
-        book.end_listing()
-    }
-
-    #[test]
-    fn each_version_is_opened_once() {
-        let (mut book, now) = (Book::default(), Instant::now());
-        list(&mut book, &[("a.tar.zst", "1")], now);
-        assert_eq!(book.to_open(now), ["a.tar.zst"]);
-        book.opened("a.tar.zst", place("a", 1, 1));
-        list(&mut book, &[("a.tar.zst", "1")], now);
-        assert!(book.to_open(now).is_empty());
-        list(&mut book, &[("a.tar.zst", "2")], now);
-        assert_eq!(book.to_open(now), ["a.tar.zst"]);
-    }
-
-    #[test]
-    fn what_fails_is_read_again_when_it_has_settled_and_then_rests() {
-        let (mut book, now) = (Book::default(), Instant::now());
-        list(&mut book, &[("a.tar.zst", "1")], now);
-        book.judged("a.tar.zst", &Verdict::Settle, now);
-        assert!(book.to_open(now).is_empty());
-        let later = now + SETTLE_TIME;
-        assert_eq!(book.next_due(now), Some(later));
-        assert_eq!(book.to_open(later), ["a.tar.zst"]);
-        book.judged("a.tar.zst", &Verdict::SetAside, later);
-        assert!(book.to_open(later + SETTLE_TIME).is_empty());
-        list(&mut book, &[("a.tar.zst", "2")], later);
-        assert_eq!(book.to_open(later), ["a.tar.zst"]);
-    }
-
-    #[test]
-    fn a_signature_opens_its_object_again() {
-        let (mut book, now) = (Book::default(), Instant::now());
-        list(&mut book, &[("a.tar.zst", "1"), ("b.tar.zst", "1")], now);
-        book.judged("a.tar.zst", &Verdict::Wait, now);
-        book.judged("b.tar.zst", &Verdict::Wait, now);
-        let signature = "a.tar.zst.0123456789abcdef.sig";
-        list(
-            &mut book,
-            &[("a.tar.zst", "1"), ("b.tar.zst", "1"), (signature, "1")],
-            now,
-        );
-        assert_eq!(book.to_open(now), ["a.tar.zst"]);
-        assert_eq!(book.signatures_of("a.tar.zst"), [signature]);
-    }
-
-    #[test]
-    fn a_set_is_complete_with_all_its_volumes_in_any_order() {
-        let (mut book, now) = (Book::default(), Instant::now());
-        list(
-            &mut book,
-            &[("2.tar", "1"), ("1.tar", "1"), ("1-copy.tar", "1")],
-            now,
-        );
-        book.opened("2.tar", place("s", 2, 2));
-        assert_eq!(book.sets(now).1, [("s".to_owned(), vec![1], 2)]);
-        book.opened("1.tar", place("s", 1, 2));
-        book.opened("1-copy.tar", place("s", 1, 2));
-        let (complete, incomplete) = book.sets(now);
-        assert!(incomplete.is_empty());
-        assert_eq!(complete[0].objects, ["1-copy.tar", "2.tar"]);
-        assert_eq!(book.objects_of("s").len(), 3);
-        book.postpone("s", now + Duration::from_secs(9));
-        assert!(book.sets(now).0.is_empty());
-        assert_eq!(book.sets(now + Duration::from_secs(9)).0.len(), 1);
-    }
-
-    #[test]
-    fn what_is_gone_is_forgotten_and_foreign_objects_are_told_once() {
-        let (mut book, now) = (Book::default(), Instant::now());
-        let changes = list(&mut book, &[("a.tar.zst", "1"), ("notes.txt", "1")], now);
-        assert_eq!(
-            (changes.foreign, changes.foreign_count),
-            (vec!["notes.txt".to_owned()], 1)
-        );
-        assert_eq!(
-            list(&mut book, &[("notes.txt", "1")], now),
-            Changes::default()
-        );
-        assert!(book.to_open(now).is_empty());
-        assert!(book.entries.is_empty());
-    }
-
-    #[test]
-    fn pauses_grow_and_have_an_end() {
-        let pauses: Vec<u64> = [1, 2, 3, 20].map(|n| delay_after(n).as_secs()).to_vec();
-        assert_eq!(pauses, [1, 2, 4, 300]);
-    }
+    Duration::from_secs(1 << doublings).min(Duration::from_mins(5))
 }

@@ -1,6 +1,5 @@
 //! One complete set: opened anew, admitted, claimed, imported, recorded, and removed where that was asked for.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::book::CompleteSet;
 use super::event::WatchEvent;
 use super::verdict::{Verdict, judge_delivery};
+use super::work_key::WorkKey;
 use super::{DeliveredSource, OneOff, Watching};
 use crate::bundle::{Bundle, BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind, Result, describe};
-use crate::history::{Claim, ClaimState, Claimed, Offered};
+use crate::history::{Claim, ClaimState, Claimed, Decision, Ledger, Offered};
+use crate::pipeline::import::{ImportPlan, plan_import};
 use crate::pipeline::open_bundles::{OpenedBundle, open_volume};
-use crate::pipeline::recorded_import::{RecordedImport, RecordedOutcome, import_recorded};
 
 /// How long a claim lasts without a sign of life. A watch that was killed is followed after this time at most.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -38,7 +38,7 @@ enum Tried {
 
 impl Watching<'_> {
     pub(super) async fn deliver(&mut self, set: &CompleteSet, stop: &CancellationToken) {
-        let name = self.name_of(set);
+        let name = name_of(set);
         let tried = self.try_set(set, &name, stop).await;
         let objects = self.book.objects_of(&set.set);
         match tried {
@@ -65,12 +65,8 @@ impl Watching<'_> {
                 self.end_set(&objects, true).await;
             }
             Ok(Tried::Refused(reason)) => {
-                self.report.set_aside += 1;
-                self.teller.tell(WatchEvent::SetAside {
-                    object: name,
-                    reason,
-                });
-                self.book.finish(&objects);
+                self.give_up(&objects, &self.key_of(set), &name, reason)
+                    .await;
             }
             Ok(Tried::WaitingForSignatures(reason)) => {
                 for object in objects {
@@ -87,7 +83,7 @@ impl Watching<'_> {
                     .postpone(&set.set, Instant::now() + CLAIMED_ELSEWHERE);
             }
             Ok(Tried::Stopped) => {}
-            Err(error) => self.failed(&objects, &error),
+            Err(error) => self.failed(set, &objects, &error).await,
         }
     }
 
@@ -98,18 +94,83 @@ impl Watching<'_> {
         }
     }
 
-    /// The object that carries the artifacts stands for the bundle.
-    fn name_of(&self, set: &CompleteSet) -> String {
-        set.objects.last().cloned().unwrap_or_default()
-    }
-
-    fn failed(&mut self, objects: &[String], error: &Error) {
+    async fn failed(&mut self, set: &CompleteSet, objects: &[String], error: &Error) {
         let now = Instant::now();
+        let reason = describe(error);
+        let verdicts = objects.iter().map(|object| {
+            let (settled, failures) = self.book.settled_for(object, now);
+            judge_delivery(error, settled, failures)
+        });
+        // The volume that changed last decides for all of them.
+        if verdicts
+            .collect::<Vec<_>>()
+            .iter()
+            .all(|v| *v == Verdict::SetAside)
+        {
+            let name = name_of(set);
+            self.give_up(objects, &self.key_of(set), &name, reason)
+                .await;
+            return;
+        }
         for object in objects {
             let (settled, failures) = self.book.settled_for(object, now);
-            let verdict = judge_delivery(error, settled, failures);
-            self.judged(object, verdict, describe(error), now);
+            let verdict = match judge_delivery(error, settled, failures) {
+                Verdict::SetAside => Verdict::Settle,
+                verdict => verdict,
+            };
+            self.judged(object, verdict, reason.clone(), now);
         }
+    }
+
+    fn key_of(&self, set: &CompleteSet) -> WorkKey {
+        WorkKey {
+            subject: set.bundle.clone(),
+            identity: set.inventory.clone(),
+            container: self.options.container.name().to_owned(),
+            target: self.options.target.to_string(),
+        }
+    }
+
+    /// Gives objects up, here and in the ledger, until a person brings them back.
+    pub(super) async fn give_up(
+        &mut self,
+        objects: &[String],
+        key: &WorkKey,
+        name: &str,
+        reason: String,
+    ) {
+        if let Err(error) = self.record_given_up(key, &reason).await {
+            let text = format!("`{name}` is not in the ledger: {}", describe(&error));
+            self.teller.tell(WatchEvent::Warning { text });
+        }
+        self.report.set_aside += 1;
+        self.book.set_aside(objects, key);
+        self.teller.tell(WatchEvent::SetAside {
+            object: name.to_owned(),
+            reason,
+        });
+    }
+
+    async fn record_given_up(&self, key: &WorkKey, reason: &str) -> Result<()> {
+        let (key, now) = (key.to_string(), Timestamp::now());
+        let ledger = &self.memory.ledger;
+        ledger.offer(&key, now).await?;
+        match ledger.claim_object(&key, &self.holder, LEASE, now).await? {
+            Some(claim) => ledger.set_aside(&claim, reason).await,
+            // It was set aside before, or somebody else is at it.
+            None => Ok(()),
+        }
+    }
+
+    /// Opens again what a person has brought back in the ledger.
+    pub(super) async fn revive(&mut self) -> Result<()> {
+        for key in self.book.keys_set_aside() {
+            let claim = self.memory.ledger.find_claim(&key.to_string()).await?;
+            if claim.is_none_or(|claim| claim.state == ClaimState::Waiting) {
+                self.book.revive(&key, Instant::now());
+            }
+        }
+        Ok(())
     }
 
     /// The set is done with: nothing looks at its objects again, and they go where that was asked for.
@@ -163,12 +224,7 @@ impl Watching<'_> {
             let reason = "it belongs to no pipeline, and this watch does not take such bundles";
             return Ok(Tried::Refused(reason.to_owned()));
         }
-        let digest = opened.bundle.last().inventory_digest();
-        let key = format!(
-            "{} {} {digest}",
-            self.options.container.name(),
-            self.options.target
-        );
+        let key = self.key_of(set).to_string();
         match self.claim(&key).await? {
             Claiming::Done => Ok(Tried::Skipped("it was imported before".to_owned())),
             Claiming::SetAside(reason) => Ok(Tried::Refused(reason)),
@@ -203,16 +259,17 @@ impl Watching<'_> {
 
     async fn claim(&self, key: &str) -> Result<Claiming> {
         let now = Timestamp::now();
-        match self.ledger.offer(key, now).await? {
+        match self.memory.ledger.offer(key, now).await? {
             Offered::Known(ClaimState::Done) => return Ok(Claiming::Done),
             Offered::Known(ClaimState::SetAside) => {
-                let claim: Option<Claim> = self.ledger.find_claim(key).await?;
+                let claim: Option<Claim> = self.memory.ledger.find_claim(key).await?;
                 let reason = claim.and_then(|claim| claim.reason).unwrap_or_default();
                 return Ok(Claiming::SetAside(reason));
             }
             _ => {}
         }
         let claimed = self
+            .memory
             .ledger
             .claim_object(key, &self.holder, LEASE, now)
             .await?;
@@ -226,46 +283,64 @@ impl Watching<'_> {
         claim: Claimed,
         stop: &CancellationToken,
     ) -> Result<Tried> {
-        let import = RecordedImport {
-            opened,
-            target: &self.options.target,
-            place: self.place,
-            options: &self.options.import_at(Timestamp::now()),
-            platform_index: self.options.platform_index,
-            ledger: self.ledger,
-            container: self.options.container.name().to_owned(),
-            who: &self.options.who,
-            claim: Some(&claim),
-        };
         let imported = {
             let mut renewed = claim.clone();
             tokio::select! {
-                imported = import_recorded(import) => imported,
-                lost = renew_for_ever(self.ledger, &mut renewed) => Err(lost),
+                imported = self.plan_and_deliver(opened, &claim) => imported,
+                lost = renew_for_ever(&self.memory.ledger, &mut renewed) => Err(lost),
                 () = stop.cancelled() => {
-                    self.ledger.postpone(&claim, Timestamp::now(), "the watch was stopped").await?;
+                    let reason = "the watch was stopped";
+                    self.memory.ledger.postpone(&claim, Timestamp::now(), reason).await?;
                     return Ok(Tried::Stopped);
                 }
             }
         };
         match imported {
-            Ok(RecordedOutcome::Delivered { report, warnings }) => {
+            Ok((delivered, warnings)) => {
                 for text in warnings {
                     self.teller.tell(WatchEvent::Warning { text });
                 }
-                Ok(Tried::Delivered {
-                    partly: report.copy.failed() > 0,
-                    summary: summarise(&report),
-                })
+                Ok(delivered)
             }
-            Ok(RecordedOutcome::Replay) => Ok(Tried::Skipped(
-                "its sequence was accepted before".to_owned(),
-            )),
             Err(error) => {
                 self.give_back(&claim, &error).await?;
                 Err(error)
             }
         }
+    }
+
+    /// What came of it, and what a person should know besides.
+    async fn plan_and_deliver(
+        &self,
+        opened: OpenedBundle,
+        claim: &Claimed,
+    ) -> Result<(Tried, Vec<String>)> {
+        let options = self.options.import_at(Timestamp::now());
+        let target = &self.options.target;
+        let platform_index = self.options.platform_index;
+        let plans = plan_import(vec![opened], target, &options.rules, platform_index).await?;
+        let plan: &ImportPlan = plans
+            .first()
+            .ok_or_else(|| Error::new(ErrorKind::Failed, "the bundle has no plan"))?;
+        let delivered = self
+            .memory
+            .deliver(plan, self.place, &options, Some(claim))
+            .await?;
+        let name = &plan.bundle.inventory().name;
+        let mut warnings = plan.warnings.clone();
+        if delivered.decision == Decision::Replay {
+            return Ok((
+                Tried::Skipped("its sequence was delivered before".to_owned()),
+                warnings,
+            ));
+        }
+        warnings.extend(delivered.notes(name));
+        let report = &delivered.report;
+        let tried = Tried::Delivered {
+            partly: report.copy.failed() > 0,
+            summary: summarise(report),
+        };
+        Ok((tried, warnings))
     }
 
     /// What failed for good is set aside in the ledger too, so that no other watch tries it again.
@@ -274,10 +349,20 @@ impl Watching<'_> {
         // Whether damaged content is damaged for good is decided by time, and so not here.
         let is_final = judge_delivery(error, Duration::ZERO, 0) == Verdict::SetAside;
         match is_final {
-            true => self.ledger.set_aside(claim, &reason).await,
-            false => self.ledger.postpone(claim, Timestamp::now(), &reason).await,
+            true => self.memory.ledger.set_aside(claim, &reason).await,
+            false => {
+                self.memory
+                    .ledger
+                    .postpone(claim, Timestamp::now(), &reason)
+                    .await
+            }
         }
     }
+}
+
+/// The object that carries the artifacts stands for the bundle.
+fn name_of(set: &CompleteSet) -> String {
+    set.objects.last().cloned().unwrap_or_default()
 }
 
 enum Claiming {
@@ -288,7 +373,7 @@ enum Claiming {
 }
 
 /// Ends only when the claim is lost.
-async fn renew_for_ever(ledger: &crate::history::Ledger, claim: &mut Claimed) -> Error {
+async fn renew_for_ever(ledger: &Ledger, claim: &mut Claimed) -> Error {
     loop {
         tokio::time::sleep(RENEWAL).await;
         if let Err(error) = ledger.renew(claim, LEASE, Timestamp::now()).await {

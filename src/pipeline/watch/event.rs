@@ -148,6 +148,7 @@ impl Teller {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "events are made to be told")]
     pub(super) fn tell(&mut self, event: WatchEvent) {
         if let Some(subject) = event.subject() {
             if self.last.get(subject) == Some(&event) {
@@ -177,7 +178,7 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&told);
         let mut teller = Teller::new(Arc::new(move |event| {
-            sink.lock().unwrap().push(event.name())
+            sink.lock().unwrap().push(event.name());
         }));
         let waiting = |reason: &str| WatchEvent::Waiting {
             object: "a".into(),

@@ -12,8 +12,11 @@
 mod book;
 mod deliver;
 mod event;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod wake;
+mod work_key;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,18 +27,19 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub use event::{WatchEvent, WatchEvents};
+pub use work_key::WorkKey;
 
 use self::book::{Book, CompleteSet, VolumePlace};
 use self::event::Teller;
 use self::verdict::{Verdict, judge_volume};
 use self::wake::Wake;
+use super::deliver::Remembrance;
 use super::import::ImportOptions;
 use super::open_bundles::{key_of_set, open_volume};
 use super::place::{Place, TargetReference};
 use super::rebuild::PlatformIndex;
 use crate::bundle::{SignaturePolicy, Volume};
 use crate::content::{Result, describe};
-use crate::history::Ledger;
 use crate::storage::StorageContainer;
 
 /// What becomes of a bundle without a pipeline. Safe by default: nothing orders it, so it could be played again.
@@ -72,8 +76,6 @@ pub struct WatchOptions {
     pub source: DeliveredSource,
     pub interval: Duration,
     pub until: Until,
-    /// Who runs it, for the record.
-    pub who: String,
     pub events: WatchEvents,
 }
 
@@ -91,18 +93,18 @@ pub struct WatchReport {
 pub async fn run_watch(
     options: &WatchOptions,
     place: &Place,
-    ledger: &Ledger,
+    memory: &Remembrance,
     stop: &CancellationToken,
 ) -> Result<WatchReport> {
     let mut watching = Watching {
         options,
         place,
-        ledger,
+        memory,
         book: Book::default(),
         teller: Teller::new(Arc::clone(&options.events)),
         report: WatchReport::default(),
         is_ready: false,
-        holder: format!("{} {}", options.who, std::process::id()),
+        holder: format!("{}, process {}", memory.who, std::process::id()),
     };
     let mut wake = watching.start_wake();
     loop {
@@ -113,7 +115,7 @@ pub async fn run_watch(
             break;
         }
         if options.until == Until::Once {
-            return watching.end_once();
+            return Ok(watching.end_once());
         }
         let due = watching.book.next_due(Instant::now());
         tokio::select! {
@@ -128,7 +130,7 @@ pub async fn run_watch(
 struct Watching<'a> {
     options: &'a WatchOptions,
     place: &'a Place,
-    ledger: &'a Ledger,
+    memory: &'a Remembrance,
     book: Book,
     teller: Teller,
     report: WatchReport,
@@ -170,6 +172,10 @@ impl Watching<'_> {
             let reason = describe(&error);
             self.teller.tell(WatchEvent::Unreachable { reason });
             return;
+        }
+        if let Err(error) = self.revive().await {
+            let text = describe(&error);
+            self.teller.tell(WatchEvent::Warning { text });
         }
         self.open_new(stop).await;
         let mut tried = Vec::new();
@@ -222,12 +228,13 @@ impl Watching<'_> {
             let signatures = self.book.signatures_of(&object);
             let container = &*self.options.container;
             match open_volume(container, &object, &signatures, &self.options.policy).await {
-                Ok(volume) => self.book.opened(&object, place_of(&volume)),
+                Ok(volume) => self.opened(&object, &volume).await,
                 Err(error) => {
                     let now = Instant::now();
                     let (settled, failures) = self.book.settled_for(&object, now);
                     let verdict = judge_volume(&error, settled, failures);
-                    self.judged(&object, verdict, describe(&error), now);
+                    self.judge_object(&object, verdict, describe(&error), now)
+                        .await;
                 }
             }
         }
@@ -235,10 +242,12 @@ impl Watching<'_> {
     }
 
     fn tell_incomplete(&mut self) {
-        for (set, missing, volumes) in self.book.sets(Instant::now()).1 {
-            let numbers: Vec<String> = missing.iter().map(ToString::to_string).collect();
-            let reason = format!("volume {} of {volumes} has not arrived", numbers.join(", "));
-            for object in self.book.objects_of(&set) {
+        for incomplete in self.book.sets(Instant::now()).1 {
+            let missing = incomplete.missing.iter().map(ToString::to_string);
+            let missing: Vec<String> = missing.collect();
+            let (missing, volumes) = (missing.join(", "), incomplete.volumes);
+            let reason = format!("volume {missing} of {volumes} has not arrived");
+            for object in self.book.objects_of(&incomplete.set) {
                 self.teller.tell(WatchEvent::Waiting {
                     object,
                     reason: reason.clone(),
@@ -247,18 +256,46 @@ impl Watching<'_> {
         }
     }
 
+    async fn opened(&mut self, object: &str, volume: &Volume) {
+        if self.book.settled_for(object, Instant::now()).1 > 0 {
+            // It could not be used before, and may be in the ledger as such.
+            let key = self.key_of_object(object).to_string();
+            if let Err(error) = self.memory.ledger.withdraw(&key).await {
+                let text = describe(&error);
+                self.teller.tell(WatchEvent::Warning { text });
+            }
+        }
+        self.book.opened(object, place_of(volume));
+    }
+
+    fn key_of_object(&self, object: &str) -> WorkKey {
+        let version = self.book.version_of(object).map(ToString::to_string);
+        WorkKey {
+            subject: object.to_owned(),
+            identity: version.unwrap_or_default(),
+            container: self.options.container.name().to_owned(),
+            target: self.options.target.to_string(),
+        }
+    }
+
+    async fn judge_object(&mut self, object: &str, verdict: Verdict, reason: String, now: Instant) {
+        if verdict == Verdict::SetAside {
+            let key = self.key_of_object(object);
+            self.give_up(&[object.to_owned()], &key, object, reason)
+                .await;
+        } else {
+            self.judged(object, verdict, reason, now);
+        }
+    }
+
     fn judged(&mut self, object: &str, verdict: Verdict, reason: String, now: Instant) {
-        self.book.judged(object, &verdict, now);
+        self.book.judged(object, verdict, now);
         let object = object.to_owned();
-        let event = match verdict {
+        self.teller.tell(match verdict {
             Verdict::Settle | Verdict::Wait => WatchEvent::Waiting { object, reason },
             Verdict::Retry => WatchEvent::Postponed { object, reason },
-            Verdict::SetAside => {
-                self.report.set_aside += 1;
-                WatchEvent::SetAside { object, reason }
-            }
-        };
-        self.teller.tell(event);
+            Verdict::SetAside => WatchEvent::SetAside { object, reason },
+        });
     }
 
     /// The next complete set that this round has not tried.
@@ -268,9 +305,9 @@ impl Watching<'_> {
         untried.min_by_key(|set| set.order)
     }
 
-    fn end_once(mut self) -> Result<WatchReport> {
+    fn end_once(mut self) -> WatchReport {
         self.report.waiting = self.book.waiting_count();
-        Ok(self.report)
+        self.report
     }
 }
 
@@ -280,6 +317,8 @@ fn place_of(volume: &Volume) -> VolumePlace {
         set: key_of_set(volume),
         volume: inventory.volume,
         volumes: inventory.volumes,
+        bundle: inventory.name.clone(),
+        inventory: volume.inventory_digest().to_string(),
         order: (inventory.sequence, inventory.created),
     }
 }

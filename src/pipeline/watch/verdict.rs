@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::book::SETTLE_TIME;
 use crate::bundle::{BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind};
+use crate::pipeline::admission::CannotAdmit;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -39,7 +40,17 @@ pub(super) fn judge_volume(error: &BundleError, settled: Duration, failures: u32
 
 /// Judges why a set whose volumes were opened could not be delivered.
 pub(super) fn judge_delivery(error: &Error, settled: Duration, failures: u32) -> Verdict {
+    if is_rule(error) {
+        return Verdict::SetAside;
+    }
     judge_kind(error.kind(), settled >= SETTLE_TIME && failures > 0)
+}
+
+/// Whether a rule refuses the bundle; its bytes have nothing to do with that.
+fn is_rule(error: &Error) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source())
+        .any(<dyn std::error::Error>::is::<CannotAdmit>)
 }
 
 fn judge_kind(kind: ErrorKind, is_settled: bool) -> Verdict {

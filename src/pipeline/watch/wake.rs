@@ -19,7 +19,8 @@ pub(super) struct Wake {
     changes: watch::Receiver<u64>,
     /// The other end, for containers that tell nothing, so that the receiver stays open.
     _teller: Option<watch::Sender<u64>>,
-    watcher: Option<RecommendedWatcher>,
+    /// Watches as long as it lives.
+    _watcher: Option<RecommendedWatcher>,
     interval: Duration,
 }
 
@@ -30,7 +31,7 @@ impl Wake {
         Self {
             changes,
             _teller: Some(teller),
-            watcher: None,
+            _watcher: None,
             interval,
         }
     }
@@ -44,7 +45,7 @@ impl Wake {
         let (teller, changes) = watch::channel(0_u64);
         let tell = move |event: notify::Result<Event>| {
             // An error is a reason to look as well: an overflowing queue has lost events.
-            if event.is_ok_and(|event| is_only_reading(&event.kind)) {
+            if event.is_ok_and(|event| is_only_reading(event.kind)) {
                 return;
             }
             teller.send_modify(|count| *count += 1);
@@ -58,17 +59,13 @@ impl Wake {
                 let wake = Self {
                     changes,
                     _teller: None,
-                    watcher: Some(watcher),
+                    _watcher: Some(watcher),
                     interval,
                 };
                 (wake, None)
             }
             Err(error) => (Self::by_interval(interval), Some(error)),
         }
-    }
-
-    pub(super) fn sees_changes(&self) -> bool {
-        self.watcher.is_some()
     }
 
     /// Waits until there is a reason to look: a change, `due`, or the interval with some jitter.
@@ -93,7 +90,7 @@ impl Wake {
 }
 
 /// Our own reads cause these, and they change nothing.
-fn is_only_reading(kind: &EventKind) -> bool {
+fn is_only_reading(kind: EventKind) -> bool {
     use notify::event::{AccessKind, AccessMode};
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
@@ -117,7 +114,7 @@ mod tests {
     #[tokio::test]
     async fn a_new_file_wakes_long_before_the_interval() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut wake, error) = Wake::of_directory(directory.path(), Duration::from_secs(3600));
+        let (mut wake, error) = Wake::of_directory(directory.path(), Duration::from_hours(1));
         assert!(error.is_none());
         std::fs::write(directory.path().join("a.tar.zst"), b"x").unwrap();
         let woken = wake.wait(Instant::now(), None);
@@ -128,8 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_due_wakes_without_a_change() {
-        let mut wake = Wake::by_interval(Duration::from_secs(3600));
-        assert!(!wake.sees_changes());
+        let mut wake = Wake::by_interval(Duration::from_hours(1));
         let now = Instant::now();
         tokio::time::timeout(Duration::from_secs(20), wake.wait(now, Some(now)))
             .await

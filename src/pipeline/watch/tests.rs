@@ -1,0 +1,130 @@
+//! What is due and what is not, by the book.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::book::{Book, Changes, IncompleteSet, SETTLE_TIME, VolumePlace, delay_after};
+use super::verdict::Verdict;
+use crate::content::Version;
+use crate::storage::FoundObject;
+
+fn object(name: &str, version: &str) -> FoundObject {
+    FoundObject {
+        name: name.to_owned(),
+        size_bytes: 1,
+        version: Version::new(version),
+        modified: None,
+    }
+}
+
+fn place(set: &str, volume: u32, volumes: u32) -> VolumePlace {
+    VolumePlace {
+        set: set.to_owned(),
+        volume,
+        volumes,
+        bundle: set.to_owned(),
+        inventory: String::new(),
+        order: (None, Timestamp::UNIX_EPOCH),
+    }
+}
+
+fn list(book: &mut Book, objects: &[(&str, &str)], now: Instant) -> Changes {
+    for (name, version) in objects {
+        book.observe(object(name, version), now);
+    }
+    book.end_listing()
+}
+
+#[test]
+fn each_version_is_opened_once() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    list(&mut book, &[("a.tar.zst", "1")], now);
+    assert_eq!(book.to_open(now), ["a.tar.zst"]);
+    book.opened("a.tar.zst", place("a", 1, 1));
+    list(&mut book, &[("a.tar.zst", "1")], now);
+    assert!(book.to_open(now).is_empty());
+    list(&mut book, &[("a.tar.zst", "2")], now);
+    assert_eq!(book.to_open(now), ["a.tar.zst"]);
+}
+
+#[test]
+fn what_fails_is_read_again_when_it_has_settled_and_then_rests() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    list(&mut book, &[("a.tar.zst", "1")], now);
+    book.judged("a.tar.zst", Verdict::Settle, now);
+    assert!(book.to_open(now).is_empty());
+    let later = now + SETTLE_TIME;
+    assert_eq!(book.next_due(now), Some(later));
+    assert_eq!(book.to_open(later), ["a.tar.zst"]);
+    book.judged("a.tar.zst", Verdict::SetAside, later);
+    assert!(book.to_open(later + SETTLE_TIME).is_empty());
+    list(&mut book, &[("a.tar.zst", "2")], later);
+    assert_eq!(book.to_open(later), ["a.tar.zst"]);
+}
+
+#[test]
+fn a_signature_opens_its_object_again() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    list(&mut book, &[("a.tar.zst", "1"), ("b.tar.zst", "1")], now);
+    book.judged("a.tar.zst", Verdict::Wait, now);
+    book.judged("b.tar.zst", Verdict::Wait, now);
+    let signature = "a.tar.zst.0123456789abcdef.sig";
+    list(
+        &mut book,
+        &[("a.tar.zst", "1"), ("b.tar.zst", "1"), (signature, "1")],
+        now,
+    );
+    assert_eq!(book.to_open(now), ["a.tar.zst"]);
+    assert_eq!(book.signatures_of("a.tar.zst"), [signature]);
+}
+
+#[test]
+fn a_set_is_complete_with_all_its_volumes_in_any_order() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    list(
+        &mut book,
+        &[("2.tar", "1"), ("1.tar", "1"), ("1-copy.tar", "1")],
+        now,
+    );
+    book.opened("2.tar", place("s", 2, 2));
+    assert_eq!(
+        book.sets(now).1,
+        [IncompleteSet {
+            set: "s".to_owned(),
+            missing: vec![1],
+            volumes: 2
+        }]
+    );
+    book.opened("1.tar", place("s", 1, 2));
+    book.opened("1-copy.tar", place("s", 1, 2));
+    let (complete, incomplete) = book.sets(now);
+    assert!(incomplete.is_empty());
+    assert_eq!(complete[0].objects, ["1-copy.tar", "2.tar"]);
+    assert_eq!(book.objects_of("s").len(), 3);
+    book.postpone("s", now + Duration::from_secs(9));
+    assert!(book.sets(now).0.is_empty());
+    assert_eq!(book.sets(now + Duration::from_secs(9)).0.len(), 1);
+}
+
+#[test]
+fn what_is_gone_is_forgotten_and_foreign_objects_are_told_once() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    let changes = list(&mut book, &[("a.tar.zst", "1"), ("notes.txt", "1")], now);
+    assert_eq!(
+        (changes.foreign, changes.foreign_count),
+        (vec!["notes.txt".to_owned()], 1)
+    );
+    assert_eq!(
+        list(&mut book, &[("notes.txt", "1")], now),
+        Changes::default()
+    );
+    assert!(book.to_open(now).is_empty());
+    assert_eq!(book.waiting_count(), 0);
+}
+
+#[test]
+fn pauses_grow_and_have_an_end() {
+    let pauses: Vec<u64> = [1, 2, 3, 20].map(|n| delay_after(n).as_secs()).to_vec();
+    assert_eq!(pauses, [1, 2, 4, 300]);
+}
