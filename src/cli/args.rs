@@ -75,6 +75,7 @@ pub(super) fn parse() -> Result<Arguments, clap::Error> {
 #[derive(Subcommand)]
 pub(super) enum Command {
     Export(commands::export::ExportArguments),
+    Transfer(commands::transfer::TransferArguments),
     Import(commands::import::ImportArguments),
     List(commands::list::ListArguments),
     Inspect(commands::inspect::InspectArguments),
@@ -84,4 +85,11 @@ pub(super) enum Command {
     Key(commands::key::KeyArguments),
     Completions(commands::completions::CompletionsArguments),
     Manual(commands::manual::ManualArguments),
+}
+
+impl Command {
+    /// Whether a signal is how the command is meant to end.
+    pub(super) fn ends_by_signal(&self) -> bool {
+        matches!(self, Self::Transfer(arguments) if arguments.ends_by_signal())
+    }
 }

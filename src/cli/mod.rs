@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod registry_args;
 mod size;
+mod transfer_report;
 
 use std::process::ExitCode;
 
@@ -49,11 +50,18 @@ pub fn main() -> ExitCode {
 
 /// Runs the command; a signal ends it, and dropping it cleans up.
 async fn run_until_signal(command: Command, output: Output) -> Exit {
+    let ends_by_signal = command.ends_by_signal();
     tokio::select! {
         done = run(command, output) => done.unwrap_or_else(|error| Output::print_failure(&error)),
-        () = wait_for_signal() => {
+        () = wait_for_signal() => match ends_by_signal {
+            true => {
+                Output::note("stopped; nothing is half published");
+                Exit::Done
+            }
+            false => {
             Output::note("interrupted; nothing is half published, and the same command can be run again");
             Exit::Interrupted
+            }
         }
     }
 }
@@ -80,6 +88,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
+        Command::Transfer(arguments) => commands::transfer::run(arguments, output).await,
         Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,
         Command::Key(arguments) => commands::key::run(&arguments, output),

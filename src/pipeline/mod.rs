@@ -19,6 +19,7 @@ mod place;
 mod rebuild;
 mod select;
 mod sign;
+mod transfer;
 
 pub use admission::{AdmissionRules, CannotAdmit};
 pub use containers::{connect_container, locate_bundles};
@@ -37,3 +38,9 @@ pub use place::{Connections, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use select::{Selected, select};
 pub use sign::{CountersignOptions, Countersigned, countersign};
+pub use transfer::{
+    CannotTransfer, ContainerSurvey, Demand, Extent, IgnoredObject, ObjectOutcome, PlannedAction,
+    PlannedBundle, PlannedObject, ReadBackPolicy, Selection, SourcePolicy, TransferFailure,
+    TransferOptions, TransferPlan, TransferReport, TransferredBundle, plan_transfer, run_transfer,
+    watch_source,
+};

@@ -76,7 +76,7 @@ pub fn is_signature_name(name: &str) -> bool {
 }
 
 /// The countersigning key that the name `<object>.<key id>.sig` tells, where it is one of this object.
-fn countersigner(name: &str, object: &str) -> Option<KeyId> {
+pub(super) fn countersigner(name: &str, object: &str) -> Option<KeyId> {
     let rest = name.strip_prefix(object)?;
     rest.strip_prefix('.')?.strip_suffix(".sig")?.parse().ok()
 }
@@ -188,7 +188,7 @@ pub fn sets_of(volumes: Vec<Volume>) -> Vec<Vec<Volume>> {
 }
 
 /// One bundle of one volume stands alone; volumes of a set are found by what they say of it.
-fn key_of_set(volume: &Volume) -> String {
+pub(super) fn key_of_set(volume: &Volume) -> String {
     let inventory = volume.inventory();
     if inventory.volumes == 1 {
         return volume.inventory_digest().to_string();

@@ -84,6 +84,22 @@ pub trait StorageContainer: Send + Sync {
     /// Bytes that may still be written; `None` where there is no such limit.
     async fn free_bytes(&self) -> Result<Option<u64>>;
 
+    /// The largest object that fits, where that is known to be small.
+    async fn object_size_max_bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Whether the container can be taken away, and is complete only when its device says that it is.
+    fn is_removable(&self) -> bool {
+        false
+    }
+
+    /// Waits until the objects, whoever has written them, are on the device. What is read of them afterwards is
+    /// read from there.
+    async fn flush(&self, _objects: &[String]) -> Result<()> {
+        Ok(())
+    }
+
     /// A whole object that a run has sealed and, ended in that moment, has not published; where objects are sealed
     /// and published in two steps.
     async fn open_left(&self, _object: &str) -> Result<Option<Arc<dyn RangedRead>>> {

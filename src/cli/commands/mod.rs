@@ -8,5 +8,6 @@ pub(super) mod key;
 pub(super) mod list;
 pub(super) mod manual;
 pub(super) mod sign;
+pub(super) mod transfer;
 pub(super) mod unpack;
 pub(super) mod verify;
