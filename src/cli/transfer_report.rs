@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::output::Output;
 use super::size::{count, show_size};
-use crate::content::{Error, Result, describe};
+use crate::content::{Error, OnError, Result, describe};
 use crate::pipeline::{
     IgnoredObject, ObjectOutcome, PlannedAction, PlannedBundle, TransferOptions, TransferPlan,
     TransferReport, TransferredBundle,
@@ -48,7 +48,9 @@ pub(super) fn show_report(report: &TransferReport, options: &TransferOptions) ->
     for bundle in &report.bundles {
         text.push_str(&show_bundle(bundle));
     }
-    for failure in &report.failures {
+    // A transfer that stops at a failure tells it as its own.
+    let is_told = options.on_error == OnError::Continue;
+    for failure in report.failures.iter().filter(|_| is_told) {
         let error = describe(&failure.error);
         text.push_str(&format!("failed: {}: {error}\n", failure.name));
     }

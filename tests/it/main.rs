@@ -21,4 +21,5 @@ mod road;
 )]
 mod support;
 mod tidy;
+mod transfer;
 mod volumes;

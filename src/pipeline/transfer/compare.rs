@@ -74,7 +74,12 @@ impl<'a> Target<'a> {
         }
         let target = &*self.options.target;
         let anybody = SignaturePolicy::AcceptUnsigned;
-        match self.survey.read(target, found, &[], &anybody).await? {
+        match self
+            .survey
+            .read(target, found, &[], &anybody)
+            .await
+            .map_err(|error| error.on_side("target"))?
+        {
             Reading::Volume(there) if there.equals(volume) => {}
             Reading::Volume(_) => return different("another inventory"),
             Reading::Foreign => return different("it is not a bundle"),

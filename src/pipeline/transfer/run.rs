@@ -33,7 +33,8 @@ pub async fn plan_transfer(
     let container = &*options.source;
     let sight = source
         .look(container, &options.selection, &options.policy)
-        .await?;
+        .await
+        .map_err(|error| error.on_side("source"))?;
     let (sets, ignored) = group(sight.volumes, sight.signatures);
     let sets = options.selection.apply(sets, options.demand)?;
     let size_max = options.target.object_size_max_bytes().await?;
@@ -71,10 +72,11 @@ pub async fn run_transfer(options: &TransferOptions, plan: TransferPlan) -> Resu
         options.target.free_bytes().await?,
         reclaimed_bytes(options, &plan).await?,
     )?;
-    (options.events)(Event::Planned {
-        contents: plan.objects_to_copy().count(),
-        bytes: plan.bytes_to_copy(),
-    });
+    let contents = plan.objects_to_copy().count();
+    if contents > 0 {
+        let bytes = plan.bytes_to_copy();
+        (options.events)(Event::Planned { contents, bytes });
+    }
     let mut run = Run {
         options,
         streamed: AtomicU64::new(0),
@@ -103,7 +105,7 @@ pub async fn run_transfer(options: &TransferOptions, plan: TransferPlan) -> Resu
         }
         goes_on = run.may_go_on();
     }
-    run.report.is_safe_to_remove = options.target.is_removable();
+    run.report.is_safe_to_remove = options.target.is_removable() && run.report.failures.is_empty();
     run.report.streamed_bytes = run.streamed.into_inner();
     Ok(run.report)
 }
@@ -158,7 +160,8 @@ impl Run<'_> {
             self.report.bundles[position].objects.push(told);
         }
         let names: Vec<String> = bundle.objects.iter().map(|o| o.name().to_owned()).collect();
-        self.options.target.flush(&names).await?;
+        let flushed = self.options.target.flush(&names).await;
+        flushed.map_err(|error| error.on_side("target"))?;
         if self.options.source_policy == SourcePolicy::Delete && bundle.missing_volumes.is_empty() {
             let is_removed = self.remove_at_source(bundle).await?;
             self.report.bundles[position].is_removed_at_source = is_removed;

@@ -125,7 +125,7 @@ fn judge(error: Error) -> Result<Reading> {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::Changed | ErrorKind::Incomplete => Ok(Reading::Arriving),
         ErrorKind::Refused => Ok(Reading::Foreign),
-        ErrorKind::Temporary { .. } => Err(error.on_side("source")),
+        ErrorKind::Temporary { .. } => Err(error),
         _ => Ok(Reading::Refused(Arc::new(BundleError::Content(error)))),
     }
 }

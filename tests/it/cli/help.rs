@@ -4,9 +4,10 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "",
     "export",
+    "transfer",
     "import",
     "list",
     "inspect",
