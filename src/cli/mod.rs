@@ -53,17 +53,17 @@ async fn run_until_signal(command: Command, output: Output) -> Exit {
     let ends_by_signal = command.ends_by_signal();
     tokio::select! {
         done = run(command, output) => done.unwrap_or_else(|error| Output::print_failure(&error)),
-        () = wait_for_signal() => match ends_by_signal {
-            true => {
-                Output::note("stopped; nothing is half published");
-                Exit::Done
-            }
-            false => {
-            Output::note("interrupted; nothing is half published, and the same command can be run again");
-            Exit::Interrupted
-            }
-        }
+        () = wait_for_signal() => tell_of_signal(ends_by_signal),
     }
+}
+
+fn tell_of_signal(ends_by_signal: bool) -> Exit {
+    if ends_by_signal {
+        Output::note("stopped; nothing is half published");
+        return Exit::Done;
+    }
+    Output::note("interrupted; nothing is half published, and the same command can be run again");
+    Exit::Interrupted
 }
 
 async fn wait_for_signal() {

@@ -56,14 +56,22 @@ pub(super) fn show_report(report: &TransferReport, options: &TransferOptions) ->
     }
     text.push_str(&show_rest(&report.arriving, &report.ignored));
     let (streamed, streamed_bytes) = report.total(ObjectOutcome::Streamed);
+    let (by_service, service_bytes) = report.total(ObjectOutcome::CopiedByService);
+    let (copied, copied_bytes) = (streamed + by_service, streamed_bytes + service_bytes);
     let (kept, kept_bytes) = report.total(ObjectOutcome::Kept);
     text.push_str(&format!(
         "{} copied, {}; {} there already, {}\n",
-        count(streamed, "object"),
-        show_size(streamed_bytes),
+        count(copied, "object"),
+        show_size(copied_bytes),
         kept,
         show_size(kept_bytes),
     ));
+    if by_service > 0 {
+        text.push_str(&format!(
+            "{} of them by the service itself, past this process\n",
+            show_size(service_bytes)
+        ));
+    }
     if report.verified_objects > 0 {
         let objects = count(report.verified_objects, "object");
         text.push_str(&format!("{objects} read back and right\n"));
@@ -144,6 +152,7 @@ fn action_name(action: PlannedAction) -> &'static str {
 fn outcome_name(outcome: ObjectOutcome) -> &'static str {
     match outcome {
         ObjectOutcome::Streamed => "streamed",
+        ObjectOutcome::CopiedByService => "copied-by-service",
         ObjectOutcome::Kept => "unchanged",
     }
 }
@@ -214,7 +223,8 @@ pub(super) fn report_document(
         "target": options.target.name(),
         "signaturesChecked": is_checked,
         "bundles": report.bundles.iter().map(bundle).collect::<Vec<Value>>(),
-        "copiedBytes": report.total(ObjectOutcome::Streamed).1,
+        "copiedBytes": report.total(ObjectOutcome::Streamed).1
+            + report.total(ObjectOutcome::CopiedByService).1,
         "unchangedBytes": report.total(ObjectOutcome::Kept).1,
         "streamedBytes": report.streamed_bytes,
         "verifiedObjects": report.verified_objects,

@@ -6,23 +6,31 @@
 //! nothing unless asked to. Nothing outside the container is read or written, and no link is followed. What is
 //! shown never holds a credential.
 
+mod azure;
+mod buckets;
 mod container;
 mod directory;
+mod failure;
+mod http;
+mod parts;
 mod reference;
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use self::azure::AzureContainer;
+use self::buckets::BucketContainer;
 pub use container::{
-    CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer, write_small,
+    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer,
+    write_small,
 };
 pub use directory::DirectoryContainer;
 pub use reference::{
     AzureReference, ContainerReference, GcsReference, InvalidContainer, S3Reference, S3Style,
 };
 
-use crate::content::{Error, ErrorKind, Result};
+use crate::content::Result;
 
 /// Whether a directory that does not exist is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +45,6 @@ pub async fn open_container(
     credential: Option<SecretString>,
     missing: Missing,
 ) -> Result<Arc<dyn StorageContainer>> {
-    let _ = credential;
     match (reference, missing) {
         (ContainerReference::Directory(path), Missing::Refuse) => {
             Ok(Arc::new(DirectoryContainer::open(path)?))
@@ -45,9 +52,16 @@ pub async fn open_container(
         (ContainerReference::Directory(path), Missing::Create) => {
             Ok(Arc::new(DirectoryContainer::create(path)?))
         }
-        _ => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("`{reference}` cannot be opened"),
-        )),
+        (ContainerReference::Azure(azure), _) => {
+            Ok(Arc::new(AzureContainer::open(azure, credential)?))
+        }
+        (ContainerReference::S3(s3), _) => {
+            let bucket = BucketContainer::open_s3(s3, credential.as_ref())?;
+            Ok(Arc::new(bucket))
+        }
+        (ContainerReference::Gcs(gcs), _) => {
+            let bucket = BucketContainer::open_gcs(gcs, credential.as_ref())?;
+            Ok(Arc::new(bucket))
+        }
     }
 }

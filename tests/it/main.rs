@@ -9,6 +9,7 @@ mod auditor;
 mod bundle;
 mod cli;
 mod conformance;
+mod containers;
 mod frozen;
 mod hostile;
 mod kill;

@@ -29,6 +29,10 @@ use crate::storage::{ContainerReference, Missing, Overwrite, StorageContainer};
 ///
 /// Example: airlift transfer /srv/out /mnt/usb --verify
 #[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag as it was typed; options are enums"
+)]
 pub(in crate::cli) struct TransferArguments {
     /// Where the bundles are: a container, or one bundle in it
     #[arg(value_name = "SOURCE", value_parser = parse_container)]

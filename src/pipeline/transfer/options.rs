@@ -45,6 +45,8 @@ pub struct TransferOptions {
 pub enum ObjectOutcome {
     /// Its bytes went through this process.
     Streamed,
+    /// The services copied it between them, and no byte went through this process.
+    CopiedByService,
     /// It was there with equal content.
     Kept,
 }

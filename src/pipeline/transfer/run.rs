@@ -181,12 +181,18 @@ impl Run<'_> {
             PlannedAction::Replace => Overwrite::Replace,
         };
         let (name, version) = (object.name(), version_of(object));
-        stream_object(self.options, name, version, overwrite, &self.streamed).await?;
+        let outcome = match copy_by_service(self.options, object, overwrite).await? {
+            true => ObjectOutcome::CopiedByService,
+            false => {
+                stream_object(self.options, name, version, overwrite, &self.streamed).await?;
+                ObjectOutcome::Streamed
+            }
+        };
         if self.options.read_back == ReadBackPolicy::Verify {
             self.read_back(object).await?;
             self.report.verified_objects += 1;
         }
-        Ok(ObjectOutcome::Streamed)
+        Ok(outcome)
     }
 
     /// What this run has written and is not right does not stay.
@@ -242,6 +248,25 @@ impl Run<'_> {
         }
         Ok(true)
     }
+}
+
+/// `false` where the bytes have to go through this process.
+async fn copy_by_service(
+    options: &TransferOptions,
+    object: &PlannedObject,
+    overwrite: Overwrite,
+) -> Result<bool> {
+    let (name, version) = (object.name(), version_of(object));
+    let offered = options.source.offer(name, version).await;
+    let Some(source) = offered.map_err(|error| error.on_side("source"))? else {
+        return Ok(false);
+    };
+    let copied = options.target.copy_from(name, &source, overwrite).await;
+    let is_copied = copied.map_err(|error| error.on_side("target"))?;
+    if is_copied {
+        (options.events)(Event::Moved(object.size_bytes()));
+    }
+    Ok(is_copied)
 }
 
 async fn signatures_beside(source: &dyn StorageContainer, object: &str) -> Result<Vec<String>> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::plan::{PlannedAction, Presence, TransferPlan, check_room, plan_bundle};
+use super::plan::{PlannedAction, PlannedObject, Presence, TransferPlan, check_room, plan_bundle};
 use super::refusal::CannotTransfer;
 use super::selection::{Demand, Extent, Selection};
 use super::stored::{StoredSet, StoredSignature, StoredVolume, group};
@@ -116,7 +116,7 @@ fn countersignatures_come_after_all_volumes() {
     let (mut sets, ignored) = group(volumes, signatures);
     assert_eq!(ignored.len(), 1);
     let plan = plan_bundle(sets.remove(0), &HashMap::new(), Overwrite::Refuse, None);
-    let order: Vec<&str> = plan.objects.iter().map(|object| object.name()).collect();
+    let order: Vec<&str> = plan.objects.iter().map(PlannedObject::name).collect();
     let signature = "march.v1.tar.zst.0123456789abcdef.sig";
     assert_eq!(order, ["march.v1.tar.zst", "march.v2.tar.zst", signature]);
 }

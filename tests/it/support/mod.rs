@@ -5,6 +5,7 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod base64;
+pub(crate) mod clouds;
 pub(crate) mod command;
 pub(crate) mod containers;
 pub(crate) mod real;

@@ -178,7 +178,8 @@ impl Drop for DockerRegistry {
     }
 }
 
-fn free_address() -> SocketAddr {
+/// An address at which nobody listens just now.
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a bound listener")
 }

@@ -1,5 +1,6 @@
 //! Transfers between directories: what travels, in which order, what does not, and what is left when one fails.
 
+mod clouds;
 mod faults;
 mod limited;
 mod road;

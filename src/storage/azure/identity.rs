@@ -1,0 +1,144 @@
+//! Who asks Azure: a shared access signature, an account key, or an identity of Entra.
+//!
+//! Without a credential the identities are tried that Azure's own tools would find: a workload identity, then the
+//! login of `az` or `azd`, then the machine's managed identity. The first that gives a token stays.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use azure_core::error::ErrorKind as AzureErrorKind;
+use azure_core::http::{ClientOptions, Transport};
+use azure_identity::{
+    ClientAssertionCredentialOptions, DeveloperToolsCredential, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::OnceCell;
+
+use super::sign::ContainerSigner;
+use super::wire::Signature;
+use crate::content::Result;
+use crate::storage::AzureReference;
+
+/// The signature of the requests, and the identity whose tokens they carry where there is no signature.
+pub(super) struct Identity {
+    pub(super) signature: Signature,
+    pub(super) tokens: Option<Arc<dyn TokenCredential>>,
+}
+
+impl Identity {
+    /// What was typed comes first, then the secret that the reference names, then the machine's own identities.
+    pub(super) fn choose(
+        reference: &AzureReference,
+        credential: Option<SecretString>,
+        http: &reqwest::Client,
+    ) -> Result<Self> {
+        let signature = match (&reference.sas, credential) {
+            (Some(sas), _) => Signature::Shared(sas.clone()),
+            (None, Some(secret)) if is_sas(secret.expose_secret()) => {
+                let sas = secret.expose_secret().trim().trim_start_matches('?');
+                Signature::Shared(SecretString::from(sas))
+            }
+            (None, Some(key)) => {
+                let signer = ContainerSigner::new(&key, &reference.account, &reference.container)?;
+                Signature::Key(signer)
+            }
+            (None, None) => Signature::None,
+        };
+        let tokens = match signature {
+            Signature::None => Some(Arc::new(MachineIdentity::new(http)) as _),
+            _ => None,
+        };
+        Ok(Self { signature, tokens })
+    }
+}
+
+fn is_sas(secret: &str) -> bool {
+    let secret = secret.trim();
+    secret.starts_with('?') || secret.starts_with("sv=") || secret.contains("sig=")
+}
+
+/// The identities that a machine may have, and the one that has given a token.
+#[derive(Debug)]
+struct MachineIdentity {
+    http: reqwest::Client,
+    found: OnceCell<Arc<dyn TokenCredential>>,
+}
+
+impl MachineIdentity {
+    fn new(http: &reqwest::Client) -> Self {
+        Self {
+            http: http.clone(),
+            found: OnceCell::new(),
+        }
+    }
+
+    /// What could be set up, in the order in which it is tried.
+    fn candidates(&self) -> Vec<Arc<dyn TokenCredential>> {
+        let client_options = ClientOptions {
+            transport: Some(Transport::new(Arc::new(self.http.clone()))),
+            ..ClientOptions::default()
+        };
+        let workload = WorkloadIdentityCredentialOptions {
+            credential_options: ClientAssertionCredentialOptions {
+                client_options: client_options.clone(),
+            },
+            ..WorkloadIdentityCredentialOptions::default()
+        };
+        let managed = ManagedIdentityCredentialOptions {
+            client_options,
+            ..ManagedIdentityCredentialOptions::default()
+        };
+        let mut found: Vec<Arc<dyn TokenCredential>> = Vec::new();
+        if let Ok(workload) = WorkloadIdentityCredential::new(Some(workload)) {
+            found.push(workload);
+        }
+        if let Ok(developer) = DeveloperToolsCredential::new(None) {
+            found.push(developer);
+        }
+        if let Ok(managed) = ManagedIdentityCredential::new(Some(managed)) {
+            found.push(managed);
+        }
+        found
+    }
+
+    async fn search(&self, scopes: &[&str]) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        for candidate in self.candidates() {
+            match candidate.get_token(scopes, None).await {
+                Ok(_) => return Ok(candidate),
+                Err(error) => tracing::debug!(kind = %error.kind(), "no token from an identity"),
+            }
+        }
+        Err(azure_core::Error::with_message(
+            AzureErrorKind::Credential,
+            "no signature was given, and this machine has no identity in Entra",
+        ))
+    }
+}
+
+#[async_trait]
+impl TokenCredential for MachineIdentity {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let found = self.found.get_or_try_init(|| self.search(scopes)).await?;
+        found.get_token(scopes, options).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_and_a_key_are_told_apart() {
+        for sas in ["?sv=2024&sig=x", "sv=2024", "sp=r&sig=x", " sv=1&sig=a\n"] {
+            assert!(is_sas(sas), "{sas}");
+        }
+        assert!(!is_sas("c2VjcmV0IGtleSBvZiBhbiBhY2NvdW50Cg=="));
+    }
+}

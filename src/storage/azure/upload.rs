@@ -1,0 +1,171 @@
+//! A blob written as blocks: staged under ids of our own, and put together by one conditional commit.
+//!
+//! A block's id is `<upload id>-<number>`, always as long, so that a later run knows what is there. Blocks that are
+//! never committed are invisible, and the service removes them after a week. A commit leaves the upload's id in
+//! the blob's metadata: when its answer is lost and the repetition is refused, that shows that the blob is ours.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use azure_core::http::{Etag, RequestContent, XmlFormat};
+use azure_storage_blob::models::{
+    BlobClientGetPropertiesResultHeaders, BlockBlobClientCommitBlockListOptions, BlockList,
+    BlockListType, BlockLookupList,
+};
+use azure_storage_blob::{BlobClient, BlockBlobClient};
+use bytes::Bytes;
+
+use super::leftovers;
+use crate::content::{Error, ErrorKind, Result, Uploaded, UploadedPart};
+use crate::storage::container::Overwrite;
+use crate::storage::failure;
+use crate::storage::parts::PartUpload;
+
+/// Of one blob.
+pub(super) const BLOCKS_MAX: u32 = 50_000;
+const METADATA: &str = "airliftupload";
+
+pub(super) struct BlockUpload {
+    pub(super) blob: BlobClient,
+    pub(super) blocks: BlockBlobClient,
+    pub(super) name: String,
+    pub(super) upload_id: String,
+    pub(super) overwrite: Overwrite,
+}
+
+/// An id that no other upload has.
+pub(super) fn new_upload_id() -> Result<String> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Error::new(ErrorKind::Failed, "the system gives no random bytes"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+pub(super) fn block_id(upload_id: &str, number: usize) -> String {
+    format!("{upload_id}-{number:05}")
+}
+
+/// The blocks of a blob that were staged and not committed; `None` where there is no such blob.
+pub(super) async fn staged(blocks: &BlockBlobClient, name: &str) -> Result<Option<BlockList>> {
+    let answer = blocks.get_block_list(BlockListType::All, None).await;
+    let told = |error: azure_core::Error| {
+        failure::from_azure(format!("cannot list the blocks of `{name}`"), &error)
+    };
+    match answer {
+        Ok(answer) => answer.into_model().map(Some).map_err(told),
+        Err(error) => match told(error) {
+            error if error.is_not_found() => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
+impl BlockUpload {
+    /// Whether the service still has what a former run has staged.
+    pub(super) async fn check_resumed(&self, uploaded: &Uploaded) -> Result<()> {
+        let list = match staged(&self.blocks, &self.name).await {
+            Ok(list) => list.unwrap_or_default(),
+            // A signature that may only write cannot look; the commit will tell.
+            Err(error) if error.kind() == ErrorKind::Denied => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let there: HashMap<Vec<u8>, i64> = list
+            .uncommitted_blocks
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|block| Some((block.name?, block.size?)))
+            .collect();
+        let is_there = |part: &UploadedPart| {
+            let size = there.get(part.id.as_bytes());
+            size.is_some_and(|size| u64::try_from(*size) == Ok(part.size_bytes))
+        };
+        if uploaded.parts.iter().all(is_there) {
+            return Ok(());
+        }
+        let message = format!("the interrupted upload of `{}` is gone", self.name);
+        Err(Error::not_found(message))
+    }
+
+    /// Whether the blob that is there came from this upload.
+    async fn is_committed(&self) -> bool {
+        let Ok(found) = self.blob.get_properties(None).await else {
+            return false;
+        };
+        let metadata = found.metadata().unwrap_or_default();
+        metadata.get(METADATA) == Some(&self.upload_id)
+    }
+
+    async fn commit(&self, list: BlockLookupList) -> azure_core::Result<()> {
+        let content: RequestContent<BlockLookupList, XmlFormat> = list.try_into()?;
+        let options = BlockBlobClientCommitBlockListOptions {
+            if_none_match: match self.overwrite {
+                Overwrite::Refuse => Some(Etag::from("*")),
+                Overwrite::Replace => None,
+            },
+            blob_content_type: Some("application/octet-stream".to_owned()),
+            metadata: Some(HashMap::from([(
+                METADATA.to_owned(),
+                self.upload_id.clone(),
+            )])),
+            ..BlockBlobClientCommitBlockListOptions::default()
+        };
+        self.blocks
+            .commit_block_list(content, Some(options))
+            .await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PartUpload for BlockUpload {
+    fn shown(&self) -> &str {
+        &self.name
+    }
+
+    fn upload_id(&self) -> Option<String> {
+        Some(self.upload_id.clone())
+    }
+
+    async fn put(&self, number: usize, bytes: Bytes) -> Result<UploadedPart> {
+        let id = block_id(&self.upload_id, number);
+        let size_bytes = bytes.len() as u64;
+        let staged = self
+            .blocks
+            .stage_block(id.as_bytes(), size_bytes, bytes.into(), None)
+            .await;
+        staged.map_err(|error| {
+            let message = format!("cannot write block {number} of `{}`", self.name);
+            failure::from_azure(message, &error)
+        })?;
+        Ok(UploadedPart { id, size_bytes })
+    }
+
+    async fn complete(&self, parts: &[UploadedPart]) -> Result<()> {
+        let latest = parts.iter().map(|part| part.id.clone().into_bytes());
+        let list = BlockLookupList {
+            latest: Some(latest.collect()),
+            ..BlockLookupList::default()
+        };
+        let Err(error) = self.commit(list).await else {
+            return Ok(());
+        };
+        let told = failure::from_azure(format!("cannot finish `{}`", self.name), &error);
+        let is_taken = matches!(told.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed);
+        if !is_taken || self.overwrite == Overwrite::Replace {
+            return Err(told);
+        }
+        if self.is_committed().await {
+            return Ok(());
+        }
+        let message = format!("`{}` exists already, and is not replaced", self.name);
+        Err(Error::new(ErrorKind::AlreadyExists, message))
+    }
+
+    async fn discard(&self) {
+        let removed =
+            leftovers::remove(&self.blob, &self.blocks, &self.name, &self.upload_id).await;
+        if let Err(error) = removed {
+            tracing::debug!(%error, "blocks are left for the service to remove");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The wire under the Azure SDK: it adds the signature at the last moment.
+//!
+//! **Invariant.** The SDK never sees the signature of its own requests, so that none of its errors and logs can
+//! hold one. The signature of a blob that a service copies from is in a header that its logs leave out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::error::{ErrorKind, ResultExt};
+use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
+use azure_core::http::response::PinnedStream;
+use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request};
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::sign::ContainerSigner;
+
+/// What a request is signed with.
+#[derive(Debug)]
+pub(super) enum Signature {
+    /// A token travels in a header instead, or nothing is needed.
+    None,
+    Shared(SecretString),
+    Key(ContainerSigner),
+}
+
+impl Signature {
+    /// The query that lets another service read one blob: made for this where we hold the key, else the one that
+    /// was given. `None` where there is no signature to hand over.
+    pub(super) fn to_read(&self, blob: &str) -> Option<SecretString> {
+        match self {
+            Self::None => None,
+            Self::Shared(sas) => Some(sas.clone()),
+            Self::Key(signer) => Some(signer.sign_to_read(blob, Timestamp::now())),
+        }
+    }
+
+    fn add_to(&self, url: &mut Url) {
+        let sas = match self {
+            Self::None => return,
+            Self::Shared(sas) => sas.clone(),
+            Self::Key(signer) => signer.sign(Timestamp::now()),
+        };
+        let query = match url.query().filter(|query| !query.is_empty()) {
+            Some(query) => format!("{query}&{}", sas.expose_secret()),
+            None => sas.expose_secret().to_owned(),
+        };
+        url.set_query(Some(&query));
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct SigningWire {
+    http: reqwest::Client,
+    signature: Arc<Signature>,
+}
+
+impl SigningWire {
+    pub(super) fn new(http: reqwest::Client, signature: Arc<Signature>) -> Self {
+        Self { http, signature }
+    }
+
+    fn translate(&self, request: &Request) -> azure_core::Result<reqwest::Request> {
+        let mut url = request.url().clone();
+        self.signature.add_to(&mut url);
+        let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes())
+            .with_context(ErrorKind::Other, "cannot make a request")?;
+        let mut builder = self.http.request(method, url);
+        for (name, value) in request.headers().iter() {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
+        let body = match request.body().clone() {
+            Body::Bytes(bytes) => reqwest::Body::from(bytes),
+            Body::SeekableStream(stream) => reqwest::Body::wrap_stream(stream),
+        };
+        let built = builder.body(body).build();
+        built
+            .map_err(reqwest::Error::without_url)
+            .with_context(ErrorKind::Other, "cannot make a request")
+    }
+}
+
+#[async_trait]
+impl HttpClient for SigningWire {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let answer = self.http.execute(self.translate(request)?).await;
+        let answer = answer.map_err(|error| {
+            let kind = if error.is_connect() {
+                ErrorKind::Connection
+            } else {
+                ErrorKind::Io
+            };
+            azure_core::Error::with_error(kind, error.without_url(), "the service is not reached")
+        })?;
+        let status = answer.status().as_u16();
+        tracing::debug!(
+            host = request.url().host_str(),
+            method = request.method().as_ref(),
+            path = request.url().path(),
+            status,
+            "answered"
+        );
+        let headers = headers(answer.headers());
+        let body: PinnedStream = Box::pin(answer.bytes_stream().map_err(|error| {
+            azure_core::Error::with_error(
+                ErrorKind::Io,
+                error.without_url(),
+                "the answer broke off",
+            )
+        }));
+        Ok(AsyncRawResponse::new(status.into(), headers, body))
+    }
+}
+
+fn headers(map: &reqwest::header::HeaderMap) -> Headers {
+    let text = map.iter().filter_map(|(name, value)| {
+        let value = HeaderValue::from(value.to_str().ok()?.to_owned());
+        Some((HeaderName::from(name.as_str().to_owned()), value))
+    });
+    Headers::from(text.collect::<HashMap<_, _>>())
+}

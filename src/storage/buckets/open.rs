@@ -1,0 +1,165 @@
+//! Buckets opened: endpoint, region, style and credentials, from the reference or the provider's usual places.
+//!
+//! Without a credential `object_store` looks where the provider's own tools look: the environment, a web identity,
+//! the container's or the machine's role for S3; application default credentials and the metadata server for
+//! Google. Profiles of `~/.aws` are not among them: name such a key with `credential=`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::client::{HttpClient, HttpConnector};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::{ClientOptions, RetryConfig};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Bucket, BucketContainer};
+use crate::content::{Error, ErrorKind, Result};
+use crate::storage::reference::{ContainerReference, GcsReference, S3Reference, S3Style};
+use crate::storage::{failure, http};
+
+const RETRIES: usize = 6;
+const RETRY_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Gives `object_store` the client that all clouds are spoken to with.
+#[derive(Debug)]
+struct SharedConnector(reqwest::Client);
+
+impl HttpConnector for SharedConnector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.0.clone()))
+    }
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig {
+        max_retries: RETRIES,
+        retry_timeout: RETRY_TIMEOUT,
+        ..RetryConfig::default()
+    }
+}
+
+impl BucketContainer {
+    /// Sends nothing yet.
+    pub(in crate::storage) fn open_s3(
+        reference: &S3Reference,
+        credential: Option<&SecretString>,
+    ) -> Result<Self> {
+        let name = ContainerReference::S3(reference.clone()).to_string();
+        let client = http::client(reference.endpoint.as_ref())?;
+        let mut builder = s3_login(&name, credential)?
+            .with_bucket_name(&reference.bucket)
+            .with_virtual_hosted_style_request(reference.style == S3Style::VirtualHost)
+            .with_http_connector(SharedConnector(client))
+            .with_retry(retry());
+        if let Some(region) = &reference.region {
+            builder = builder.with_region(region);
+        }
+        if let Some(endpoint) = s3_endpoint(reference) {
+            builder = builder.with_endpoint(endpoint);
+        }
+        let store = builder.build();
+        finish(store, name, &reference.prefix)
+    }
+
+    /// Sends nothing yet.
+    pub(in crate::storage) fn open_gcs(
+        reference: &GcsReference,
+        credential: Option<&SecretString>,
+    ) -> Result<Self> {
+        let name = ContainerReference::Gcs(reference.clone()).to_string();
+        let client = http::client(reference.endpoint.as_ref())?;
+        let builder = match credential {
+            Some(account) => {
+                GoogleCloudStorageBuilder::new().with_service_account_key(account.expose_secret())
+            }
+            None => GoogleCloudStorageBuilder::from_env(),
+        };
+        let mut builder = builder
+            .with_bucket_name(&reference.bucket)
+            .with_http_connector(SharedConnector(client))
+            .with_retry(retry());
+        if let Some(endpoint) = &reference.endpoint {
+            builder = builder.with_base_url(endpoint.as_str().trim_end_matches('/'));
+        }
+        let store = builder.build();
+        finish(store, name, &reference.prefix)
+    }
+}
+
+fn finish(
+    store: object_store::Result<impl Bucket>,
+    name: String,
+    prefix: &str,
+) -> Result<BucketContainer> {
+    let store = store
+        .map_err(|error| failure::from_object_store(format!("cannot open `{name}`"), &error))?;
+    Ok(BucketContainer::new(Arc::new(store), name, prefix))
+}
+
+/// The place that requests go to; in virtual-host style the bucket is a part of the host's name.
+fn s3_endpoint(reference: &S3Reference) -> Option<String> {
+    let endpoint = reference.endpoint.as_ref()?;
+    let mut endpoint = endpoint.clone();
+    if reference.style == S3Style::VirtualHost {
+        let host = format!("{}.{}", reference.bucket, endpoint.host_str()?);
+        endpoint.set_host(Some(&host)).ok()?;
+    }
+    Some(endpoint.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A builder with `ID:SECRET[:TOKEN]`, or with what the environment offers. A given key is never mixed with the
+/// environment's, which only tells the region then.
+fn s3_login(name: &str, credential: Option<&SecretString>) -> Result<AmazonS3Builder> {
+    let environment = AmazonS3Builder::from_env();
+    let Some(credential) = credential else {
+        return Ok(environment);
+    };
+    let mut fields = credential.expose_secret().trim().splitn(3, ':');
+    let (Some(id), Some(secret)) = (fields.next(), fields.next()) else {
+        let message = format!("the credential of `{name}` is not `ID:SECRET` or `ID:SECRET:TOKEN`");
+        return Err(Error::new(ErrorKind::Denied, message));
+    };
+    let mut builder = AmazonS3Builder::new()
+        .with_access_key_id(id)
+        .with_secret_access_key(secret);
+    if let Some(token) = fields.next() {
+        builder = builder.with_token(token);
+    }
+    if let Some(region) = environment.get_config_value(&AmazonS3ConfigKey::Region) {
+        builder = builder.with_region(region);
+    }
+    Ok(builder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(text: &str) -> Option<String> {
+        match text.parse().unwrap() {
+            ContainerReference::S3(reference) => s3_endpoint(&reference),
+            _ => panic!("not S3"),
+        }
+    }
+
+    #[test]
+    fn the_bucket_is_in_the_host_or_in_the_path() {
+        let base = "s3://drop?endpoint=https://oss.example:9000";
+        let path = endpoint(&format!("{base}&style=path"));
+        assert_eq!(path.as_deref(), Some("https://oss.example:9000"));
+        let virtual_host = endpoint(base);
+        assert_eq!(
+            virtual_host.as_deref(),
+            Some("https://drop.oss.example:9000")
+        );
+        assert_eq!(endpoint("s3://drop"), None);
+    }
+
+    #[test]
+    fn a_login_that_is_none_is_told_without_it() {
+        let error = s3_login("s3://drop", Some(&SecretString::from("WORD"))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert!(!format!("{error:?}").contains("WORD"));
+    }
+}

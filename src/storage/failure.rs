@@ -1,0 +1,203 @@
+//! What clouds say when something fails, told in our kinds and without anything that opens a door.
+//!
+//! **Invariant.** The errors of the SDKs may hold addresses with signatures in their queries, and never become a
+//! cause of ours: only their words do, and every query and signature is taken out of them first.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use azure_core::error::ErrorKind as Azure;
+
+use crate::content::{Error, ErrorKind, escape_control};
+
+/// How much of a service's words is kept.
+const WORDS_MAX: usize = 600;
+/// What begins a secret in text, whatever is around it.
+const SECRETS: [&str; 6] = [
+    "sig=",
+    "signature=",
+    "x-amz-credential=",
+    "x-amz-security-token=",
+    "authorization:",
+    "bearer ",
+];
+
+/// The words of somebody else's error, and of all its causes.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Said(String);
+
+impl Said {
+    pub(super) fn of(error: &(dyn StdError + 'static)) -> Self {
+        let mut words: Vec<String> = Vec::new();
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let said = error.to_string();
+            // Many errors repeat their cause.
+            if !words.iter().any(|known| known.contains(&said)) {
+                words.push(said);
+            }
+            next = error.source();
+        }
+        Self::from_words(&words.join(": "))
+    }
+
+    pub(super) fn from_words(words: &str) -> Self {
+        Self(scrub(words))
+    }
+
+    #[cfg(test)]
+    pub(super) fn words(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text with every query and signature left out, on one line and not too long.
+fn scrub(text: &str) -> String {
+    let mut safe: Vec<&str> = Vec::new();
+    for word in text.split_whitespace() {
+        let lower = word.to_ascii_lowercase();
+        let query = word.find('?').filter(|at| word[*at..].contains('='));
+        let secret = SECRETS.iter().filter_map(|mark| lower.find(mark)).min();
+        let cut = match (query, secret) {
+            (Some(query), Some(secret)) => query.min(secret),
+            (Some(at), None) | (None, Some(at)) => at,
+            (None, None) => word.len(),
+        };
+        safe.push(&word[..cut]);
+        if cut < word.len() {
+            safe.push("…");
+        }
+    }
+    let joined = escape_control(&safe.join(" "));
+    match joined.char_indices().nth(WORDS_MAX) {
+        Some((end, _)) => format!("{}…", &joined[..end]),
+        None => joined,
+    }
+}
+
+/// An error of the Azure SDK; `message` says what was being done to what.
+pub(super) fn from_azure(message: impl Into<String>, error: &azure_core::Error) -> Error {
+    let (kind, said) = match error.kind() {
+        Azure::HttpResponse {
+            status,
+            error_code,
+            raw_response,
+        } => {
+            let code = error_code.as_deref().unwrap_or_default();
+            let status = u16::from(*status);
+            let retry_after = raw_response.as_ref().and_then(|response| {
+                let value = response
+                    .headers()
+                    .get_optional_string(&"retry-after".into());
+                value?.parse().ok().map(Duration::from_secs)
+            });
+            let said = Said::from_words(&format!("the service answered {status} {code}"));
+            (kind_of(status, code, retry_after), said)
+        }
+        Azure::Io | Azure::Connection => (temporary(), Said::of(error)),
+        Azure::Credential => (ErrorKind::Denied, Said::of(error)),
+        _ => (ErrorKind::Failed, Said::of(error)),
+    };
+    Error::new(kind, message).with_cause(said)
+}
+
+fn temporary() -> ErrorKind {
+    ErrorKind::Temporary { retry_after: None }
+}
+
+/// What an answer means, by its status and the service's own code.
+fn kind_of(status: u16, code: &str, retry_after: Option<Duration>) -> ErrorKind {
+    match (status, code) {
+        (409, "BlobAlreadyExists") => ErrorKind::AlreadyExists,
+        (409, "PendingCopyOperation") => ErrorKind::Incomplete,
+        (401 | 403, _) => ErrorKind::Denied,
+        (404, _) => ErrorKind::NotFound,
+        (412, _) => ErrorKind::Changed,
+        (416, _) => ErrorKind::Incomplete,
+        (408 | 429 | 500..=599, _) => ErrorKind::Temporary { retry_after },
+        _ => ErrorKind::Failed,
+    }
+}
+
+/// An error of `object_store`.
+pub(super) fn from_object_store(message: impl Into<String>, error: &object_store::Error) -> Error {
+    use object_store::Error as Store;
+    let kind = match error {
+        Store::NotFound { .. } => ErrorKind::NotFound,
+        Store::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+        Store::Precondition { .. } | Store::NotModified { .. } => ErrorKind::Changed,
+        Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => ErrorKind::Denied,
+        Store::NotSupported { .. } | Store::NotImplemented { .. } => ErrorKind::Unsupported,
+        Store::InvalidPath { .. } => ErrorKind::Refused,
+        Store::Generic { .. } => kind_of_generic(error),
+        _ => ErrorKind::Failed,
+    };
+    Error::new(kind, message).with_cause(Said::of(error))
+}
+
+/// What `object_store` sorts under nothing tells its status only in words.
+fn kind_of_generic(error: &object_store::Error) -> ErrorKind {
+    let words = Said::of(error).0;
+    let status = ["status code: ", "error response: "]
+        .iter()
+        .find_map(|mark| words.split_once(mark))
+        .and_then(|(_, rest)| rest.get(..3)?.parse::<u16>().ok());
+    match status {
+        Some(status) => kind_of(status, "", None),
+        None if words.contains("error sending request") || words.contains("HTTP error") => {
+            temporary()
+        }
+        None => ErrorKind::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_words_hold_a_query() {
+        for text in [
+            "GET https://a.blob.core.windows.net/c/o?sv=2024&sig=SECRET%3D: refused",
+            "error for url (http://127.0.0.1:10000/a/c?comp=list&sp=rl&sig=SECRET)",
+            "<Message>Signature=SECRET</Message>",
+            "\"https://b.s3.amazonaws.com/k?X-Amz-Signature=SECRET\" failed",
+            "sig=SECRET",
+            "sv=2024&SIG=SECRET&x",
+        ] {
+            let said = Said::from_words(text);
+            assert!(!said.words().contains("SECRET"), "{said}");
+            assert!(!said.words().contains("sig="), "{said}");
+        }
+        let kept = "cannot connect to `127.0.0.1:9`: is it running? no";
+        assert_eq!(Said::from_words(kept).words(), kept);
+    }
+
+    #[test]
+    fn causes_are_told_once_and_without_their_queries() {
+        let inner = std::io::Error::other("https://h/c?sig=SECRET is not there");
+        let outer = azure_core::Error::with_error(Azure::Io, inner, "cannot send");
+        let error = from_azure("cannot read `x`", &outer);
+        let shown = format!("{error:?} {}", error.source().unwrap());
+        assert!(error.is_temporary());
+        assert!(shown.contains("cannot send") && shown.contains("is not there"));
+        assert!(!shown.contains("SECRET"), "{shown}");
+    }
+
+    #[test]
+    fn answers_are_sorted_by_what_can_be_done() {
+        assert_eq!(kind_of(412, "ConditionNotMet", None), ErrorKind::Changed);
+        assert_eq!(
+            kind_of(409, "BlobAlreadyExists", None),
+            ErrorKind::AlreadyExists
+        );
+        assert_eq!(
+            kind_of(403, "AuthenticationFailed", None),
+            ErrorKind::Denied
+        );
+        assert_eq!(kind_of(503, "ServerBusy", None), temporary());
+        assert_eq!(kind_of(416, "", None), ErrorKind::Incomplete);
+        assert_eq!(kind_of(400, "InvalidBlockList", None), ErrorKind::Failed);
+    }
+}
