@@ -181,13 +181,11 @@ impl Run<'_> {
             PlannedAction::Replace => Overwrite::Replace,
         };
         let (name, version) = (object.name(), version_of(object));
-        let outcome = match copy_by_service(self.options, object, overwrite).await? {
-            true => ObjectOutcome::CopiedByService,
-            false => {
-                stream_object(self.options, name, version, overwrite, &self.streamed).await?;
-                ObjectOutcome::Streamed
-            }
-        };
+        let mut outcome = ObjectOutcome::CopiedByService;
+        if !copy_by_service(self.options, object, overwrite).await? {
+            stream_object(self.options, name, version, overwrite, &self.streamed).await?;
+            outcome = ObjectOutcome::Streamed;
+        }
         if self.options.read_back == ReadBackPolicy::Verify {
             self.read_back(object).await?;
             self.report.verified_objects += 1;
