@@ -75,6 +75,7 @@ pub(super) fn parse() -> Result<Arguments, clap::Error> {
 #[derive(Subcommand)]
 pub(super) enum Command {
     Export(commands::export::ExportArguments),
+    Transfer(commands::transfer::TransferArguments),
     Import(commands::import::ImportArguments),
     Watch(Box<commands::watch::WatchArguments>),
     List(commands::list::ListArguments),
@@ -86,4 +87,16 @@ pub(super) enum Command {
     Sas(commands::sas::SasArguments),
     Completions(commands::completions::CompletionsArguments),
     Manual(commands::manual::ManualArguments),
+}
+
+impl Command {
+    /// Whether the command itself answers signals, because it has something to give back first.
+    pub(super) fn answers_signals(&self) -> bool {
+        matches!(self, Self::Watch(arguments) if arguments.is_daemon())
+    }
+
+    /// Whether a signal is how the command is meant to end.
+    pub(super) fn ends_by_signal(&self) -> bool {
+        matches!(self, Self::Transfer(arguments) if arguments.ends_by_signal())
+    }
 }

@@ -6,7 +6,7 @@ use std::io;
 use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::content::{self, ErrorKind, SparseIndexRefused};
-use crate::pipeline::CannotAdmit;
+use crate::pipeline::{CannotAdmit, CannotTransfer};
 use crate::registry::{ConnectionCause, RegistryError};
 use crate::storage::UnfitSas;
 
@@ -93,6 +93,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(unfit) = cause.downcast_ref::<UnfitSas>() {
         return Some(hint_of_sas(unfit));
     }
+    if let Some(refusal) = cause.downcast_ref::<CannotTransfer>() {
+        return Some(hint_of_transfer(refusal).to_owned());
+    }
     if let Some(error) = cause.downcast_ref::<BundleError>() {
         return hint_of_bundle(error).map(str::to_owned);
     }
@@ -130,6 +133,30 @@ fn hint_of_sas(unfit: &UnfitSas) -> String {
         unfit.container,
         unfit.purpose.letters(),
     )
+}
+
+fn hint_of_transfer(refusal: &CannotTransfer) -> &'static str {
+    match refusal {
+        CannotTransfer::OtherContent { .. } => {
+            "look which of the two is right; `--overwrite-blobs` replaces what the target has"
+        }
+        CannotTransfer::TooLarge { .. } => {
+            "export it in volumes that fit: `--volume-size fat32`; or format the device with exFAT"
+        }
+        CannotTransfer::NoRoom { .. } => {
+            "make room, or take less with `--newest`, `--bundle` or `--pipeline`"
+        }
+        CannotTransfer::Foreign { .. } => {
+            "two exports share this name: take the one that is not wanted out of the source"
+        }
+        CannotTransfer::NotAdmitted { .. } => {
+            "give every signer's key with `--trust`; missing signers run `airlift sign` on it"
+        }
+        CannotTransfer::UnknownBundle { .. } | CannotTransfer::UnknownVolume { .. } => {
+            "`airlift inspect` on the source shows what it has"
+        }
+        CannotTransfer::ManyForVolume(_) => "name the bundle with `--bundle`",
+    }
 }
 
 fn hint_of_bundle(error: &BundleError) -> Option<&'static str> {

@@ -57,6 +57,11 @@ impl TrustArguments {
         }
     }
 
+    /// Whether looking at a bundle checks its signatures.
+    pub(super) fn checks_signatures(&self) -> bool {
+        !self.trust.is_empty()
+    }
+
     fn require(&self) -> anyhow::Result<SignaturePolicy> {
         let mut keys = TrustedKeys::default();
         for text in &self.trust {

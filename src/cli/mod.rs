@@ -17,6 +17,7 @@ mod registry_args;
 mod service;
 mod size;
 mod state_args;
+mod transfer_report;
 
 use std::process::ExitCode;
 
@@ -53,13 +54,24 @@ pub fn main() -> ExitCode {
 
 /// Runs the command; a signal ends it, and dropping it cleans up.
 async fn run_until_signal(command: Command, output: Output) -> Exit {
+    if command.answers_signals() {
+        let done = run(command, output).await;
+        return done.unwrap_or_else(|error| Output::print_failure(&error));
+    }
+    let ends_by_signal = command.ends_by_signal();
     tokio::select! {
         done = run(command, output) => done.unwrap_or_else(|error| Output::print_failure(&error)),
-        () = wait_for_signal() => {
-            Output::note("interrupted; nothing is half published, and the same command can be run again");
-            Exit::Interrupted
-        }
+        () = wait_for_signal() => tell_of_signal(ends_by_signal),
     }
+}
+
+fn tell_of_signal(ends_by_signal: bool) -> Exit {
+    if ends_by_signal {
+        Output::note("stopped; nothing is half published");
+        return Exit::Done;
+    }
+    Output::note("interrupted; nothing is half published, and the same command can be run again");
+    Exit::Interrupted
 }
 
 async fn wait_for_signal() {
@@ -85,6 +97,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
         Command::Watch(arguments) => commands::watch::run(*arguments, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
+        Command::Transfer(arguments) => commands::transfer::run(arguments, output).await,
         Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,
         Command::Key(arguments) => commands::key::run(&arguments, output),

@@ -19,6 +19,10 @@ pub struct RootedDirectory {
     path: PathBuf,
 }
 
+/// What Linux calls FAT12, FAT16 and FAT32; exFAT has another number, and no limit that matters.
+const FAT_MAGIC: i64 = 0x4d44;
+const FAT_FILE_MAX_BYTES: u64 = u32::MAX as u64;
+
 const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC)
@@ -36,14 +40,22 @@ impl RootedDirectory {
         })
     }
 
-    /// Opens the directory, making it and its missing parents first.
+    /// Opens the directory, making it and its missing parents first; their names are durable then.
     pub fn create(path: &Path) -> Result<Self> {
+        let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
         std::fs::create_dir_all(path).map_err(|cause| {
             Error::io(
                 format!("cannot create directory `{}`", path.display()),
                 cause,
             )
         })?;
+        for parent in missing.iter().filter_map(|path| path.parent()) {
+            let parent = match parent.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => parent,
+            };
+            Self::open(parent)?.flush_names()?;
+        }
         Self::open(path)
     }
 
@@ -203,6 +215,28 @@ impl RootedDirectory {
         let status = fs::fstatvfs(&self.descriptor)
             .map_err(|errno| failed("inspect directory", &self.path, errno))?;
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    /// The largest file that the file system can hold, where it is known to be small.
+    pub fn file_size_max_bytes(&self) -> Result<Option<u64>> {
+        let status = fs::fstatfs(&self.descriptor)
+            .map_err(|errno| failed("inspect directory", &self.path, errno))?;
+        Ok((status.f_type == FAT_MAGIC).then_some(FAT_FILE_MAX_BYTES))
+    }
+
+    /// Waits until the file is on the device, and forgets what the memory holds of it, so that whoever reads it
+    /// next reads the device.
+    pub fn flush_file(&self, name: &str) -> Result<()> {
+        let file = self.open_file(name)?;
+        fs::fsync(&file).map_err(|errno| self.failed("flush", name, errno))?;
+        // Advice that is not taken changes nothing but where the next reader reads.
+        let _ = fs::fadvise(&file, 0, None, fs::Advice::DontNeed);
+        Ok(())
+    }
+
+    /// Waits until the names in the root are on the device.
+    pub fn flush_names(&self) -> Result<()> {
+        fs::fsync(&self.descriptor).map_err(|errno| failed("flush directory", &self.path, errno))
     }
 
     fn failed(&self, action: &str, name: &str, errno: Errno) -> Error {

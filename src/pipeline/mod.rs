@@ -20,6 +20,7 @@ mod place;
 mod rebuild;
 mod select;
 mod sign;
+mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
@@ -40,6 +41,12 @@ pub use place::{Connections, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use select::{Selected, select};
 pub use sign::{CountersignOptions, Countersigned, countersign};
+pub use transfer::{
+    CannotTransfer, ContainerSurvey, Demand, Extent, IgnoredObject, ObjectOutcome, PlannedAction,
+    PlannedBundle, PlannedObject, ReadBackPolicy, Selection, SourcePolicy, TransferFailure,
+    TransferOptions, TransferPlan, TransferReport, TransferredBundle, plan_transfer, run_transfer,
+    watch_source,
+};
 pub use watch::{
     DeliveredSource, OneOff, Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey,
     run_watch,

@@ -76,7 +76,7 @@ pub fn is_signature_name(name: &str) -> bool {
 }
 
 /// The countersigning key that the name `<object>.<key id>.sig` tells, where it is one of this object.
-fn countersigner(name: &str, object: &str) -> Option<KeyId> {
+pub(super) fn countersigner(name: &str, object: &str) -> Option<KeyId> {
     let rest = name.strip_prefix(object)?;
     rest.strip_prefix('.')?.strip_suffix(".sig")?.parse().ok()
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use secrecy::SecretString;
 
 use crate::content::{Error, ObjectWriter, RangedRead, Result, Uploaded, Version};
 
@@ -49,6 +50,17 @@ pub struct Resume {
     pub start: u64,
 }
 
+/// One version of an object, and the right to read it, for another service.
+#[derive(Clone, Debug)]
+pub enum CopySource {
+    Azure {
+        /// With a signature that may read; it is never shown.
+        url: SecretString,
+        version: Version,
+        size_bytes: u64,
+    },
+}
+
 /// A place that holds objects.
 #[async_trait]
 pub trait StorageContainer: Send + Sync {
@@ -83,6 +95,38 @@ pub trait StorageContainer: Send + Sync {
 
     /// Bytes that may still be written; `None` where there is no such limit.
     async fn free_bytes(&self) -> Result<Option<u64>>;
+
+    /// The largest object that fits, where that is known to be small.
+    async fn object_size_max_bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
+    /// Whether the container can be taken away, and is complete only when its device says that it is.
+    fn is_removable(&self) -> bool {
+        false
+    }
+
+    /// What a service needs to read this version of the object by itself; `None` where nobody else can.
+    async fn offer(&self, _object: &str, _version: &Version) -> Result<Option<CopySource>> {
+        Ok(None)
+    }
+
+    /// Lets the service of this container fetch the object from `source`, past this process. `false` where it
+    /// cannot; then nothing is visible, and the bytes have to be carried.
+    async fn copy_from(
+        &self,
+        _object: &str,
+        _source: &CopySource,
+        _overwrite: Overwrite,
+    ) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Waits until the objects, whoever has written them, are on the device. What is read of them afterwards is
+    /// read from there.
+    async fn flush(&self, _objects: &[String]) -> Result<()> {
+        Ok(())
+    }
 
     /// A whole object that a run has sealed and, ended in that moment, has not published; where objects are sealed
     /// and published in two steps.

@@ -262,6 +262,28 @@ impl StorageContainer for DirectoryContainer {
         self.directory.free_bytes().map(Some)
     }
 
+    async fn object_size_max_bytes(&self) -> Result<Option<u64>> {
+        self.directory.file_size_max_bytes()
+    }
+
+    fn is_removable(&self) -> bool {
+        true
+    }
+
+    async fn flush(&self, objects: &[String]) -> Result<()> {
+        let directory = Arc::clone(&self.directory);
+        let objects = objects.to_vec();
+        let flushed = tokio::task::spawn_blocking(move || {
+            objects
+                .iter()
+                .try_for_each(|name| directory.flush_file(name))?;
+            directory.flush_names()
+        });
+        flushed.await.unwrap_or_else(|cause| {
+            Err(Error::new(ErrorKind::Failed, "a task ended unexpectedly").with_cause(cause))
+        })
+    }
+
     async fn publish_left(&self, object: &str) -> Result<()> {
         let partial = Self::partial_name(object);
         let left = self.directory.open_file(&partial)?;

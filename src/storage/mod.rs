@@ -23,7 +23,8 @@ use secrecy::SecretString;
 use self::azure::AzureContainer;
 use self::buckets::BucketContainer;
 pub use container::{
-    CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer, write_small,
+    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer,
+    write_small,
 };
 pub use directory::DirectoryContainer;
 pub use reference::{

@@ -22,4 +22,5 @@ mod road;
 )]
 mod support;
 mod tidy;
+mod transfer;
 mod volumes;

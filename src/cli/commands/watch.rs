@@ -113,6 +113,12 @@ pub(in crate::cli) async fn run(arguments: WatchArguments, output: Output) -> an
     }
 }
 
+impl WatchArguments {
+    pub(in crate::cli) fn is_daemon(&self) -> bool {
+        self.command.is_none()
+    }
+}
+
 async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exit> {
     let (Some(container), Some(target), Some(state)) =
         (&arguments.container, &arguments.target, &arguments.state)

@@ -5,6 +5,7 @@
 //! every removal names. A blob whose copy is still pending has no bytes yet: it is listed with the size 0, and
 //! opening it says `Incomplete`.
 
+mod copy;
 mod identity;
 mod leftovers;
 mod listing;
@@ -29,8 +30,10 @@ use secrecy::SecretString;
 use self::identity::Identity;
 use self::object::AzureObject;
 use self::upload::BlockUpload;
-use self::wire::SigningWire;
-use super::container::{CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer};
+use self::wire::{Signature, SigningWire};
+use super::container::{
+    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer,
+};
 use super::parts::{PartPlan, PartWriter};
 use super::reference::{AzureReference, ContainerReference};
 use super::{failure, http};
@@ -42,6 +45,7 @@ pub(super) struct AzureContainer {
     name: String,
     /// With a `/` at its end, unless it is empty.
     prefix: String,
+    signature: Arc<Signature>,
 }
 
 impl AzureContainer {
@@ -53,7 +57,8 @@ impl AzureContainer {
         let name = ContainerReference::Azure(reference.clone()).to_string();
         let http = http::client(Some(&reference.endpoint))?;
         let identity = Identity::choose(reference, credential, &http)?;
-        let wire = SigningWire::new(http, identity.signature);
+        let signature = Arc::new(identity.signature);
+        let wire = SigningWire::new(http, Arc::clone(&signature));
         let retry = ExponentialRetryOptions {
             max_retries: 6,
             max_total_elapsed: Duration::seconds(120),
@@ -81,6 +86,7 @@ impl AzureContainer {
             client,
             name,
             prefix,
+            signature,
         })
     }
 
@@ -233,6 +239,19 @@ impl StorageContainer for AzureContainer {
 
     async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
         listing::uploads(self).await
+    }
+
+    async fn offer(&self, object: &str, version: &Version) -> Result<Option<CopySource>> {
+        copy::offer(self, object, version).await
+    }
+
+    async fn copy_from(
+        &self,
+        object: &str,
+        source: &CopySource,
+        overwrite: Overwrite,
+    ) -> Result<bool> {
+        copy::fetch(self, object, source, overwrite).await
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>> {

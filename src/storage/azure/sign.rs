@@ -40,23 +40,39 @@ impl ContainerSigner {
         })
     }
 
-    /// The query of a signature that is good for a while from `now` on.
+    /// The query of a signature for the container that is good for a while from `now` on.
     pub(super) fn sign(&self, now: Timestamp) -> SecretString {
+        let resource = format!("/blob/{}/{}", self.account, self.container);
+        self.sign_resource(&resource, "c", PERMISSIONS, now)
+    }
+
+    /// The same for one blob, only to read it.
+    pub(super) fn sign_to_read(&self, blob: &str, now: Timestamp) -> SecretString {
+        let resource = format!("/blob/{}/{}/{blob}", self.account, self.container);
+        self.sign_resource(&resource, "b", "r", now)
+    }
+
+    fn sign_resource(
+        &self,
+        resource: &str,
+        kind: &str,
+        permissions: &str,
+        now: Timestamp,
+    ) -> SecretString {
         let expiry = now.saturating_add(LIFETIME).unwrap_or(now);
         let expiry = expiry.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let resource = format!("/blob/{}/{}", self.account, self.container);
         // sp, st, se, resource, si, ip, spr, sv, sr, snapshot, scope, rscc, rscd, rsce, rscl, rsct
         let mut fields = [""; 16];
-        fields[0] = PERMISSIONS;
+        fields[0] = permissions;
         fields[2] = &expiry;
-        fields[3] = &resource;
+        fields[3] = resource;
         fields[7] = SERVICE_VERSION;
-        fields[8] = "c";
+        fields[8] = kind;
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.expose_secret());
         let tag = hmac::sign(&key, fields.join("\n").as_bytes());
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         SecretString::from(format!(
-            "sv={SERVICE_VERSION}&sr=c&sp={PERMISSIONS}&se={}&sig={}",
+            "sv={SERVICE_VERSION}&sr={kind}&sp={permissions}&se={}&sig={}",
             encode(&expiry),
             encode(&STANDARD.encode(tag)),
         ))

@@ -1,8 +1,10 @@
 //! The wire under the Azure SDK: it adds the signature at the last moment.
 //!
-//! **Invariant.** The SDK never sees a signature, so that none of its errors and logs can hold one.
+//! **Invariant.** The SDK never sees the signature of its own requests, so that none of its errors and logs can
+//! hold one. The signature of a blob that a service copies from is in a header that its logs leave out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use azure_core::error::{ErrorKind, ResultExt};
@@ -26,6 +28,16 @@ pub(super) enum Signature {
 }
 
 impl Signature {
+    /// The query that lets another service read one blob: made for this where we hold the key, else the one that
+    /// was given. `None` where there is no signature to hand over.
+    pub(super) fn to_read(&self, blob: &str) -> Option<SecretString> {
+        match self {
+            Self::None => None,
+            Self::Shared(sas) => Some(sas.clone()),
+            Self::Key(signer) => Some(signer.sign_to_read(blob, Timestamp::now())),
+        }
+    }
+
     fn add_to(&self, url: &mut Url) {
         let sas = match self {
             Self::None => return,
@@ -43,11 +55,11 @@ impl Signature {
 #[derive(Debug)]
 pub(super) struct SigningWire {
     http: reqwest::Client,
-    signature: Signature,
+    signature: Arc<Signature>,
 }
 
 impl SigningWire {
-    pub(super) fn new(http: reqwest::Client, signature: Signature) -> Self {
+    pub(super) fn new(http: reqwest::Client, signature: Arc<Signature>) -> Self {
         Self { http, signature }
     }
 

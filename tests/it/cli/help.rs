@@ -4,10 +4,14 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 20] = [
     "",
     "export",
+    "transfer",
     "import",
+    "watch",
+    "watch list",
+    "watch retry",
     "list",
     "inspect",
     "verify",

@@ -9,7 +9,8 @@ use super::{Desk, registry_with_layers, repository_root};
 use crate::support::registry::{Fault, When};
 
 /// Documented as one field each: their insides are told in words.
-const WHOLE: [&str; 4] = [
+const WHOLE: [&str; 5] = [
+    "bundles[].missingVolumes",
     "bundles[].mediaTypes",
     "bundles[].volumes[].voids",
     "bundles[].artifacts[].referrers",
@@ -133,6 +134,26 @@ fn verifications_print_what_is_documented() {
     desk.write("bad.tar.zst", bytes);
     let faulty = run(&desk, "verify bad.tar.zst --trust ops.key.pub");
     assert_documented("verify", &[right, refused, faulty]);
+}
+
+#[test]
+fn transfers_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    desk.run("sign usb/chart.tar.zst --sign-key other.key --trust ops.key.pub")
+        .assert_success();
+    desk.write("usb/note.txt", "x");
+    let bytes = fs::read(desk.path("usb/chart.tar.zst")).unwrap();
+    desk.write("usb/cut.tar.zst", &bytes[..2000]);
+    desk.run("transfer usb far --dry-run")
+        .assert_code(2)
+        .assert_stderr("there is no directory `far`");
+    fs::create_dir(desk.path("far")).unwrap();
+    let planned = run(&desk, "transfer usb far --dry-run");
+    let done = run(&desk, "transfer usb far --verify");
+    assert_eq!(planned["toCopyBytes"], done["copiedBytes"]);
+    desk.write("far/chart.tar.zst", "x");
+    let failed = run(&desk, "transfer usb far --continue-on-errors");
+    assert_documented("transfer", &[planned, done, failed]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use insta::assert_snapshot;
 
 use super::{Desk, registry_with_layers, tell};
-use crate::support::command::Airlift;
+use crate::support::command::{Airlift, Output};
 
 #[test]
 fn what_was_typed_wrongly_is_named() {
@@ -186,14 +186,9 @@ fn a_full_disk_is_named_on_both_sides() {
     desk.run(&format!("{import} --check")).assert_success();
 }
 
-/// As root, permissions bind only who lets go of the power to ignore them.
-#[test]
-fn a_container_that_cannot_be_written_is_named() {
-    let desk = Desk::new();
-    fs::create_dir(desk.path("usb")).unwrap();
-    fs::set_permissions(desk.path("usb"), PermissionsExt::from_mode(0o555)).unwrap();
+/// As root, permissions bind only who lets go of the power to ignore them. `None` where that cannot be done.
+fn run_without_powers(desk: &Desk, line: &str) -> Option<Output> {
     let binary = env!("CARGO_BIN_EXE_airlift");
-    let line = "export oci:near/helm-chart --container usb --unsigned --name chart";
     let script = format!(
         "if [ \"$(id -u)\" = 0 ]; then exec setpriv --bounding-set=-dac_override {binary} {line}; fi; exec {binary} {line}"
     );
@@ -205,10 +200,38 @@ fn a_container_that_cannot_be_written_is_named() {
             "skipped: root cannot let go of its powers here: {}",
             output.stderr
         );
-        return;
+        return None;
     }
-    output
-        .assert_code(5)
-        .assert_stderr("usb/chart.tar.zst")
-        .assert_stderr("hint: check the permissions, and whether it is mounted read-only");
+    Some(output)
+}
+
+#[test]
+fn a_container_that_cannot_be_written_is_named() {
+    let desk = Desk::with_bundle();
+    fs::create_dir(desk.path("far")).unwrap();
+    fs::set_permissions(desk.path("far"), PermissionsExt::from_mode(0o555)).unwrap();
+    for line in [
+        "export oci:near/helm-chart --container far --unsigned --name chart",
+        "transfer usb far",
+    ] {
+        let Some(output) = run_without_powers(&desk, line) else {
+            return;
+        };
+        output
+            .assert_code(5)
+            .assert_stderr("far/chart.tar.zst")
+            .assert_stderr("hint: check the permissions, and whether it is mounted read-only");
+    }
+}
+
+#[test]
+fn a_transfer_to_its_own_source_is_refused() {
+    let desk = Desk::with_bundle();
+    desk.run("transfer usb ./usb")
+        .assert_code(2)
+        .assert_stderr("are the same place");
+    desk.run("transfer usb far --bundle nosuch")
+        .assert_code(1)
+        .assert_stderr("no bundle there has this name; there are `chart`")
+        .assert_stderr("hint: `airlift inspect`");
 }

@@ -71,3 +71,21 @@ fn an_interrupted_import_moves_no_tag_and_can_be_run_again() {
         .assert_nowhere("failed");
     target.assert_no_violation();
 }
+
+#[test]
+fn a_watch_carries_what_comes_and_ends_well_when_it_is_told_to() {
+    let desk = Desk::with_bundle();
+    std::fs::create_dir(desk.path("drop")).unwrap();
+    let running = desk
+        .command("transfer drop far --watch --interval 1 --trust ops.key.pub")
+        .spawn();
+    wait::until("the target is made", || desk.path("far").exists());
+    std::fs::copy(desk.path("usb/chart.tar.zst"), desk.path("drop/x.tar.zst")).unwrap();
+    wait::until("it is brought over", || desk.path("far/x.tar.zst").exists());
+    signal(&running, "TERM");
+    running
+        .output()
+        .assert_success()
+        .assert_stderr("note: stopped; nothing is half published");
+    assert_eq!(desk.names("far"), ["x.tar.zst"]);
+}

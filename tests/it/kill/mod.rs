@@ -7,6 +7,7 @@
 mod exports;
 mod layouts;
 mod registries;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,250 @@
+//! `airlift transfer`: bundles from one container to another.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::container_args::{locate, open_container, parse_container};
+use crate::cli::exit::Exit;
+use crate::cli::failure::UsageError;
+use crate::cli::keys::TrustArguments;
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::cli::transfer_report::{
+    plan_document, report_document, show_plan, show_report, tell_round,
+};
+use crate::content::{ErrorKind, OnError};
+use crate::pipeline::{
+    ContainerSurvey, Demand, Extent, ReadBackPolicy, Selection, SourcePolicy, TransferOptions,
+    TransferReport, plan_transfer, run_transfer, watch_source,
+};
+use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
+
+/// Copy bundles from one container to another
+///
+/// Volumes and countersignatures of a bundle travel together, in order, and what is there already does not
+/// travel again. Onto a USB stick it ends with "safe to remove".
+///
+/// Example: airlift transfer /srv/out /mnt/usb --verify
+#[derive(Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag as it was typed; options are enums"
+)]
+pub(in crate::cli) struct TransferArguments {
+    /// Where the bundles are: a container, or one bundle in it
+    #[arg(value_name = "SOURCE", value_parser = parse_container)]
+    source: ContainerReference,
+
+    /// The container that gets them; a missing directory is made
+    #[arg(value_name = "TARGET", value_parser = parse_container)]
+    target: ContainerReference,
+
+    /// Only this bundle, by its name or the name of one of its objects; may be repeated
+    #[arg(long, value_name = "NAME")]
+    bundle: Vec<String>,
+
+    /// Only bundles of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+
+    /// Only the newest bundle of each pipeline, and of those without one
+    #[arg(long)]
+    newest: bool,
+
+    /// Only this volume of one bundle, for a disc that was damaged
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "delete_source")]
+    volume: Option<u32>,
+
+    /// Replace objects of the same name and other content
+    #[arg(long)]
+    overwrite_blobs: bool,
+
+    /// Read the target back and prove every byte
+    #[arg(long)]
+    verify: bool,
+
+    /// Remove a bundle at the source when all of it is at the target
+    #[arg(long)]
+    delete_source: bool,
+
+    /// Leave out bundles that cannot be transferred, and exit with 3
+    #[arg(long)]
+    continue_on_errors: bool,
+
+    /// Repeat until stopped by SIGTERM or Ctrl-C; a bundle that fails is told and tried again
+    #[arg(long, conflicts_with = "dry_run")]
+    watch: bool,
+
+    /// Seconds between two rounds of a watch, at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86400), requires = "watch")]
+    interval: u64,
+
+    /// Print what would be copied, and copy nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    trust: TrustArguments,
+}
+
+impl TransferArguments {
+    /// Whether a signal is how it is meant to end.
+    pub(in crate::cli) fn ends_by_signal(&self) -> bool {
+        self.watch
+    }
+
+    fn selection(&self, object: Option<String>) -> Selection {
+        Selection {
+            bundles: self.bundle.iter().cloned().chain(object).collect(),
+            pipeline: self.pipeline.clone(),
+            extent: match self.newest {
+                true => Extent::Newest,
+                false => Extent::All,
+            },
+            volume: self.volume,
+        }
+    }
+
+    async fn options(&self, progress: &Progress) -> anyhow::Result<TransferOptions> {
+        let policy = self.trust.policy_to_look()?;
+        check_places(&self.source, &self.target)?;
+        let place = locate(std::slice::from_ref(&self.source), Purpose::TransferSource)
+            .await?
+            .remove(0);
+        if self.delete_source {
+            // A signature that cannot delete is told now, and not after the first bundle.
+            locate(std::slice::from_ref(&self.source), Purpose::DeleteSource).await?;
+        }
+        Ok(TransferOptions {
+            source: place.container,
+            target: self.open_target().await?,
+            selection: self.selection(place.object),
+            demand: match self.watch {
+                true => Demand::WhenItComes,
+                false => Demand::Now,
+            },
+            policy,
+            overwrite: match self.overwrite_blobs {
+                true => Overwrite::Replace,
+                false => Overwrite::Refuse,
+            },
+            read_back: match self.verify {
+                true => ReadBackPolicy::Verify,
+                false => ReadBackPolicy::Skip,
+            },
+            source_policy: match self.delete_source {
+                true => SourcePolicy::Delete,
+                false => SourcePolicy::Keep,
+            },
+            on_error: match self.continue_on_errors || self.watch {
+                true => OnError::Continue,
+                false => OnError::Stop,
+            },
+            events: progress.events(),
+        })
+    }
+
+    /// A dry run makes nothing, so it can only look at a directory that is there.
+    async fn open_target(&self) -> anyhow::Result<Arc<dyn StorageContainer>> {
+        if !self.dry_run {
+            return open_container(&self.target, Missing::Create, Purpose::TransferTarget).await;
+        }
+        let opened = open_container(&self.target, Missing::Refuse, Purpose::TransferTarget).await;
+        if let (Err(_), ContainerReference::Directory(path)) = (&opened, &self.target)
+            && !path.exists()
+        {
+            let error = UsageError::new(format!("there is no directory `{}`", path.display()))
+                .hint("make it first, or mount what belongs there: a dry run makes nothing");
+            return Err(error.into());
+        }
+        opened
+    }
+}
+
+fn check_places(source: &ContainerReference, target: &ContainerReference) -> anyhow::Result<()> {
+    let is_same = match (source, target) {
+        (ContainerReference::Directory(source), ContainerReference::Directory(target)) => {
+            let real = |path: &Path| path.canonicalize().ok();
+            real(source).is_some() && real(source) == real(target)
+        }
+        _ => source.to_string() == target.to_string(),
+    };
+    if is_same {
+        return Err(
+            UsageError::new(format!("`{source}` and `{target}` are the same place")).into(),
+        );
+    }
+    Ok(())
+}
+
+pub(in crate::cli) async fn run(
+    arguments: TransferArguments,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let progress = Progress::new(output, "transferring", "object");
+    let options = arguments.options(&progress).await?;
+    let is_checked = arguments.trust.checks_signatures();
+    if !is_checked && !arguments.trust.insecure_accept_unsigned {
+        Output::note("signatures were not checked; `--trust SENDER.pub` checks them");
+    }
+    if arguments.watch {
+        let mut last = String::new();
+        let interval = Duration::from_secs(arguments.interval);
+        let tell = |round| tell_round(round, &options, is_checked, output, &mut last);
+        watch_source(&options, interval, tell).await;
+        return Ok(Exit::Done);
+    }
+    let (mut source, mut target) = (ContainerSurvey::default(), ContainerSurvey::default());
+    let plan = plan_transfer(&options, &mut source, &mut target).await?;
+    if arguments.dry_run {
+        let free = options.target.free_bytes().await?;
+        output.print(
+            &show_plan(&plan, free),
+            &plan_document(&plan, &options, free),
+        )?;
+        let is_all_there = plan.arriving.is_empty();
+        return exit_of(plan.refusals(), is_all_there, options.on_error);
+    }
+    let report = run_transfer(&options, plan).await;
+    progress.finish();
+    let report = report?;
+    let document = report_document(&report, &options, is_checked);
+    output.print(&show_report(&report, &options), &document)?;
+    let TransferReport {
+        failures, arriving, ..
+    } = report;
+    let failures = failures.into_iter().map(|failure| failure.error).collect();
+    exit_of(failures, arriving.is_empty(), options.on_error)
+}
+
+/// The first failure is the command's own where it has stopped there.
+fn exit_of(
+    failures: Vec<crate::content::Error>,
+    is_all_there: bool,
+    on_error: OnError,
+) -> anyhow::Result<Exit> {
+    let is_right = failures.is_empty();
+    Output::hint_at(
+        failures
+            .iter()
+            .filter(|_| on_error == OnError::Continue)
+            .map(|e| e as _),
+    );
+    match failures.into_iter().next() {
+        Some(error) if on_error == OnError::Stop => Err(explain(error)),
+        _ if is_right && is_all_there => Ok(Exit::Done),
+        _ => Ok(Exit::PartlyFailed),
+    }
+}
+
+fn explain(error: crate::content::Error) -> anyhow::Error {
+    let is_changed = error.kind() == ErrorKind::Changed;
+    let error = anyhow::Error::new(error);
+    match is_changed {
+        true => error.context("the transfer has stopped"),
+        false => error,
+    }
+}
