@@ -32,7 +32,7 @@ const BLOCKING_THREADS_MAX: usize = 16;
 pub fn main() -> ExitCode {
     let arguments = match args::parse() {
         Ok(arguments) => arguments,
-        Err(error) => return output::print_usage_error(&error).into(),
+        Err(error) => return output::print_usage_error(error).into(),
     };
     output::start_log(&arguments.log);
     let output = Output::new(arguments.output);
