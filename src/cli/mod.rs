@@ -8,6 +8,7 @@ mod commands;
 mod container_args;
 mod duration;
 mod exit;
+mod export_report;
 mod failure;
 mod keys;
 mod moment;

@@ -10,6 +10,7 @@ mod import;
 mod json;
 mod mistakes;
 mod output;
+mod pipelines;
 mod registries;
 mod sas;
 mod secrets;
