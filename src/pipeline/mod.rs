@@ -14,6 +14,7 @@ mod export;
 mod export_plan;
 mod export_room;
 mod import;
+mod leftovers;
 mod list;
 mod open_bundles;
 mod place;
@@ -31,6 +32,10 @@ pub use export_plan::{ExportOptions, ExportPlan, plan_exports};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Survey, plan_import, run_import,
     survey_import,
+};
+pub use leftovers::{
+    ContainerListing, JudgedUpload, ObjectRole, UploadOutcome, clean_uploads, list_container,
+    plan_cleaning,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
 pub use open_bundles::{

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 23] = [
     "",
     "export",
     "transfer",
@@ -13,6 +13,9 @@ const COMMANDS: [&str; 20] = [
     "watch list",
     "watch retry",
     "list",
+    "container",
+    "container list",
+    "container clean",
     "inspect",
     "verify",
     "unpack",
@@ -49,7 +52,7 @@ fn every_help_has_the_exit_codes_and_every_command_an_example() {
     for command in COMMANDS {
         let text = help(command, "--help");
         assert!(text.contains("130  interrupted"), "{command}");
-        let is_leaf = !matches!(command, "" | "key" | "sas");
+        let is_leaf = !matches!(command, "" | "container" | "key" | "sas");
         assert!(!is_leaf || text.contains("Example: airlift "), "{command}");
     }
 }

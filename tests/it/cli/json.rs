@@ -117,6 +117,16 @@ fn lists_print_what_is_documented() {
 }
 
 #[test]
+fn containers_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    desk.write("usb/left.tar.partial", "x");
+    let listed = run(&desk, "container list usb");
+    assert_documented("container list", &[listed]);
+    let cleaned = run(&desk, "container clean usb --older-than 0s");
+    assert_documented("container clean", &[cleaned]);
+}
+
+#[test]
 fn inspections_print_what_is_documented() {
     let desk = Desk::new();
     desk.run("export oci:near/cosign-signed oci:near/skopeo-oci --container usb --sign-key ops.key --audience ship-7")
