@@ -79,6 +79,7 @@ pub(super) enum Command {
     Import(commands::import::ImportArguments),
     Watch(Box<commands::watch::WatchArguments>),
     List(commands::list::ListArguments),
+    Container(commands::container::ContainerArguments),
     Inspect(commands::inspect::InspectArguments),
     Verify(commands::verify::VerifyArguments),
     Unpack(commands::unpack::UnpackArguments),

@@ -6,16 +6,25 @@ use jiff::{Span, SpanRelativeTo};
 
 /// `90s`, `5m`, `1h30m`, `7d`; a day has 24 hours.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a length of time, such as `30s`, `5m`, `8h`, `7d`".to_owned();
-    let span: Span = text.parse().map_err(|_| expected())?;
-    let duration = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| expected())?;
-    match Duration::try_from(duration) {
+    match parse_age(text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err(expected()),
+        _ => Err(EXPECTED.to_owned()),
     }
 }
+
+/// The same, and `0s`.
+pub(super) fn parse_age(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<Span>().ok();
+    let span = parsed.and_then(|span| {
+        span.to_duration(SpanRelativeTo::days_are_24_hours())
+            .ok()?
+            .try_into()
+            .ok()
+    });
+    span.ok_or_else(|| EXPECTED.to_owned())
+}
+
+const EXPECTED: &str = "expected a length of time, such as `30s`, `5m`, `8h`, `7d`";
 
 #[cfg(test)]
 mod tests {
@@ -39,5 +48,7 @@ mod tests {
         for text in ["", "30", "0s", "-5s", "soon", "2 months"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+        assert_eq!(parse_age("0s"), Ok(Duration::ZERO));
+        assert!(parse_age("-5s").is_err());
     }
 }

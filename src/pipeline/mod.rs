@@ -18,6 +18,7 @@ mod export_plan;
 mod export_room;
 mod exporter;
 mod import;
+mod leftovers;
 mod list;
 mod open_bundles;
 mod place;
@@ -38,6 +39,10 @@ pub use exporter::{Exporter, preview_exports};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Survey, plan_import, run_import,
     survey_import,
+};
+pub use leftovers::{
+    ContainerListing, JudgedUpload, ObjectRole, UploadOutcome, clean_uploads, list_container,
+    plan_cleaning,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
 pub use open_bundles::{

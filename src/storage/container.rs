@@ -93,6 +93,11 @@ pub trait StorageContainer: Send + Sync {
     /// What is under construction here, or was left by runs that ended early.
     async fn list_uploads(&self) -> Result<Vec<OpenUpload>>;
 
+    /// Whether `list_uploads` can know of any.
+    fn can_list_uploads(&self) -> bool {
+        true
+    }
+
     /// Bytes that may still be written; `None` where there is no such limit.
     async fn free_bytes(&self) -> Result<Option<u64>>;
 
@@ -147,8 +152,10 @@ pub trait StorageContainer: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenUpload {
     pub object: String,
+    /// Empty where it is not of one run of this program, and cannot be removed alone.
     pub upload_id: String,
     pub size_bytes: Option<u64>,
+    /// By the container's clock; `None` where it does not tell.
     pub modified: Option<Timestamp>,
     /// A running process holds it.
     pub is_held: bool,

@@ -5,7 +5,7 @@
 //! next one.
 
 use std::fs::{File, Metadata};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 
 use super::container::{CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer};
+use super::file_object::FileObject;
 use crate::content::{
     Error, ErrorKind, FileSink, ObjectWriter, RangedRead, Result, RootedDirectory, Uploaded,
     Version,
@@ -235,24 +236,45 @@ impl StorageContainer for DirectoryContainer {
     async fn abandon(&self, object: &str, _: &Uploaded) -> Result<()> {
         let partial = Self::partial_name(object);
         match self.directory.open_file(&partial) {
-            Ok(left) => self.lock(&left, &partial)?,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => return Err(error),
+            Ok(left) => {
+                self.lock(&left, &partial)?;
+                self.check_is_ours(&left, &partial)?;
+                // Held until it is gone: nobody begins to write what is being removed.
+                self.directory.remove(&partial)
+            }
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
         }
-        self.directory.remove(&partial)
     }
 
     async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
         let names = self.directory.names()?;
-        let partials = names.iter().filter(|name| name.ends_with(PARTIAL_SUFFIX));
         let mut uploads = Vec::new();
-        for partial in partials {
+        for partial in &names {
+            let Some(object) = partial.strip_suffix(PARTIAL_SUFFIX) else {
+                continue;
+            };
+            let left = match self.directory.open_file(partial) {
+                Ok(left) => left,
+                Err(error) if error.is_not_found() => continue,
+                // A link, a directory, or not for us to read: named, and nobody of us has begun it.
+                Err(error) if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Denied) => {
+                    uploads.push(OpenUpload {
+                        object: object.to_owned(),
+                        upload_id: String::new(),
+                        size_bytes: None,
+                        modified: None,
+                        is_held: false,
+                    });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let Some(info) = self.inspect(partial)? else {
                 continue;
             };
-            let left = self.directory.open_file(partial)?;
             uploads.push(OpenUpload {
-                object: partial.trim_end_matches(PARTIAL_SUFFIX).to_owned(),
+                object: object.to_owned(),
                 upload_id: partial.clone(),
                 size_bytes: Some(info.size_bytes),
                 modified: info.modified,
@@ -377,55 +399,5 @@ impl Drop for FileWriter {
         if let Err(error) = self.container.directory.remove(&self.partial) {
             tracing::warn!(%error, "a partial file is left behind");
         }
-    }
-}
-
-struct FileObject {
-    file: Arc<File>,
-    size_bytes: u64,
-    version: Version,
-    name: String,
-}
-
-#[async_trait]
-impl RangedRead for FileObject {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    fn version(&self) -> &Version {
-        &self.version
-    }
-
-    async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
-        let is_within = offset
-            .checked_add(length as u64)
-            .is_some_and(|end| end <= self.size_bytes);
-        if !is_within {
-            return Err(Error::new(
-                ErrorKind::Incomplete,
-                format!("`{}` ends before the bytes that were asked for", self.name),
-            ));
-        }
-        let file = Arc::clone(&self.file);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; length];
-            file.read_exact_at(&mut bytes, offset)
-                .map(|()| Bytes::from(bytes))
-        })
-        .await;
-        let failed = |cause: std::io::Error| {
-            let message = format!("cannot read `{}`", self.name);
-            if cause.kind() == std::io::ErrorKind::UnexpectedEof {
-                return Error::new(ErrorKind::Changed, message).with_cause(cause);
-            }
-            Error::io(message, cause)
-        };
-        read.map_err(|cause| failed(std::io::Error::other(cause)))?
-            .map_err(failed)
     }
 }

@@ -11,6 +11,7 @@ mod buckets;
 mod container;
 mod directory;
 mod failure;
+mod file_object;
 mod http;
 mod parts;
 mod reference;

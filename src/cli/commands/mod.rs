@@ -1,6 +1,7 @@
 //! One file for each command: its arguments, one call into `pipeline`, and how its report is told.
 
 pub(super) mod completions;
+pub(super) mod container;
 pub(super) mod export;
 pub(super) mod import;
 pub(super) mod inspect;

@@ -70,12 +70,13 @@ async fn commit_nothing(blocks: &BlockBlobClient) -> azure_core::Result<Option<E
     committed.etag()
 }
 
-/// The upload that all uncommitted blocks belong to, if they belong to one.
+/// The upload of ours that all uncommitted blocks belong to, if they belong to one.
 pub(super) fn upload_of(list: &BlockList) -> Option<String> {
     let names = list.uncommitted_blocks.iter().flatten();
     let mut uploads = names.map(|block| {
         let id = std::str::from_utf8(block.name.as_deref()?).ok()?;
-        id.split_once('-').map(|(upload, _)| upload.to_owned())
+        let (upload, _) = id.split_once('-')?;
+        upload::is_upload_id(upload).then(|| upload.to_owned())
     });
     let first = uploads.next()??;
     uploads

@@ -79,13 +79,19 @@ pub(super) async fn uploads(container: &AzureContainer) -> Result<Vec<OpenUpload
             continue;
         }
         if let Some(name) = name_of(container, &blob) {
-            found.extend(inspect(container, name).await?);
+            let modified = blob.properties.and_then(|it| it.last_modified);
+            let modified = modified.and_then(|at| Timestamp::from_second(at.unix_timestamp()).ok());
+            found.extend(inspect(container, name, modified).await?);
         }
     }
     Ok(found)
 }
 
-async fn inspect(container: &AzureContainer, object: String) -> Result<Option<OpenUpload>> {
+async fn inspect(
+    container: &AzureContainer,
+    object: String,
+    modified: Option<Timestamp>,
+) -> Result<Option<OpenUpload>> {
     let blocks = container.blob(&object).block_blob_client();
     let Some(list) = upload::staged(&blocks, &container.shown(&object)).await? else {
         return Ok(None);
@@ -95,7 +101,7 @@ async fn inspect(container: &AzureContainer, object: String) -> Result<Option<Op
     Ok(is_open.then(|| OpenUpload {
         upload_id: leftovers::upload_of(&list).unwrap_or_default(),
         size_bytes: Some(leftovers::staged_bytes(&list)),
-        modified: None,
+        modified,
         // Nobody holds an upload here: whether a run still works on it, its ledger knows.
         is_held: false,
         object,

@@ -41,6 +41,11 @@ pub(super) fn new_upload_id() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Whether it may be such an id: other programs name their blocks otherwise.
+pub(super) fn is_upload_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 pub(super) fn block_id(upload_id: &str, number: usize) -> String {
     format!("{upload_id}-{number:05}")
 }

@@ -209,6 +209,10 @@ impl StorageContainer for BucketContainer {
         Ok(Vec::new())
     }
 
+    fn can_list_uploads(&self) -> bool {
+        false
+    }
+
     async fn free_bytes(&self) -> Result<Option<u64>> {
         Ok(None)
     }

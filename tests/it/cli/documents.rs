@@ -82,6 +82,8 @@ fn the_quickstart_carries_everything_the_whole_road() {
         kept.contains("6 tags have the same digests on both sides"),
         "{kept}"
     );
+    assert!(kept.contains("1 object read back and right"), "{kept}");
+    assert!(kept.contains(": imported: 5 artifacts"), "{kept}");
     assert!(kept.contains("NOT right"), "{kept}");
     let count = || std::fs::read_dir(temporary.path()).unwrap().count();
     assert_eq!(count(), 1, "what it made is kept");

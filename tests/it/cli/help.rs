@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 23] = [
     "",
     "export",
     "transfer",
@@ -13,6 +13,9 @@ const COMMANDS: [&str; 20] = [
     "watch list",
     "watch retry",
     "list",
+    "container",
+    "container list",
+    "container clean",
     "inspect",
     "verify",
     "unpack",

@@ -104,6 +104,19 @@ fn imports_print_what_is_documented() {
 }
 
 #[test]
+fn watches_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    let line = "watch usb --target oci:far --trust ops.key.pub --state state --once --output json";
+    let told = desk.run(line);
+    let lines = told.assert_code(4).stdout.lines();
+    let events: Vec<Value> = lines.map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert_documented("watch", &events);
+    assert_documented("watch list", &[run(&desk, "watch list --state state")]);
+    let retried = run(&desk, "watch retry chart --state state");
+    assert_documented("watch retry", &[retried]);
+}
+
+#[test]
 fn lists_print_what_is_documented() {
     let desk = Desk::new();
     let registry = registry_with_layers();
@@ -114,6 +127,16 @@ fn lists_print_what_is_documented() {
     let output = desk.run(&format!("list {host}/apps/web --output json"));
     let failed = output.assert_code(3).json();
     assert_documented("list", &[registries, layouts, failed]);
+}
+
+#[test]
+fn containers_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    desk.write("usb/left.tar.partial", "x");
+    let listed = run(&desk, "container list usb");
+    assert_documented("container list", &[listed]);
+    let cleaned = run(&desk, "container clean usb --older-than 0s");
+    assert_documented("container clean", &[cleaned]);
 }
 
 #[test]

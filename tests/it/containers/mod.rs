@@ -1,6 +1,7 @@
 //! Storage containers: one suite over a directory, Azurite and an S3 server, and the whole road through them.
 
 mod journey;
+mod leftovers;
 mod suite;
 
 use std::sync::Arc;
