@@ -1,95 +1,103 @@
-//! A short-lived signature for one container, made from an account key: the SDK knows no keys.
+//! Short-lived signatures made from an account key, one for every request: the SDK knows no keys.
 //!
-//! A service SAS of version 2024-11-04 for `sr=c`, as Microsoft's "Create a service SAS" describes it. It is made
-//! anew for every request, and is never shown.
+//! They are made and never shown.
 
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::SecretString;
 
 use crate::content::{Error, ErrorKind, Result};
+use crate::storage::AzureReference;
+use crate::storage::sas::{Permission, Permissions, Protocols, SasRequest, sign_with_account_key};
 
-const SERVICE_VERSION: &str = "2024-11-04";
-/// Read, create, write, delete, list.
-const PERMISSIONS: &str = "rcwdl";
 /// A request that has been let in may take longer.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
 /// The key of a storage account, and the container that it is used for.
 #[derive(Debug)]
 pub(super) struct ContainerSigner {
-    key: SecretSlice<u8>,
+    key: SecretString,
     account: String,
     container: String,
+    protocols: Protocols,
 }
 
 impl ContainerSigner {
-    pub(super) fn new(key: &SecretString, account: &str, container: &str) -> Result<Self> {
-        let decoded = STANDARD.decode(key.expose_secret().trim()).map_err(|_| {
+    pub(super) fn new(key: SecretString, reference: &AzureReference) -> Result<Self> {
+        let signer = Self {
+            key,
+            account: reference.account.clone(),
+            container: reference.container.clone(),
+            protocols: match reference.endpoint.scheme() {
+                "http" => Protocols::HttpToo,
+                _ => Protocols::HttpsOnly,
+            },
+        };
+        // Everything that can be wrong is wrong with the key, and is told before the first request.
+        let account = &signer.account;
+        let is_key = signer.sign_for(None, &[Permission::Read], Timestamp::UNIX_EPOCH);
+        if is_key.is_none() {
             let message =
                 format!("the credential of `{account}` is neither a signature nor an account key");
-            Error::new(ErrorKind::Denied, message)
-        })?;
-        Ok(Self {
-            key: decoded.into(),
-            account: account.to_owned(),
-            container: container.to_owned(),
-        })
+            return Err(Error::new(ErrorKind::Denied, message));
+        }
+        Ok(signer)
     }
 
     /// The query of a signature for the container that is good for a while from `now` on.
-    pub(super) fn sign(&self, now: Timestamp) -> SecretString {
-        let resource = format!("/blob/{}/{}", self.account, self.container);
-        self.sign_resource(&resource, "c", PERMISSIONS, now)
+    pub(super) fn sign(&self, now: Timestamp) -> Option<SecretString> {
+        use Permission::{Create, Delete, List, Read, Write};
+        self.sign_for(None, &[Read, Create, Write, Delete, List], now)
     }
 
     /// The same for one blob, only to read it.
-    pub(super) fn sign_to_read(&self, blob: &str, now: Timestamp) -> SecretString {
-        let resource = format!("/blob/{}/{}/{blob}", self.account, self.container);
-        self.sign_resource(&resource, "b", "r", now)
+    pub(super) fn sign_to_read(&self, blob: &str, now: Timestamp) -> Option<SecretString> {
+        self.sign_for(Some(blob), &[Permission::Read], now)
     }
 
-    fn sign_resource(
+    fn sign_for(
         &self,
-        resource: &str,
-        kind: &str,
-        permissions: &str,
+        blob: Option<&str>,
+        permissions: &[Permission],
         now: Timestamp,
-    ) -> SecretString {
-        let expiry = now.saturating_add(LIFETIME).unwrap_or(now);
-        let expiry = expiry.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        // sp, st, se, resource, si, ip, spr, sv, sr, snapshot, scope, rscc, rscd, rsce, rscl, rsct
-        let mut fields = [""; 16];
-        fields[0] = permissions;
-        fields[2] = &expiry;
-        fields[3] = resource;
-        fields[7] = SERVICE_VERSION;
-        fields[8] = kind;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.expose_secret());
-        let tag = hmac::sign(&key, fields.join("\n").as_bytes());
-        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        SecretString::from(format!(
-            "sv={SERVICE_VERSION}&sr={kind}&sp={permissions}&se={}&sig={}",
-            encode(&expiry),
-            encode(&STANDARD.encode(tag)),
-        ))
+    ) -> Option<SecretString> {
+        let request = SasRequest {
+            account: self.account.clone(),
+            container: self.container.clone(),
+            object: blob.map(str::to_owned),
+            permissions: permissions.iter().copied().collect::<Permissions>(),
+            start: None,
+            expires: now.saturating_add(LIFETIME).ok()?,
+            protocols: self.protocols,
+            ip: None,
+        };
+        sign_with_account_key(&request, &self.key).ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use secrecy::ExposeSecret;
+
     use super::*;
+    use crate::storage::ContainerReference;
+
+    fn reference(container: &str) -> AzureReference {
+        let url = format!("https://acme.blob.core.windows.net/{container}");
+        match url.parse() {
+            Ok(ContainerReference::Azure(reference)) => reference,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn a_signature_depends_on_everything_that_it_says() {
         let sign = |key: &str, container: &str, second: i64| {
             let key = SecretString::from(STANDARD.encode(key));
-            let signer = ContainerSigner::new(&key, "acme", container).unwrap();
+            let signer = ContainerSigner::new(key, &reference(container)).unwrap();
             let signed = signer.sign(Timestamp::from_second(second).unwrap());
-            signed.expose_secret().to_owned()
+            signed.unwrap().expose_secret().to_owned()
         };
         let signed = sign("key", "drop", 0);
         assert!(
@@ -108,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_no_key_is_told_without_it() {
         let key = SecretString::from("NOT-A-KEY!");
-        let error = ContainerSigner::new(&key, "acme", "drop").unwrap_err();
+        let error = ContainerSigner::new(key, &reference("drop")).unwrap_err();
         assert!(!format!("{error:?}").contains("NOT-A-KEY"), "{error:?}");
     }
 }

@@ -34,16 +34,17 @@ impl Signature {
         match self {
             Self::None => None,
             Self::Shared(sas) => Some(sas.clone()),
-            Self::Key(signer) => Some(signer.sign_to_read(blob, Timestamp::now())),
+            Self::Key(signer) => signer.sign_to_read(blob, Timestamp::now()),
         }
     }
 
     fn add_to(&self, url: &mut Url) {
         let sas = match self {
-            Self::None => return,
-            Self::Shared(sas) => sas.clone(),
+            Self::None => None,
+            Self::Shared(sas) => Some(sas.clone()),
             Self::Key(signer) => signer.sign(Timestamp::now()),
         };
+        let Some(sas) = sas else { return };
         let query = match url.query().filter(|query| !query.is_empty()) {
             Some(query) => format!("{query}&{}", sas.expose_secret()),
             None => sas.expose_secret().to_owned(),

@@ -124,7 +124,9 @@ fn commands_say_what_is_missing_before_any_request() {
             "enough for import",
         ),
         (
-            format!("sign {URL}/a.tar.zst?credential=file:drop.sas --sign-key ops.key --trust ops.key.pub"),
+            format!(
+                "sign {URL}/a.tar.zst?credential=file:drop.sas --sign-key ops.key --trust ops.key.pub"
+            ),
             "enough for sign",
         ),
         (format!("{export} --dry-run"), "enough for export"),
