@@ -234,8 +234,8 @@ fn the_container_is_remembered_where_there_is_no_ledger() {
         .assert_stderr("nothing is known of it");
 }
 
-#[test]
-fn lost_state_goes_on_above_what_is_known() {
+#[tokio::test]
+async fn lost_state_goes_on_above_what_is_known() {
     let plant = Plant::new();
     plant.next(STATE);
     plant.move_tag("web", "two");
@@ -243,6 +243,8 @@ fn lost_state_goes_on_above_what_is_known() {
         .export("--pipeline plant --sequence 1 --state state")
         .assert_code(1)
         .assert_stderr("the sequence 1 is not above 1");
+    let refused = plant.ledger().await.list_runs(1).await.unwrap().remove(0);
+    assert_eq!(refused.outcome.status, RunStatus::Failed);
     assert_eq!(plant.next("--sequence 7 --state state")["sequence"], 7);
     assert_eq!(plant.next("--sequence 7 --state state")["unchanged"], true);
     assert_eq!(plant.next("--sequence 9 --state other")["sequence"], 9);
