@@ -42,17 +42,19 @@ impl Exporter<'_> {
             Some(memory) => Some(memory.ledger.hold_pipeline(&request.name).await?),
             None => None,
         };
-        let known = self.knowledge().find(&request.name, plans.len()).await?;
-        let repeated = self.find_repeated(plans, known.as_ref()).await?;
+        let prepared = self.prepare(plans, request).await;
+        if let (Err(error), Some(memory)) = (&prepared, self.memory) {
+            memory.record_failure(self.options, error).await?;
+        }
+        let (repeated, position) = prepared?;
         let count = repeated.len();
         for (plan, report) in plans.iter().zip(&repeated) {
             self.record_repeated(plan, report).await?;
             told(plan, report);
         }
-        if count == plans.len() {
+        let Some(mut position) = position else {
             return Ok(());
-        }
-        let mut position = next_position(request, known.as_ref(), self.memory.is_some())?;
+        };
         for plan in &mut plans[count..] {
             plan.place(position.clone(), self.options.name.as_deref())?;
             let report = self.write(plan).await?;
@@ -60,6 +62,25 @@ impl Exporter<'_> {
             position = after(position, &report);
         }
         Ok(())
+    }
+
+    /// The plans, from the first, that are bundles already; and the place of the first that is not.
+    async fn prepare(
+        &self,
+        plans: &mut [ExportPlan],
+        request: &PipelineRequest,
+    ) -> Result<(Vec<ExportReport>, Option<ExportPosition>)> {
+        let known = self.knowledge().find(&request.name, plans.len()).await?;
+        let repeated = self.find_repeated(plans, known.as_ref()).await?;
+        let position = match repeated.len() == plans.len() {
+            true => None,
+            false => Some(next_position(
+                request,
+                known.as_ref(),
+                self.memory.is_some(),
+            )?),
+        };
+        Ok((repeated, position))
     }
 
     fn knowledge(&self) -> Knowledge<'_> {
