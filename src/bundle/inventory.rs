@@ -360,6 +360,12 @@ pub fn is_bundle_name(name: &str) -> bool {
         && !name.starts_with(['.', '-'])
 }
 
+/// `[a-z0-9._-]`, at most 60.
+pub fn is_pipeline_name(name: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+    (1..=super::limits::NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
 fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

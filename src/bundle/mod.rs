@@ -33,7 +33,7 @@ pub use error::{BundleError, Part as DamagedPart};
 pub use frame::compressor_version;
 pub use inventory::{
     Absent, Artifact, DescriptorRow, Encoding, Inventory, MEDIA_TYPE, Part, Pipeline, Profile,
-    ReferrerRow, Row, Void, is_bundle_name, writer_version,
+    ReferrerRow, Row, Void, is_bundle_name, is_pipeline_name, writer_version,
 };
 pub use key::{InvalidKey, KeyAlgorithm, KeyId, PublicKey, SigningKey, generate_key};
 pub use limits::{NAME_LENGTH_MAX, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};

@@ -6,7 +6,7 @@ use std::io;
 use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::content::{self, ErrorKind, SparseIndexRefused};
-use crate::pipeline::{CannotAdmit, CannotTransfer};
+use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer};
 use crate::registry::{ConnectionCause, RegistryError};
 use crate::storage::UnfitSas;
 
@@ -96,6 +96,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(refusal) = cause.downcast_ref::<CannotTransfer>() {
         return Some(hint_of_transfer(refusal).to_owned());
     }
+    if let Some(refusal) = cause.downcast_ref::<CannotNumber>() {
+        return hint_of_number(refusal).map(str::to_owned);
+    }
     if let Some(error) = cause.downcast_ref::<BundleError>() {
         return hint_of_bundle(error).map(str::to_owned);
     }
@@ -156,6 +159,18 @@ fn hint_of_transfer(refusal: &CannotTransfer) -> &'static str {
             "`airlift inspect` on the source shows what it has"
         }
         CannotTransfer::ManyForVolume(_) => "name the bundle with `--bundle`",
+    }
+}
+
+fn hint_of_number(refusal: &CannotNumber) -> Option<&'static str> {
+    match refusal {
+        CannotNumber::Unknown => Some(
+            "give `--state DIR`, which remembers it from now on; without a state directory the first bundle needs `--sequence 1`",
+        ),
+        CannotNumber::TooLow { .. } => {
+            Some("leave `--sequence` out, unless what was known is lost")
+        }
+        CannotNumber::Exhausted(_) => None,
     }
 }
 

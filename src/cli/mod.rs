@@ -8,6 +8,7 @@ mod commands;
 mod container_args;
 mod duration;
 mod exit;
+mod export_report;
 mod failure;
 mod keys;
 mod moment;
@@ -32,7 +33,7 @@ const BLOCKING_THREADS_MAX: usize = 16;
 pub fn main() -> ExitCode {
     let arguments = match args::parse() {
         Ok(arguments) => arguments,
-        Err(error) => return output::print_usage_error(&error).into(),
+        Err(error) => return output::print_usage_error(error).into(),
     };
     output::start_log(&arguments.log);
     let output = Output::new(arguments.output);

@@ -2,30 +2,23 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::duration::parse_duration;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     At(Timestamp),
     After(SignedDuration),
 }
 
-const UNITS: [(char, i64); 4] = [('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)];
-
 /// `8h`, `7d`, `30m`, `2w`, or a time such as `2027-01-31T00:00:00Z`.
 pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(Moment::At(time));
     }
-    let invalid = || "expected `30m`, `8h`, `7d`, `2w`, or a time such as `2027-01-31T00:00:00Z`";
-    let unit = UNITS.iter().find(|(unit, _)| text.ends_with(*unit));
-    let (unit, seconds) = unit.ok_or_else(invalid)?;
-    let number: i64 = text
-        .trim_end_matches(*unit)
-        .parse()
-        .map_err(|_| invalid())?;
-    match number.checked_mul(*seconds) {
-        Some(seconds) if seconds > 0 => Ok(Moment::After(SignedDuration::from_secs(seconds))),
-        _ => Err(invalid().to_owned()),
-    }
+    let expected = "expected `30m`, `8h`, `7d`, `2w`, or a time such as `2027-01-31T00:00:00Z`";
+    let span = parse_duration(text).map_err(|_| expected)?;
+    let span = SignedDuration::try_from(span).map_err(|_| expected)?;
+    Ok(Moment::After(span))
 }
 
 impl Moment {
@@ -43,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spanhas_a_unit_and_a_time_has_a_zone() {
+    fn a_span_has_a_unit_and_a_time_has_a_zone() {
         let hours = |hours| Ok(Moment::After(SignedDuration::from_hours(hours)));
         assert_eq!(parse_moment("8h"), hours(8));
         assert_eq!(parse_moment("7d"), hours(168));

@@ -109,12 +109,25 @@ fn print_line(text: &str) {
 }
 
 /// What clap has to say: help and version are data, the rest is wrong usage.
-pub(super) fn print_usage_error(error: &clap::Error) -> Exit {
+pub(super) fn print_usage_error(mut error: clap::Error) -> Exit {
+    hide_query(&mut error);
     let _ = error.print();
     if error.use_stderr() {
         Exit::Usage
     } else {
         Exit::Done
+    }
+}
+
+/// A URL that cannot be parsed is shown without its query, which may be a signature.
+fn hide_query(error: &mut clap::Error) {
+    use clap::error::{ContextKind, ContextValue};
+
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && let Some((before, _)) = value.split_once('?')
+    {
+        let hidden = ContextValue::String(format!("{before}?…"));
+        error.insert(ContextKind::InvalidValue, hidden);
     }
 }
 

@@ -19,6 +19,9 @@ const SILENT_INTERVALS_MAX: u32 = 10;
 /// A step may take this long whatever the interval is.
 const SILENCE_MAX: Duration = Duration::from_mins(10);
 
+/// The supervisor is told of life at most this often.
+const SIGN_INTERVAL_MS: u64 = 1000;
+
 /// What the daemon knows about itself.
 #[derive(Clone)]
 pub(super) struct Liveness {
@@ -48,8 +51,11 @@ impl Liveness {
     /// A sign of life: something has moved.
     pub(super) fn sign(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_sign_ms.store(now, Ordering::Relaxed);
-        notify_supervisor("WATCHDOG=1");
+        let last = self.last_sign_ms.swap(now, Ordering::Relaxed);
+        // Every piece of content that moves is a sign; the supervisor need not hear of each.
+        if now / SIGN_INTERVAL_MS != last / SIGN_INTERVAL_MS {
+            notify_supervisor("WATCHDOG=1");
+        }
     }
 
     fn is_ready(&self) -> bool {

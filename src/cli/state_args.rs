@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::history::{Ledger, RunKind, Trigger};
-use crate::pipeline::{Remembrance, TargetReference};
+use crate::pipeline::{ExportMemory, Remembrance, TargetReference};
 
 #[derive(Args)]
 pub(super) struct StateArguments {
@@ -27,6 +27,23 @@ impl StateArguments {
             Some(directory) => Ok(Some(remember(directory, target, lane, &container).await?)),
             None => Ok(None),
         }
+    }
+
+    /// The ledger's part of an export by hand to `container`.
+    pub(super) async fn remember_export(
+        &self,
+        container: String,
+    ) -> anyhow::Result<Option<ExportMemory>> {
+        let Some(directory) = &self.state else {
+            return Ok(None);
+        };
+        Ok(Some(ExportMemory {
+            ledger: Ledger::open(directory).await?,
+            trigger: Trigger::Manual,
+            who: who(),
+            container,
+            clock: Timestamp::now,
+        }))
     }
 }
 

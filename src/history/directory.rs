@@ -112,7 +112,7 @@ impl Presence {
     }
 }
 
-/// The right to deliver to one lane, until it is dropped.
+/// The right to deliver to one lane, or to export one pipeline, until it is dropped.
 #[derive(Debug)]
 pub struct LaneHold {
     _file: File,

@@ -1,6 +1,7 @@
 //! Pipelines that this state directory exports: their ids, and which sequence is whose.
 //!
-//! A number is reserved when the bundle is whole and not yet visible. So a run that fails earlier leaves no
+//! A bundle is signed with the number after the newest one, and the number is reserved when the bundle is
+//! whole and not yet visible; whoever finds it taken then publishes nothing. So a run that fails earlier leaves no
 //! gap, and one that is killed later leaves a gap and never a fork.
 
 use jiff::Timestamp;
@@ -49,28 +50,38 @@ impl Ledger {
         let Some((id,)) = id else {
             return Ok(None);
         };
-        let newest: Option<(i64, String, String, String, Option<i64>)> = sqlx::query_as(
+        let id = id.parse().map_err(|_| self.damaged("a pipeline id"))?;
+        let newest = self.list_exported(&id, 1).await?.pop();
+        Ok(Some(ExportedPipeline { id, newest }))
+    }
+
+    /// The bundles of a pipeline, newest first, at most `limit`.
+    pub async fn list_exported(
+        &self,
+        pipeline: &PipelineId,
+        limit: u32,
+    ) -> Result<Vec<ExportedBundle>> {
+        let rows: Vec<(i64, String, String, String, Option<i64>)> = sqlx::query_as(
             "SELECT sequence, set_id, inventory, bundle, published_ms FROM exported
-             WHERE pipeline = $1 ORDER BY sequence DESC LIMIT 1",
+             WHERE pipeline = $1 ORDER BY sequence DESC LIMIT $2",
         )
-        .bind(&id)
-        .fetch_optional(self.pool())
+        .bind(pipeline.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(self.pool())
         .await
-        .map_err(&doing)?;
-        let newest = newest.map(|(sequence, set, inventory, bundle, published)| {
-            let inventory = inventory.parse().map_err(|_| self.damaged("a digest"))?;
-            Ok::<_, Error>(ExportedBundle {
-                sequence: count(sequence),
-                set,
-                inventory,
-                bundle,
-                is_published: published.is_some(),
-            })
-        });
-        Ok(Some(ExportedPipeline {
-            id: id.parse().map_err(|_| self.damaged("a pipeline id"))?,
-            newest: newest.transpose()?,
-        }))
+        .map_err(self.failed("cannot read the pipeline"))?;
+        let bundle =
+            |(sequence, set, inventory, bundle, published): (_, _, String, _, Option<_>)| {
+                let inventory = inventory.parse().map_err(|_| self.damaged("a digest"))?;
+                Ok(ExportedBundle {
+                    sequence: count(sequence),
+                    set,
+                    inventory,
+                    bundle,
+                    is_published: published.is_some(),
+                })
+            };
+        rows.into_iter().map(bundle).collect()
     }
 
     /// Records that `position` is about to become visible as the bundle. Two exports that want the same

@@ -55,6 +55,11 @@ impl Ledger {
             .await
     }
 
+    /// Waits until no other export of the pipeline is under way, in this process or another.
+    pub async fn hold_pipeline(&self, name: &str) -> Result<LaneHold> {
+        self.directory.hold(&format!("export\n{name}")).await
+    }
+
     /// The state directory, for messages.
     pub fn shown(&self) -> String {
         self.directory.shown()

@@ -7,11 +7,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::export_memory::Reservation;
 use super::export_plan::{ExportOptions, ExportPlan};
 use super::export_room::{check_names_are_free, check_room, find_unchanged};
 use crate::bundle::{
-    Absent, Artifact, DescriptorRow, Inventory, MEDIA_TYPE, PartedStream, ReferrerRow, SigningKey,
-    VolumeWriter, WrittenVolume, writer_version,
+    Absent, Artifact, DescriptorRow, Inventory, MEDIA_TYPE, PartedStream, Pipeline, ReferrerRow,
+    SigningKey, VolumeWriter, WrittenVolume, writer_version,
 };
 use crate::content::{
     Error, ErrorKind, Event, OnError, Plan, PlannedArtifact, PlannedManifest, Prefetch, Result,
@@ -51,6 +52,17 @@ pub async fn run_export(
     container: &dyn StorageContainer,
     keys: &[SigningKey],
 ) -> Result<ExportReport> {
+    run_reserved(export, options, container, (keys, None)).await
+}
+
+/// The same for a bundle whose place in its pipeline is reserved when it is whole, and before any of it is
+/// visible.
+pub(super) async fn run_reserved(
+    export: &ExportPlan,
+    options: &ExportOptions,
+    container: &dyn StorageContainer,
+    (keys, reservation): (&[SigningKey], Option<&Reservation<'_>>),
+) -> Result<ExportReport> {
     (options.events)(Event::Planned {
         contents: export.plan.blobs.len() + export.plan.manifests.len(),
         bytes: export.plan.size_bytes(),
@@ -72,7 +84,11 @@ pub async fn run_export(
         written: Vec::new(),
         moved_bytes: 0,
     };
-    match writing.write_all().await {
+    let ready = match writing.write_all().await {
+        Ok(()) => writing.seal(reservation).await,
+        Err(error) => Err(error),
+    };
+    match ready {
         Ok(()) => writing.publish().await,
         Err(error) => {
             writing.abort().await;
@@ -266,6 +282,7 @@ impl Writing<'_> {
             u32::try_from(number).map_err(|_| Error::new(ErrorKind::Refused, "too many volumes"))
         };
         let digest_of = |volume: &WrittenVolume| Digest::sha256(&volume.inventory_bytes);
+        let position = self.export.position.as_ref();
         Ok(Inventory {
             media_type: MEDIA_TYPE.to_owned(),
             writer: writer_version(),
@@ -274,9 +291,12 @@ impl Writing<'_> {
             set: self.export.set.clone(),
             volume: count(number)?,
             volumes: count(of)?,
-            pipeline: None,
-            sequence: None,
-            previous: None,
+            pipeline: position.map(|position| Pipeline {
+                name: position.name.clone(),
+                id: position.pipeline.to_string(),
+            }),
+            sequence: position.map(|position| position.sequence),
+            previous: position.and_then(|position| position.previous.clone()),
             audience: self.options.audience.clone(),
             created: self.options.created,
             expires: self.options.expires,
@@ -336,15 +356,25 @@ impl Writing<'_> {
         }
     }
 
+    /// Renaming follows syncing, so that a run that is killed between them leaves whole volumes, to be
+    /// published by the next one.
+    async fn seal(&mut self, reservation: Option<&Reservation<'_>>) -> Result<()> {
+        for volume in &mut self.written {
+            volume.object.seal().await?;
+        }
+        match (reservation, self.written.last()) {
+            (Some(reservation), Some(last)) => {
+                let inventory = Digest::sha256(&last.inventory_bytes);
+                reservation.reserve(self.export, inventory).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn publish(mut self) -> Result<ExportReport> {
         let exported = self.surviving();
         let mut volumes = Vec::new();
         let names = self.export.object_names();
-        // Renaming follows syncing, so that a run that is killed here leaves whole volumes, to be published
-        // by the next one.
-        for volume in &mut self.written {
-            volume.object.seal().await?;
-        }
         for (name, volume) in names.iter().zip(std::mem::take(&mut self.written)) {
             volume.object.finish().await?;
             let published = self.container.find(name).await?;

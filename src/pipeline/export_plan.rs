@@ -10,11 +10,12 @@ use serde::Serialize;
 use super::describe::describe_images;
 use super::place::{Connections, SourceReference};
 use super::select::{Selected, select};
-use crate::bundle::{NAME_LENGTH_MAX, Profile, Slice, is_bundle_name, plan_volumes};
+use crate::bundle::{Profile, Slice, plan_volumes};
 use crate::content::{
     AbsentReason, Error, ErrorKind, Events, FoundArtifact, OnError, Place, Plan, PlannedArtifact,
     ReferrerPolicy, Result, Root, Source, Walk, WalkOptions, assemble, describe,
 };
+use crate::history::ExportPosition;
 use crate::oci::{Digest, Platform, Repository, Tag};
 use crate::storage::Overwrite;
 
@@ -24,6 +25,8 @@ const CONCURRENT_ROOTS: usize = 8;
 pub struct ExportOptions {
     pub references: Vec<SourceReference>,
     pub name: Option<String>,
+    /// Where it is `None`, the bundles are one-off.
+    pub pipeline: Option<PipelineRequest>,
     pub profile: Profile,
     pub volume_size: Option<u64>,
     pub platforms: Vec<Platform>,
@@ -39,9 +42,19 @@ pub struct ExportOptions {
     pub events: Events,
 }
 
+/// The pipeline that an export belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipelineRequest {
+    pub name: String,
+    /// The number to go on with where what was known of the pipeline is lost.
+    pub sequence: Option<u64>,
+}
+
 /// One bundle to be written.
 pub struct ExportPlan {
     pub name: String,
+    /// Its place in a pipeline; given when it is its turn.
+    pub position: Option<ExportPosition>,
     /// The start of the plan's digest, the same in all volumes.
     pub set: String,
     pub plan: Plan,
@@ -64,19 +77,6 @@ impl ExportPlan {
             let digest = &self.plan.manifests[artifact.root].descriptor.digest;
             format!("{source}/{repository}@{digest}")
         }
-    }
-
-    /// The object's name of each volume.
-    pub fn object_names(&self) -> Vec<String> {
-        let of = self.volumes.len();
-        let suffix = self.profile.suffix();
-        if of == 1 {
-            return vec![format!("{}{suffix}", self.name)];
-        }
-        let width = of.to_string().len();
-        (1..=of)
-            .map(|number| format!("{}.v{number:0width$}of{of}{suffix}", self.name))
-            .collect()
     }
 }
 
@@ -119,11 +119,12 @@ async fn plan_export(
     let name = match &options.name {
         Some(name) if count > 1 => format!("{name}-{number}"),
         Some(name) => name.clone(),
-        None => default_name(&plan, &digest, options.profile, volumes.len()),
+        None => String::new(),
     };
-    let export = ExportPlan {
+    let mut export = ExportPlan {
         set: digest.hex()[..32].to_owned(),
         name,
+        position: None,
         plan,
         sources: selected.sources.clone(),
         source_names: selected.source_names.clone(),
@@ -131,7 +132,10 @@ async fn plan_export(
         profile: options.profile,
         failures,
     };
-    check_names(&export)?;
+    if options.name.is_none() {
+        export.name = export.default_name(None);
+    }
+    export.check_names()?;
     Ok(export)
 }
 
@@ -239,6 +243,8 @@ struct PlanDigest<'a> {
     writer: String,
     profile: Profile,
     volume_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pipeline: Option<&'a str>,
     audience: &'a [String],
     expires: Option<Timestamp>,
     artifacts: Vec<ArtifactDigest<'a>>,
@@ -277,42 +283,11 @@ fn digest_plan(plan: &Plan, options: &ExportOptions, source_names: &[String]) ->
         writer: crate::bundle::writer_version(),
         profile: options.profile,
         volume_size: options.volume_size,
+        pipeline: options.pipeline.as_ref().map(|p| p.name.as_str()),
         audience: &options.audience,
         expires: options.expires,
         artifacts: artifacts.collect(),
     };
     // Strings, numbers and lists cannot fail to be JSON.
     Digest::sha256(&serde_json::to_vec(&described).unwrap_or_default())
-}
-
-/// `<first repository>-<12 hex of the plan's digest>`, cut so that the object's name fits.
-fn default_name(plan: &Plan, digest: &Digest, profile: Profile, volumes: usize) -> String {
-    let first = plan.artifacts.first().map_or("bundle", |artifact| {
-        plan.repositories[artifact.repository].as_str()
-    });
-    let numbers = if volumes > 1 {
-        2 * volumes.to_string().len() + 4
-    } else {
-        0
-    };
-    let room = NAME_LENGTH_MAX - profile.suffix().len() - numbers - 13;
-    let mut stem = first.replace('/', "-");
-    stem.truncate(room);
-    format!("{stem}-{}", digest.short())
-}
-
-fn check_names(export: &ExportPlan) -> Result<()> {
-    match export
-        .object_names()
-        .iter()
-        .find(|name| !is_bundle_name(name))
-    {
-        None => Ok(()),
-        Some(name) => Err(Error::new(
-            ErrorKind::Refused,
-            format!(
-                "`{name}` cannot be an object's name: at most {NAME_LENGTH_MAX} of `a-z`, `0-9`, `.`, `_`, `-`"
-            ),
-        )),
-    }
 }

@@ -54,7 +54,12 @@ fn describe((object, volume): (String, Volume)) -> ExportedVolume {
 
 /// Whether the volume is one of this very plan, with nothing left out.
 fn is_whole_part(export: &ExportPlan, volume: &Volume) -> bool {
-    volume.inventory().set == export.set
+    let inventory = volume.inventory();
+    let id = inventory.pipeline.as_ref().map(|p| p.id.as_str());
+    let found = id.zip(inventory.sequence);
+    let position = export.position.as_ref();
+    inventory.set == export.set
+        && found == position.map(|p| (p.pipeline.as_str(), p.sequence))
         && volume.inventory().voids.is_empty()
         && export.failures.is_empty()
 }
@@ -106,7 +111,8 @@ fn not_whole(
     )
 }
 
-fn policy_of(keys: &[SigningKey]) -> SignaturePolicy {
+/// Bundles that all of these keys have signed; without keys, any.
+pub(super) fn policy_of(keys: &[SigningKey]) -> SignaturePolicy {
     if keys.is_empty() {
         return SignaturePolicy::AcceptUnsigned;
     }

@@ -11,8 +11,12 @@ mod containers;
 mod deliver;
 mod describe;
 mod export;
+mod export_known;
+mod export_memory;
+mod export_name;
 mod export_plan;
 mod export_room;
+mod exporter;
 mod import;
 mod leftovers;
 mod list;
@@ -28,7 +32,10 @@ pub use admission::{AdmissionRules, CannotAdmit};
 pub use containers::{connect_container, locate_bundles};
 pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
-pub use export_plan::{ExportOptions, ExportPlan, plan_exports};
+pub use export_known::CannotNumber;
+pub use export_memory::ExportMemory;
+pub use export_plan::{ExportOptions, ExportPlan, PipelineRequest, plan_exports};
+pub use exporter::{Exporter, preview_exports};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Survey, plan_import, run_import,
     survey_import,
@@ -53,6 +60,6 @@ pub use transfer::{
     watch_source,
 };
 pub use watch::{
-    DeliveredSource, OneOff, Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey,
-    run_watch,
+    DeliveredSource, OneOff, SETTLE_TIME, Until, WatchEvent, WatchEvents, WatchOptions,
+    WatchReport, WorkKey, run_watch,
 };

@@ -64,16 +64,20 @@ impl DirectoryContainer {
         Ok(names.into_iter().filter(is_object).collect())
     }
 
-    /// What has the name now. What is no regular file is told of too, and refused when it is opened.
+    /// What has the name now. What is no regular file, or not for us to read, is told of too, and refused when it
+    /// is opened: one such file must not hide all others.
     fn inspect(&self, name: &str) -> Result<Option<FoundObject>> {
         let file = match self.directory.open_file(name) {
             Ok(file) => file,
             Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::Refused => {
+            Err(error) if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Denied) => {
                 return Ok(Some(FoundObject {
                     name: name.to_owned(),
                     size_bytes: 0,
-                    version: Version::new("not a regular file"),
+                    version: Version::new(match error.kind() {
+                        ErrorKind::Denied => "not readable",
+                        _ => "not a regular file",
+                    }),
                     modified: None,
                 }));
             }

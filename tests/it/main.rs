@@ -24,3 +24,4 @@ mod support;
 mod tidy;
 mod transfer;
 mod volumes;
+mod watch;

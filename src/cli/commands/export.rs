@@ -1,25 +1,31 @@
 //! `airlift export`: artifacts of registries and layouts into signed bundles.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::bundle::{Profile, is_bundle_name};
+use crate::bundle::{Profile, is_bundle_name, is_pipeline_name};
 use crate::cli::container_args::{open_container, parse_container};
 use crate::cli::exit::Exit;
+use crate::cli::export_report::{
+    artifact_heads, artifact_rows, plan_document, report_document, show_plan_totals, show_report,
+};
 use crate::cli::failure::UsageError;
 use crate::cli::keys::read_signing_keys;
 use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
-use crate::cli::size::{count, parse_size, show_size};
+use crate::cli::size::{parse_size, show_size};
+use crate::cli::state_args::StateArguments;
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::{InvalidReference, Platform};
 use crate::pipeline::{
-    ExportOptions, ExportPlan, ExportReport, SourceReference, plan_exports, run_export,
+    Connections, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest,
+    SourceReference, plan_exports, preview_exports,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -62,6 +68,17 @@ pub(in crate::cli) struct ExportArguments {
     /// The bundle's name, instead of the first repository and the plan's digest
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+
+    /// Number the bundles of this pipeline, so that importers know the order and what is missing
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+
+    /// Go on with this number, where what was known of the pipeline is lost
+    #[arg(long, value_name = "N", requires = "pipeline", value_parser = clap::value_parser!(u64).range(1..))]
+    sequence: Option<u64>,
+
+    #[command(flatten)]
+    state: StateArguments,
 
     /// `plain`: .tar.zst; `guard`: .tar without any compression, for content inspection
     #[arg(long, value_name = "PROFILE", default_value = "plain")]
@@ -126,28 +143,83 @@ pub(in crate::cli) async fn run(
         ContainerReference::Directory(_) => None,
         cloud => Some(open_container(cloud, Missing::Create, PURPOSE).await?),
     };
-    let plans = plan_exports(&options, &connections).await?;
+    let memory = arguments
+        .state
+        .remember_export(arguments.container.to_string())
+        .await?;
+    let mut plans = plan(&options, &connections, memory.as_ref(), arguments.dry_run).await?;
     if arguments.dry_run {
+        let container = match &cloud {
+            Some(container) => Some(container.clone()),
+            None => open_existing(&arguments.container).await?,
+        };
+        let container = container.as_deref();
+        preview_exports(&mut plans, &options, container, &keys, memory.as_ref()).await?;
         return print_plans(&plans, &arguments, output).await;
     }
     let container = match cloud {
         Some(container) => container,
         None => open_container(&arguments.container, Missing::Create, PURPOSE).await?,
     };
+    let exporter = Exporter {
+        options: &options,
+        container: &*container,
+        keys: &keys,
+        memory: memory.as_ref(),
+    };
+    write(&exporter, &mut plans, &progress, output).await
+}
+
+/// Plans the bundles. A plan that cannot be made is remembered too.
+async fn plan(
+    options: &ExportOptions,
+    connections: &Connections,
+    memory: Option<&ExportMemory>,
+    is_dry_run: bool,
+) -> anyhow::Result<Vec<ExportPlan>> {
+    let planned = plan_exports(options, connections).await;
+    if let (Err(error), Some(memory), false) = (&planned, memory, is_dry_run) {
+        memory.record_failure(options, error).await?;
+    }
+    Ok(planned?)
+}
+
+/// A dry run looks into a directory that is there, and makes none.
+async fn open_existing(
+    reference: &ContainerReference,
+) -> anyhow::Result<Option<Arc<dyn StorageContainer>>> {
+    match reference {
+        ContainerReference::Directory(path) if !path.exists() => Ok(None),
+        reference => Ok(Some(
+            open_container(reference, Missing::Refuse, PURPOSE).await?,
+        )),
+    }
+}
+
+async fn write(
+    exporter: &Exporter<'_>,
+    plans: &mut [ExportPlan],
+    progress: &Progress,
+    output: Output,
+) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
-    let mut texts = String::new();
+    let mut text = String::new();
     let mut documents = Vec::new();
-    for plan in &plans {
-        let report = run_export(plan, &options, &*container, &keys).await;
+    let written = exporter.run(plans, |plan, report| {
         progress.finish();
-        let report = report?;
-        texts.push_str(&show_report(plan, &report, &*container));
-        documents.push(report_document(plan, &report, &*container));
+        text.push_str(&show_report(plan, report, exporter.container));
+        documents.push(report_document(plan, report, exporter.container));
         if !report.failures.is_empty() {
             exit = Exit::PartlyFailed;
         }
+    });
+    let written = written.await;
+    progress.finish();
+    // What was written before a failure is told all the same.
+    if written.is_ok() || !documents.is_empty() {
+        output.print(&text, &json!({ "bundles": documents }))?;
     }
-    output.print(&texts, &json!({ "bundles": documents }))?;
+    written?;
     Ok(exit)
 }
 
@@ -166,6 +238,14 @@ impl ExportArguments {
             .hint("make a key once: `airlift key generate --out ops.key`")
             .hint("and sign with it: `airlift export … --sign-key ops.key` (or say `--unsigned`)");
             return Err(error.into());
+        }
+        if let Some(name) = &self.pipeline
+            && !is_pipeline_name(name)
+        {
+            return Err(UsageError::new(format!(
+                "`{name}` cannot be a pipeline's name: at most 60 of `a-z`, `0-9`, `.`, `_`, `-`"
+            ))
+            .into());
         }
         match &self.name {
             Some(name) if !is_bundle_name(name) => Err(UsageError::new(format!(
@@ -197,6 +277,10 @@ impl ExportArguments {
         Ok(ExportOptions {
             references: self.references()?,
             name: self.name.clone(),
+            pipeline: self.pipeline.clone().map(|name| PipelineRequest {
+                name,
+                sequence: self.sequence,
+            }),
             profile: match self.profile {
                 ProfileArgument::Plain => Profile::Plain,
                 ProfileArgument::Guard => Profile::Guard,
@@ -282,140 +366,4 @@ async fn free_bytes(container: &ContainerReference) -> Option<u64> {
         .await
         .ok()?;
     container.free_bytes().await.ok()?
-}
-
-fn artifact_heads() -> Vec<String> {
-    ["ARTIFACT", "DIGEST", "PLATFORMS", "REFERRERS"]
-        .map(str::to_owned)
-        .to_vec()
-}
-
-fn artifact_rows(export: &ExportPlan) -> impl Iterator<Item = Vec<String>> {
-    let plan = &export.plan;
-    plan.artifacts.iter().map(|artifact| {
-        let platforms: Vec<String> = artifact.platforms.iter().map(ToString::to_string).collect();
-        vec![
-            export.show_artifact(artifact),
-            plan.manifests[artifact.root].descriptor.digest.short(),
-            platforms.join(","),
-            artifact.referrers.len().to_string(),
-        ]
-    })
-}
-
-fn show_plan_totals(export: &ExportPlan) -> String {
-    let plan = &export.plan;
-    let bytes = plan.size_bytes();
-    let mut text = format!(
-        "bundle {}: {} and {} in {}, {} ({bytes} bytes) to move\n",
-        export.name,
-        count(plan.blobs.len(), "blob"),
-        count(plan.manifests.len(), "manifest"),
-        count(export.volumes.len(), "volume"),
-        show_size(bytes),
-    );
-    for (artifact, reason) in &export.failures {
-        text.push_str(&format!("left out: {artifact}: {reason}\n"));
-    }
-    text
-}
-
-fn plan_document(export: &ExportPlan) -> Value {
-    let plan = &export.plan;
-    let artifacts: Vec<Value> = plan
-        .artifacts
-        .iter()
-        .map(|artifact| {
-            json!({
-                "reference": export.show_artifact(artifact),
-                "digest": plan.manifests[artifact.root].descriptor.digest,
-                "platforms": artifact.platforms,
-                "referrers": artifact.referrers.len(),
-            })
-        })
-        .collect();
-    json!({
-        "name": export.name,
-        "set": export.set,
-        "objects": export.object_names(),
-        "artifacts": artifacts,
-        "blobs": plan.blobs.len(),
-        "manifests": plan.manifests.len(),
-        "toMoveBytes": plan.size_bytes(),
-        "failures": failures_document(&export.failures),
-    })
-}
-
-fn failures_document(failures: &[(String, String)]) -> Vec<Value> {
-    let document = |(reference, reason): &(String, String)| json!({ "reference": reference, "reason": reason });
-    failures.iter().map(document).collect()
-}
-
-fn show_report(
-    export: &ExportPlan,
-    report: &ExportReport,
-    container: &dyn StorageContainer,
-) -> String {
-    let mut text = String::new();
-    if report.is_unchanged {
-        text.push_str("unchanged: the same bundle is there already\n");
-    }
-    for volume in &report.volumes {
-        text.push_str(&format!(
-            "{}  {}\n  inventory {}\n",
-            container.shown(&volume.object),
-            show_size(volume.size_bytes),
-            volume.inventory_digest
-        ));
-    }
-    let exported = artifact_rows(export)
-        .enumerate()
-        .filter(|(position, _)| report.exported.contains(position))
-        .map(|(_, row)| row);
-    let rows: Vec<Vec<String>> = std::iter::once(artifact_heads()).chain(exported).collect();
-    text.push_str(&format!(
-        "{}, {} moved\n",
-        count(report.exported.len(), "artifact"),
-        show_size(report.moved_bytes)
-    ));
-    for line in table(&rows).lines() {
-        text.push_str(&format!("  {line}\n"));
-    }
-    for (artifact, reason) in &report.failures {
-        text.push_str(&format!("failed: {artifact}: {reason}\n"));
-    }
-    text
-}
-
-fn report_document(
-    export: &ExportPlan,
-    report: &ExportReport,
-    container: &dyn StorageContainer,
-) -> Value {
-    let volumes: Vec<Value> = report
-        .volumes
-        .iter()
-        .map(|volume| {
-            json!({
-                "path": container.shown(&volume.object),
-                "sizeBytes": volume.size_bytes,
-                "inventoryDigest": volume.inventory_digest,
-            })
-        })
-        .collect();
-    let plan = plan_document(export);
-    let artifacts: Vec<&Value> = report
-        .exported
-        .iter()
-        .map(|position| &plan["artifacts"][*position])
-        .collect();
-    json!({
-        "name": report.name,
-        "set": report.set,
-        "unchanged": report.is_unchanged,
-        "volumes": volumes,
-        "artifacts": artifacts,
-        "movedBytes": report.moved_bytes,
-        "failures": failures_document(&report.failures),
-    })
 }

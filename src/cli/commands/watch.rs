@@ -21,8 +21,8 @@ use crate::cli::state_args::remember;
 use crate::content::Event;
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    DeliveredSource, OneOff, Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey,
-    run_watch,
+    DeliveredSource, OneOff, SETTLE_TIME, Until, WatchEvent, WatchEvents, WatchOptions,
+    WatchReport, WorkKey, run_watch,
 };
 use crate::storage::{ContainerReference, Missing, Purpose};
 
@@ -167,6 +167,7 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
             false => DeliveredSource::Keep,
         },
         interval: arguments.interval,
+        settle_time: SETTLE_TIME,
         until: match arguments.once {
             true => Until::Once,
             false => Until::Stopped,
@@ -261,6 +262,9 @@ async fn bring_back(arguments: &RetryArguments, output: Output) -> anyhow::Resul
         .hint("`airlift watch list` shows what was");
         return Err(error.into());
     }
+    for name in unknown {
+        Output::warn(&format!("nothing of the name `{name}` was set aside"));
+    }
     let text = format!("brought back: {}", revived.join(", "));
     output.print(&text, &json!({ "broughtBack": revived }))?;
     Ok(Exit::Done)
@@ -270,6 +274,7 @@ async fn bring_back(arguments: &RetryArguments, output: Output) -> anyhow::Resul
 fn exit_of(report: &WatchReport, until: Until) -> Exit {
     match until {
         Until::Once if report.set_aside > 0 => Exit::Unverified,
+        Until::Once if report.postponed > 0 => Exit::Failed,
         Until::Once if report.partly_imported > 0 => Exit::PartlyFailed,
         _ => Exit::Done,
     }
@@ -281,6 +286,9 @@ fn tell(output: Output, liveness: Liveness) -> WatchEvents {
         liveness.sign();
         if matches!(event, WatchEvent::Ready { .. }) {
             liveness.become_ready();
+        }
+        if matches!(event, WatchEvent::Listed { .. }) {
+            return;
         }
         let now = Timestamp::now();
         match output.format() {

@@ -18,8 +18,8 @@ use crate::content::Version;
 use crate::pipeline::open_bundles::{is_signature_name, is_volume_name};
 use crate::storage::FoundObject;
 
-/// A writer that stops for longer than this is taken for one that has ended.
-pub(super) const SETTLE_TIME: Duration = Duration::from_mins(1);
+/// What is due by its settle time already is still left alone for a moment.
+const SECOND_READING: Duration = Duration::from_secs(1);
 
 /// What the inventory of an opened volume says of its place in a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,8 @@ enum State {
     /// It was given up.
     SetAside,
     Opened(VolumePlace),
-    Finished,
+    /// Its set was delivered. Copies of its volumes are known by it.
+    Finished(VolumePlace),
 }
 
 #[derive(Debug)]
@@ -86,17 +87,21 @@ pub(super) struct Changes {
     /// Objects that are no bundles, newly seen.
     pub(super) foreign: Vec<String>,
     pub(super) foreign_count: usize,
+    /// Objects that are gone, or that begin anew after they were done with.
+    pub(super) forgotten: Vec<String>,
 }
 
 /// Names of foreign objects that are told one by one; of more, only the number is.
 const FOREIGN_TOLD_MAX: usize = 20;
 
-#[derive(Default)]
 pub(super) struct Book {
+    /// A writer that stops for longer than this is taken for one that has ended.
+    settle_time: Duration,
     entries: HashMap<Box<str>, Entry>,
     signatures: HashMap<Box<str>, Version>,
-    /// How many foreign objects were told by name; the names themselves are not kept.
+    /// How many foreign objects the last listing had, and their names where they are few.
     foreign_count: usize,
+    foreign_told: BTreeSet<String>,
     /// Sets that are not to be tried before a time.
     postponed: HashMap<String, Instant>,
     /// Objects that were given up, and what the ledger calls them.
@@ -111,9 +116,28 @@ struct Round {
     signatures: BTreeSet<Box<str>>,
     foreign: Vec<String>,
     foreign_count: usize,
+    renewed: Vec<String>,
 }
 
 impl Book {
+    pub(super) fn new(settle_time: Duration) -> Self {
+        Self {
+            settle_time,
+            entries: HashMap::new(),
+            signatures: HashMap::new(),
+            foreign_count: 0,
+            foreign_told: BTreeSet::new(),
+            postponed: HashMap::new(),
+            set_aside: HashMap::new(),
+            round: Round::default(),
+        }
+    }
+
+    /// A listing begins. What another one has shown that broke off is forgotten.
+    pub(super) fn begin_listing(&mut self) {
+        self.round = Round::default();
+    }
+
     /// Takes in one object of a listing.
     pub(super) fn observe(&mut self, object: FoundObject, now: Instant) {
         let name: Box<str> = object.name.into();
@@ -142,12 +166,10 @@ impl Book {
         {
             return;
         }
-        if let Some(Entry {
-            state: State::Opened(place),
-            ..
-        }) = self.entries.get(name)
-        {
-            self.postponed.remove(&place.set);
+        match self.entries.get(name).map(|entry| &entry.state) {
+            Some(State::Opened(place)) => drop(self.postponed.remove(&place.set)),
+            Some(State::SetAside | State::Finished(_)) => self.round.renewed.push(name.to_owned()),
+            _ => {}
         }
         let entry = Entry {
             version,
@@ -170,7 +192,7 @@ impl Book {
         if let State::Opened(place) = &entry.state {
             self.postponed.remove(&place.set);
         }
-        if entry.state != State::Finished {
+        if !matches!(entry.state, State::Finished(_)) {
             entry.state = State::Unread { due: now };
         }
     }
@@ -178,7 +200,14 @@ impl Book {
     /// The listing is complete: forgets what is gone, and says what else is new.
     pub(super) fn end_listing(&mut self) -> Changes {
         let round = std::mem::take(&mut self.round);
-        self.entries.retain(|name, _| round.volumes.contains(name));
+        let mut forgotten = round.renewed;
+        self.entries.retain(|name, _| {
+            let is_there = round.volumes.contains(name);
+            if !is_there {
+                forgotten.push(name.to_string());
+            }
+            is_there
+        });
         self.signatures
             .retain(|name, _| round.signatures.contains(name));
         let entries = &self.entries;
@@ -187,10 +216,18 @@ impl Book {
             entry.is_some_and(|entry| entry.state == State::SetAside)
         };
         self.set_aside.retain(|name, _| is_given_up(name));
-        let mut changes = Changes::default();
-        if round.foreign_count > self.foreign_count {
+        let mut changes = Changes {
+            forgotten,
+            ..Changes::default()
+        };
+        let few = round.foreign_count <= FOREIGN_TOLD_MAX;
+        if few {
+            let names: BTreeSet<String> = round.foreign.into_iter().collect();
+            let new = names.difference(&self.foreign_told);
+            changes.foreign = new.cloned().collect();
+            self.foreign_told = names;
+        } else if round.foreign_count > self.foreign_count {
             changes.foreign_count = round.foreign_count;
-            changes.foreign = round.foreign;
         }
         self.foreign_count = round.foreign_count;
         changes
@@ -211,13 +248,19 @@ impl Book {
         self.entries.get(object).map(|entry| &entry.version)
     }
 
-    /// How long this version has been there unchanged, and how often it could not be read.
-    pub(super) fn settled_for(&self, object: &str, now: Instant) -> (Duration, u32) {
-        self.entries
-            .get(object)
-            .map_or((Duration::ZERO, 0), |entry| {
-                (now.saturating_duration_since(entry.since), entry.failures)
-            })
+    /// Whether this version has been left alone for the settle time, and has failed before.
+    pub(super) fn is_settled(&self, object: &str, now: Instant) -> bool {
+        let is_settled = |entry: &Entry| {
+            let alone = now.saturating_duration_since(entry.since);
+            alone >= self.settle_time && entry.failures > 0
+        };
+        self.entries.get(object).is_some_and(is_settled)
+    }
+
+    /// Whether this version could not be used before.
+    pub(super) fn has_failed(&self, object: &str) -> bool {
+        let entry = self.entries.get(object);
+        entry.is_some_and(|entry| entry.failures > 0)
     }
 
     /// The objects to open now, in the order of their names.
@@ -244,7 +287,8 @@ impl Book {
         entry.failures += 1;
         entry.state = match verdict {
             Verdict::Settle => State::Unread {
-                due: entry.since + SETTLE_TIME,
+                due: (entry.since + self.settle_time)
+                    .max(now + SECOND_READING.min(self.settle_time)),
             },
             Verdict::Retry => State::Unread {
                 due: now + delay_after(entry.failures),
@@ -290,8 +334,10 @@ impl Book {
     /// The objects of a set are not looked at again, unless they change.
     pub(super) fn finish(&mut self, objects: &[String]) {
         for object in objects {
-            if let Some(entry) = self.entries.get_mut(&**object) {
-                entry.state = State::Finished;
+            if let Some(entry) = self.entries.get_mut(&**object)
+                && let State::Opened(place) = &entry.state
+            {
+                entry.state = State::Finished(place.clone());
             }
         }
     }
@@ -299,13 +345,20 @@ impl Book {
     /// The sets of which every volume is there and that may be tried now, and those that lack volumes.
     pub(super) fn sets(&self, now: Instant) -> (Vec<CompleteSet>, Vec<IncompleteSet>) {
         let mut sets: BTreeMap<&str, BTreeMap<u32, (&str, &VolumePlace)>> = BTreeMap::new();
-        let mut opened: Vec<_> = self
-            .entries
-            .iter()
-            .filter_map(|(name, entry)| opened_place(name, entry))
+        let known = self.entries.iter();
+        let mut known: Vec<_> = known
+            .filter_map(|(name, entry)| known_place(name, entry))
             .collect();
-        opened.sort_by_key(|(name, _)| *name);
-        for (name, place) in opened {
+        known.sort_by_key(|(name, _)| *name);
+        let is_open = |name: &str| {
+            let entry = self.entries.get(name);
+            entry.is_some_and(|entry| matches!(entry.state, State::Opened(_)))
+        };
+        // A set of which nothing is new was delivered.
+        let open = known.iter().filter(|(name, _)| is_open(name));
+        let open: BTreeSet<&str> = open.map(|(_, place)| &*place.set).collect();
+        known.retain(|(_, place)| open.contains(&*place.set));
+        for (name, place) in known {
             let set = sets.entry(&place.set).or_default();
             // Of a volume that is there twice, the first name counts.
             set.entry(place.volume).or_insert((name, place));
@@ -349,7 +402,8 @@ impl Book {
 
     /// Objects that are neither finished nor given up.
     pub(super) fn waiting_count(&self) -> usize {
-        let is_waiting = |entry: &&Entry| !matches!(entry.state, State::SetAside | State::Finished);
+        let is_waiting =
+            |entry: &&Entry| !matches!(entry.state, State::SetAside | State::Finished(_));
         self.entries.values().filter(is_waiting).count()
     }
 
@@ -366,9 +420,9 @@ impl Book {
     }
 }
 
-fn opened_place<'a>(name: &'a str, entry: &'a Entry) -> Option<(&'a str, &'a VolumePlace)> {
+fn known_place<'a>(name: &'a str, entry: &'a Entry) -> Option<(&'a str, &'a VolumePlace)> {
     match &entry.state {
-        State::Opened(place) => Some((name, place)),
+        State::Opened(place) | State::Finished(place) => Some((name, place)),
         _ => None,
     }
 }

@@ -1,18 +1,19 @@
 //! One complete set: opened anew, admitted, claimed, imported, recorded, and removed where that was asked for.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::book::CompleteSet;
+use super::book::{Book, CompleteSet};
 use super::event::WatchEvent;
 use super::verdict::{Verdict, judge_delivery};
 use super::work_key::WorkKey;
 use super::{DeliveredSource, OneOff, Watching};
 use crate::bundle::{Bundle, BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind, Result, describe};
-use crate::history::{Claim, ClaimState, Claimed, Decision, Ledger, Offered};
+use crate::history::{ClaimState, Claimed, Decision, Ledger, Offered, RunStatus};
 use crate::pipeline::import::{ImportPlan, plan_import};
 use crate::pipeline::open_bundles::{OpenedBundle, open_volume};
 
@@ -28,8 +29,11 @@ enum Tried {
         partly: bool,
         summary: String,
     },
-    /// It was done before, here or elsewhere.
-    Skipped(String),
+    /// It was done before, here or elsewhere: all of it, or what could be.
+    Skipped {
+        partly: bool,
+        reason: String,
+    },
     Refused(String),
     WaitingForSignatures(String),
     ClaimedElsewhere,
@@ -57,12 +61,12 @@ impl Watching<'_> {
                 self.teller.tell(event);
                 self.end_set(&objects, !partly).await;
             }
-            Ok(Tried::Skipped(reason)) => {
+            Ok(Tried::Skipped { partly, reason }) => {
                 self.teller.tell(WatchEvent::Skipped {
                     bundle: name,
                     reason,
                 });
-                self.end_set(&objects, true).await;
+                self.end_set(&objects, !partly).await;
             }
             Ok(Tried::Refused(reason)) => {
                 self.give_up(&objects, &self.key_of(set), &name, reason)
@@ -97,15 +101,12 @@ impl Watching<'_> {
     async fn failed(&mut self, set: &CompleteSet, objects: &[String], error: &Error) {
         let now = Instant::now();
         let reason = describe(error);
-        let verdicts = objects.iter().map(|object| {
-            let (settled, failures) = self.book.settled_for(object, now);
-            judge_delivery(error, settled, failures)
-        });
+        let judge =
+            |book: &Book, object: &String| judge_delivery(error, book.is_settled(object, now));
         // The volume that changed last decides for all of them.
-        if verdicts
-            .collect::<Vec<_>>()
+        if objects
             .iter()
-            .all(|v| *v == Verdict::SetAside)
+            .all(|object| judge(&self.book, object) == Verdict::SetAside)
         {
             let name = name_of(set);
             self.give_up(objects, &self.key_of(set), &name, reason)
@@ -113,8 +114,7 @@ impl Watching<'_> {
             return;
         }
         for object in objects {
-            let (settled, failures) = self.book.settled_for(object, now);
-            let verdict = match judge_delivery(error, settled, failures) {
+            let verdict = match judge(&self.book, object) {
                 Verdict::SetAside => Verdict::Settle,
                 verdict => verdict,
             };
@@ -126,7 +126,7 @@ impl Watching<'_> {
         WorkKey {
             subject: set.bundle.clone(),
             identity: set.inventory.clone(),
-            container: self.options.container.name().to_owned(),
+            container: self.watched.lasting_name(),
             target: self.options.target.to_string(),
         }
     }
@@ -191,11 +191,8 @@ impl Watching<'_> {
     /// Removes the version that was listed. What cannot be removed stays, and is told.
     async fn remove(&mut self, object: &str) {
         let version = self.book.version_of(object).cloned();
-        let removed = self
-            .options
-            .container
-            .remove(object, version.as_ref())
-            .await;
+        let container = Arc::clone(&self.watched.container);
+        let removed = container.remove(object, version.as_ref()).await;
         self.teller.tell(match removed {
             Ok(()) => WatchEvent::Removed {
                 object: object.to_owned(),
@@ -226,7 +223,14 @@ impl Watching<'_> {
         }
         let key = self.key_of(set).to_string();
         match self.claim(&key).await? {
-            Claiming::Done => Ok(Tried::Skipped("it was imported before".to_owned())),
+            Claiming::Done { partly } => Ok(Tried::Skipped {
+                partly,
+                reason: match partly {
+                    true => "it was imported before, in part",
+                    false => "it was imported before",
+                }
+                .to_owned(),
+            }),
             Claiming::SetAside(reason) => Ok(Tried::Refused(reason)),
             Claiming::Elsewhere => Ok(Tried::ClaimedElsewhere),
             Claiming::Ours(claim) => {
@@ -244,7 +248,7 @@ impl Watching<'_> {
         let mut volumes = Vec::new();
         for object in &set.objects {
             let signatures = self.book.signatures_of(object);
-            let container = &*self.options.container;
+            let container = &*self.watched.container;
             let volume = open_volume(container, object, &signatures, policy).await?;
             if self.book.version_of(object) != Some(volume.stream().object().version()) {
                 let message = format!("`{}` was replaced meanwhile", volume.name());
@@ -259,21 +263,31 @@ impl Watching<'_> {
 
     async fn claim(&self, key: &str) -> Result<Claiming> {
         let now = Timestamp::now();
-        match self.memory.ledger.offer(key, now).await? {
-            Offered::Known(ClaimState::Done) => return Ok(Claiming::Done),
+        let ledger = &self.memory.ledger;
+        match ledger.offer(key, now).await? {
+            Offered::Known(ClaimState::Done) => {
+                let partly = self.was_done_in_part(key).await?;
+                return Ok(Claiming::Done { partly });
+            }
             Offered::Known(ClaimState::SetAside) => {
-                let claim: Option<Claim> = self.memory.ledger.find_claim(key).await?;
+                let claim = ledger.find_claim(key).await?;
                 let reason = claim.and_then(|claim| claim.reason).unwrap_or_default();
                 return Ok(Claiming::SetAside(reason));
             }
             _ => {}
         }
-        let claimed = self
-            .memory
-            .ledger
-            .claim_object(key, &self.holder, LEASE, now)
-            .await?;
+        let claimed = ledger.claim_object(key, &self.holder, LEASE, now).await?;
         Ok(claimed.map_or(Claiming::Elsewhere, Claiming::Ours))
+    }
+
+    async fn was_done_in_part(&self, key: &str) -> Result<bool> {
+        let ledger = &self.memory.ledger;
+        let claim = ledger.find_claim(key).await?;
+        let Some(run) = claim.and_then(|claim| claim.run) else {
+            return Ok(false);
+        };
+        let run = ledger.find_run(&run).await?;
+        Ok(run.is_some_and(|run| run.outcome.status == RunStatus::PartlyFailed))
     }
 
     /// Imports under the claim, and gives it back when it is not to be or could not be.
@@ -330,7 +344,10 @@ impl Watching<'_> {
         let mut warnings = plan.warnings.clone();
         if delivered.decision == Decision::Replay {
             return Ok((
-                Tried::Skipped("its sequence was delivered before".to_owned()),
+                Tried::Skipped {
+                    partly: false,
+                    reason: "its sequence was delivered before".to_owned(),
+                },
                 warnings,
             ));
         }
@@ -347,7 +364,7 @@ impl Watching<'_> {
     async fn give_back(&self, claim: &Claimed, error: &Error) -> Result<()> {
         let reason = describe(error);
         // Whether damaged content is damaged for good is decided by time, and so not here.
-        let is_final = judge_delivery(error, Duration::ZERO, 0) == Verdict::SetAside;
+        let is_final = judge_delivery(error, false) == Verdict::SetAside;
         match is_final {
             true => self.memory.ledger.set_aside(claim, &reason).await,
             false => {
@@ -367,7 +384,7 @@ fn name_of(set: &CompleteSet) -> String {
 
 enum Claiming {
     Ours(Claimed),
-    Done,
+    Done { partly: bool },
     SetAside(String),
     Elsewhere,
 }
@@ -386,14 +403,21 @@ fn summarise(report: &crate::pipeline::ImportReport) -> String {
     let copy = &report.copy;
     let failed = copy.failed();
     let mut text = format!(
-        "{} artifacts, {} bytes moved, {} bytes there already, {} tags moved",
-        report.artifacts.len(),
+        "{}, {} bytes moved, {} bytes there already, {} moved",
+        count(report.artifacts.len(), "artifact"),
         copy.pushed_bytes,
         copy.present_bytes,
-        copy.tags_moved
+        count(copy.tags_moved, "tag"),
     );
     if failed > 0 {
         text.push_str(&format!(", {failed} failed"));
     }
     text
+}
+
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
 }

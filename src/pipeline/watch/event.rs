@@ -14,6 +14,10 @@ pub enum WatchEvent {
         container: String,
         objects: usize,
     },
+    /// A sign of life, after each listing.
+    Listed {
+        objects: usize,
+    },
     /// It is no bundle, and nothing is done with it.
     Foreign {
         object: String,
@@ -82,6 +86,7 @@ impl WatchEvent {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ready { .. } => "ready",
+            Self::Listed { .. } => "listed",
             Self::Foreign { .. } | Self::ForeignCount { .. } => "foreign",
             Self::Waiting { .. } => "waiting",
             Self::Postponed { .. } => "postponed",
@@ -105,6 +110,7 @@ impl fmt::Display for WatchEvent {
             Self::Ready { container, objects } => {
                 format!("watching `{container}`, {objects} objects")
             }
+            Self::Listed { objects } => format!("listed, {objects} objects"),
             Self::Foreign { object } => {
                 format!("{object}: ignored, it is not a bundle by its name")
             }

@@ -16,6 +16,7 @@ mod event;
 mod tests;
 mod verdict;
 mod wake;
+mod watched;
 mod work_key;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use self::book::{Book, CompleteSet, VolumePlace};
 use self::event::Teller;
 use self::verdict::{Verdict, judge_volume};
 use self::wake::Wake;
+use self::watched::Watched;
 use super::deliver::Remembrance;
 use super::import::ImportOptions;
 use super::open_bundles::{key_of_set, open_volume};
@@ -75,6 +77,8 @@ pub struct WatchOptions {
     pub one_off: OneOff,
     pub source: DeliveredSource,
     pub interval: Duration,
+    /// What fails is read again when it has not changed for this long, and only then given up.
+    pub settle_time: Duration,
     pub until: Until,
     pub events: WatchEvents,
 }
@@ -87,7 +91,12 @@ pub struct WatchReport {
     pub set_aside: usize,
     /// Objects and bundles that wait for something.
     pub waiting: usize,
+    /// What could not be done now, around the bundles: the container or the target was not to be had.
+    pub postponed: usize,
 }
+
+/// A writer that stops for longer than this is taken for one that has ended.
+pub const SETTLE_TIME: Duration = Duration::from_mins(1);
 
 /// Runs until `stop` is cancelled, or for one round.
 pub async fn run_watch(
@@ -100,16 +109,21 @@ pub async fn run_watch(
         options,
         place,
         memory,
-        book: Book::default(),
+        watched: Watched::new(Arc::clone(&options.container), options.directory.as_deref()),
+        book: Book::new(options.settle_time),
         teller: Teller::new(Arc::clone(&options.events)),
         report: WatchReport::default(),
         is_ready: false,
+        is_unreachable: false,
         holder: format!("{}, process {}", memory.who, std::process::id()),
     };
     let mut wake = watching.start_wake();
     loop {
         let listed = Instant::now();
         // A round is never dropped: what it has claimed is given back when `stop` is cancelled.
+        if watching.follow() {
+            wake = watching.start_wake();
+        }
         watching.round(stop).await;
         if stop.is_cancelled() {
             break;
@@ -131,10 +145,12 @@ struct Watching<'a> {
     options: &'a WatchOptions,
     place: &'a Place,
     memory: &'a Remembrance,
+    watched: Watched,
     book: Book,
     teller: Teller,
     report: WatchReport,
     is_ready: bool,
+    is_unreachable: bool,
     /// Who holds the claims of this watch, for people who look at the ledger.
     holder: String,
 }
@@ -166,10 +182,28 @@ impl Watching<'_> {
         wake
     }
 
+    /// Whether the path of a directory has come to stand for another one.
+    fn follow(&mut self) -> bool {
+        match self.watched.follow() {
+            Ok(is_another) => is_another,
+            Err(error) => {
+                let reason = describe(&error);
+                self.teller.tell(WatchEvent::Unreachable { reason });
+                false
+            }
+        }
+    }
+
     /// Lists, opens, delivers. Whatever fails is told.
     async fn round(&mut self, stop: &CancellationToken) {
-        if let Err(error) = self.list().await {
+        let listed = tokio::select! {
+            listed = self.list() => listed,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = listed {
             let reason = describe(&error);
+            self.report.postponed += 1;
+            self.is_unreachable = true;
             self.teller.tell(WatchEvent::Unreachable { reason });
             return;
         }
@@ -190,7 +224,8 @@ impl Watching<'_> {
 
     async fn list(&mut self) -> Result<()> {
         let now = Instant::now();
-        let container = Arc::clone(&self.options.container);
+        let container = Arc::clone(&self.watched.container);
+        self.book.begin_listing();
         let mut objects = container.list("");
         let mut count = 0;
         while let Some(object) = objects.try_next().await? {
@@ -198,9 +233,12 @@ impl Watching<'_> {
             count += 1;
         }
         let changes = self.book.end_listing();
-        if self.is_ready {
+        self.teller.forget(&changes.forgotten);
+        self.teller.tell(WatchEvent::Listed { objects: count });
+        if std::mem::take(&mut self.is_unreachable) && self.is_ready {
             self.teller.tell(WatchEvent::Reachable);
-        } else {
+        }
+        if !self.is_ready {
             self.is_ready = true;
             let container = container.name().to_owned();
             self.teller.tell(WatchEvent::Ready {
@@ -208,13 +246,12 @@ impl Watching<'_> {
                 objects: count,
             });
         }
-        if changes.foreign_count > changes.foreign.len() {
+        for object in changes.foreign {
+            self.teller.tell(WatchEvent::Foreign { object });
+        }
+        if changes.foreign_count > 0 {
             let count = changes.foreign_count;
             self.teller.tell(WatchEvent::ForeignCount { count });
-        } else {
-            for object in changes.foreign {
-                self.teller.tell(WatchEvent::Foreign { object });
-            }
         }
         Ok(())
     }
@@ -226,13 +263,12 @@ impl Watching<'_> {
                 return;
             }
             let signatures = self.book.signatures_of(&object);
-            let container = &*self.options.container;
+            let container = &*self.watched.container;
             match open_volume(container, &object, &signatures, &self.options.policy).await {
                 Ok(volume) => self.opened(&object, &volume).await,
                 Err(error) => {
                     let now = Instant::now();
-                    let (settled, failures) = self.book.settled_for(&object, now);
-                    let verdict = judge_volume(&error, settled, failures);
+                    let verdict = judge_volume(&error, self.book.is_settled(&object, now));
                     self.judge_object(&object, verdict, describe(&error), now)
                         .await;
                 }
@@ -257,7 +293,7 @@ impl Watching<'_> {
     }
 
     async fn opened(&mut self, object: &str, volume: &Volume) {
-        if self.book.settled_for(object, Instant::now()).1 > 0 {
+        if self.book.has_failed(object) {
             // It could not be used before, and may be in the ledger as such.
             let key = self.key_of_object(object).to_string();
             if let Err(error) = self.memory.ledger.withdraw(&key).await {
@@ -273,7 +309,7 @@ impl Watching<'_> {
         WorkKey {
             subject: object.to_owned(),
             identity: version.unwrap_or_default(),
-            container: self.options.container.name().to_owned(),
+            container: self.watched.lasting_name(),
             target: self.options.target.to_string(),
         }
     }
@@ -290,6 +326,7 @@ impl Watching<'_> {
 
     fn judged(&mut self, object: &str, verdict: Verdict, reason: String, now: Instant) {
         self.book.judged(object, verdict, now);
+        self.report.postponed += usize::from(verdict == Verdict::Retry);
         let object = object.to_owned();
         self.teller.tell(match verdict {
             Verdict::Settle | Verdict::Wait => WatchEvent::Waiting { object, reason },

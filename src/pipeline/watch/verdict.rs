@@ -4,9 +4,6 @@
 //! nothing is condemned by the first reading: what fails is read again after it has been left alone for the settle
 //! time, and an object that only lacks its end is waited for as long as it takes.
 
-use std::time::Duration;
-
-use super::book::SETTLE_TIME;
 use crate::bundle::{BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind};
 use crate::pipeline::admission::CannotAdmit;
@@ -23,9 +20,8 @@ pub(super) enum Verdict {
     SetAside,
 }
 
-/// Judges why a volume could not be opened; `settled` is for how long it has not changed.
-pub(super) fn judge_volume(error: &BundleError, settled: Duration, failures: u32) -> Verdict {
-    let is_settled = settled >= SETTLE_TIME && failures > 0;
+/// Judges why a volume could not be opened; `is_settled` says that it failed before and was left alone since.
+pub(super) fn judge_volume(error: &BundleError, is_settled: bool) -> Verdict {
     match error {
         BundleError::Content(error) => judge_kind(error.kind(), is_settled),
         // A signature may come later, and brings the object back by itself.
@@ -39,11 +35,11 @@ pub(super) fn judge_volume(error: &BundleError, settled: Duration, failures: u32
 }
 
 /// Judges why a set whose volumes were opened could not be delivered.
-pub(super) fn judge_delivery(error: &Error, settled: Duration, failures: u32) -> Verdict {
+pub(super) fn judge_delivery(error: &Error, is_settled: bool) -> Verdict {
     if is_rule(error) {
         return Verdict::SetAside;
     }
-    judge_kind(error.kind(), settled >= SETTLE_TIME && failures > 0)
+    judge_kind(error.kind(), is_settled)
 }
 
 /// Whether a rule refuses the bundle; its bytes have nothing to do with that.
@@ -78,26 +74,16 @@ mod tests {
 
     #[test]
     fn nothing_is_condemned_by_its_first_reading() {
-        let moments = [(Duration::ZERO, 0), (SETTLE_TIME, 0), (Duration::ZERO, 3)];
-        for (settled, failures) in moments {
-            let damaged = judge_volume(&BundleError::NotABundle, settled, failures);
-            assert_eq!(damaged, Verdict::Settle, "{settled:?} {failures}");
-        }
-        assert_eq!(
-            judge_volume(&BundleError::NotABundle, SETTLE_TIME, 1),
-            Verdict::SetAside
-        );
+        let judged = |is_settled| judge_volume(&BundleError::NotABundle, is_settled);
+        assert_eq!(judged(false), Verdict::Settle);
+        assert_eq!(judged(true), Verdict::SetAside);
     }
 
     #[test]
     fn what_lacks_its_end_is_never_condemned() {
-        let long = SETTLE_TIME * 1000;
-        assert_eq!(
-            judge_volume(&BundleError::Incomplete, long, 9),
-            Verdict::Wait
-        );
+        assert_eq!(judge_volume(&BundleError::Incomplete, true), Verdict::Wait);
         let unsigned = BundleError::NotTrusted(NotTrusted::Unsigned);
-        assert_eq!(judge_volume(&unsigned, long, 9), Verdict::Wait);
+        assert_eq!(judge_volume(&unsigned, true), Verdict::Wait);
     }
 
     #[test]
@@ -107,13 +93,9 @@ mod tests {
             ErrorKind::NoSpace,
             ErrorKind::Temporary { retry_after: None },
         ] {
-            let error = Error::new(kind, "x");
-            assert_eq!(judge_delivery(&error, SETTLE_TIME * 9, 9), Verdict::Retry);
+            assert_eq!(judge_delivery(&Error::new(kind, "x"), true), Verdict::Retry);
         }
         let refused = Error::new(ErrorKind::Refused, "x");
-        assert_eq!(
-            judge_delivery(&refused, Duration::ZERO, 0),
-            Verdict::SetAside
-        );
+        assert_eq!(judge_delivery(&refused, false), Verdict::SetAside);
     }
 }

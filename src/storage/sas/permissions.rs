@@ -201,7 +201,7 @@ mod tests {
         for wrong in ["", "rz", "read,", "reads", "R"] {
             assert!(wrong.parse::<Permissions>().is_err(), "{wrong}");
         }
-        let error = "read,fly".parse::<Permissions>().unwrap_err();
-        assert!(error.to_string().starts_with("`fly` is no permission"));
+        let error = "read,hover".parse::<Permissions>().unwrap_err();
+        assert!(error.to_string().starts_with("`hover` is no permission"));
     }
 }

@@ -112,6 +112,7 @@ impl<'a> Export<'a> {
         ExportOptions {
             references: Vec::new(),
             name: Some(self.name.to_owned()),
+            pipeline: None,
             profile: self.profile,
             volume_size: self.volume_size,
             platforms: Vec::new(),
@@ -149,6 +150,7 @@ impl<'a> Export<'a> {
         };
         Ok(Some(ExportPlan {
             name: self.name.to_owned(),
+            position: None,
             set,
             plan,
             sources: vec![Arc::clone(&self.source)],

@@ -11,6 +11,7 @@ mod import;
 mod json;
 mod mistakes;
 mod output;
+mod pipelines;
 mod registries;
 mod sas;
 mod secrets;

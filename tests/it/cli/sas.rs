@@ -79,7 +79,7 @@ fn the_account_key_is_never_typed_and_mistakes_are_named() {
             format!("{URL} {key} --permissions rl --expires 2020-01-01T00:00:00Z"),
             "is over",
         ),
-        (format!("{URL}?x=SECRET {key} {rest}"), "has a query"),
+        (format!("{URL}?x=HIDDEN {key} {rest}"), "has a query"),
         (
             format!("{URL}/march.tar.zst {key} {rest}"),
             "one object cannot allow `list` (l)",
@@ -93,16 +93,16 @@ fn the_account_key_is_never_typed_and_mistakes_are_named() {
         run(&line)
             .assert_code(2)
             .assert_stderr(told)
-            .assert_nowhere("SECRET");
+            .assert_nowhere("HIDDEN");
     }
     run(&format!("{URL} --account-key env:UNSET_KEY {rest}"))
         .assert_code(1)
         .assert_stderr("`UNSET_KEY` is not set");
-    desk.write("bad.key", "SECRET is no key");
+    desk.write("bad.key", "HIDDEN is no key");
     run(&format!("{URL} --account-key file:bad.key {rest}"))
         .assert_code(1)
         .assert_stderr("not base64")
-        .assert_nowhere("SECRET");
+        .assert_nowhere("HIDDEN");
     desk.run("sas show nothing").assert_code(2);
 }
 
@@ -124,7 +124,7 @@ fn commands_say_what_is_missing_before_any_request() {
             "enough for import",
         ),
         (
-            format!("sign {place}/a.tar.zst --sign-key ops.key"),
+            format!("sign {URL}/a.tar.zst?credential=file:drop.sas --sign-key ops.key --trust ops.key.pub"),
             "enough for sign",
         ),
         (format!("{export} --dry-run"), "enough for export"),

@@ -69,6 +69,7 @@ impl Journey {
                 .map(|text| text.parse().unwrap())
                 .collect(),
             name: None,
+            pipeline: None,
             profile: Profile::Plain,
             volume_size: None,
             platforms: Vec::new(),

@@ -129,6 +129,11 @@ impl Running {
         }
     }
 
+    /// What it has said so far.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.home.path().join("stderr")).expect("the output is ours")
+    }
+
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }

@@ -1,0 +1,243 @@
+//! Exports planned bundles one after another: gives each its place in the pipeline, writes it, records it.
+//!
+//! `export` writes one bundle and knows no pipeline's past; here stands which bundles are there already, and
+//! where the others go.
+//!
+//! **Invariants.** Exports of one pipeline that share a ledger exclude each other. What is unchanged takes no
+//! sequence. Specification: design.md, "Sequence".
+
+use super::export::{ExportReport, run_reserved};
+use super::export_known::{Knowledge, KnownBundle, KnownPipeline, find_repeated, next_position};
+use super::export_memory::{ExportMemory, Reservation};
+use super::export_plan::{ExportOptions, ExportPlan, PipelineRequest};
+use super::export_room::find_unchanged;
+use crate::bundle::SigningKey;
+use crate::content::{ErrorKind, Result};
+use crate::history::{ExportPosition, PipelineId};
+use crate::storage::StorageContainer;
+
+/// What the bundles of one export have in common.
+pub struct Exporter<'a> {
+    pub options: &'a ExportOptions,
+    pub container: &'a dyn StorageContainer,
+    pub keys: &'a [SigningKey],
+    pub memory: Option<&'a ExportMemory>,
+}
+
+impl Exporter<'_> {
+    /// Writes the bundles in their order; `told` hears of each that is done.
+    pub async fn run(
+        &self,
+        plans: &mut [ExportPlan],
+        mut told: impl FnMut(&ExportPlan, &ExportReport),
+    ) -> Result<()> {
+        let Some(request) = &self.options.pipeline else {
+            for plan in plans {
+                let report = self.write(plan).await?;
+                told(plan, &report);
+            }
+            return Ok(());
+        };
+        let _hold = match self.memory {
+            Some(memory) => Some(memory.ledger.hold_pipeline(&request.name).await?),
+            None => None,
+        };
+        let known = self.knowledge().find(&request.name, plans.len()).await?;
+        let repeated = self.find_repeated(plans, known.as_ref()).await?;
+        let count = repeated.len();
+        for (plan, report) in plans.iter().zip(&repeated) {
+            self.record_repeated(plan, report).await?;
+            told(plan, report);
+        }
+        if count == plans.len() {
+            return Ok(());
+        }
+        let mut position = next_position(request, known.as_ref(), self.memory.is_some())?;
+        for plan in &mut plans[count..] {
+            plan.place(position.clone(), self.options.name.as_deref())?;
+            let report = self.write(plan).await?;
+            told(plan, &report);
+            position = after(position, &report);
+        }
+        Ok(())
+    }
+
+    fn knowledge(&self) -> Knowledge<'_> {
+        Knowledge {
+            ledger: self.memory.map(|memory| &memory.ledger),
+            container: Some(self.container),
+            keys: self.keys,
+        }
+    }
+
+    /// The plans, from the first, that are whole in the container as the newest bundles of the pipeline.
+    async fn find_repeated(
+        &self,
+        plans: &mut [ExportPlan],
+        known: Option<&KnownPipeline>,
+    ) -> Result<Vec<ExportReport>> {
+        let Some((request, known)) = self.options.pipeline.as_ref().zip(known) else {
+            return Ok(Vec::new());
+        };
+        for count in counts_of_repeated(plans, request, known) {
+            let bundles = known.bundles[..count].iter().rev();
+            let mut reports = Vec::new();
+            for (plan, bundle) in plans.iter_mut().zip(bundles) {
+                place_at(plan, request, &known.id, bundle);
+                reports.extend(self.find_whole(plan, bundle).await?);
+            }
+            if reports.len() == count {
+                return Ok(reports);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn find_whole(
+        &self,
+        plan: &ExportPlan,
+        bundle: &KnownBundle,
+    ) -> Result<Option<ExportReport>> {
+        let report = match find_unchanged(plan, self.container, self.keys).await {
+            // What is left of it is no bundle; the new one has another name.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
+            found => found?,
+        };
+        let is_it = |report: &ExportReport| {
+            let last = report.volumes.last().map(|last| &last.inventory_digest);
+            bundle.inventory.is_none() || bundle.inventory.as_ref() == last
+        };
+        Ok(report.filter(is_it))
+    }
+
+    async fn record_repeated(&self, plan: &ExportPlan, report: &ExportReport) -> Result<()> {
+        let Some(memory) = self.memory else {
+            return Ok(());
+        };
+        let run = memory.start(plan).await?;
+        memory.adopt(&run, plan, report).await?;
+        memory.end(&run, plan, report).await
+    }
+
+    async fn write(&self, plan: &ExportPlan) -> Result<ExportReport> {
+        let Some(memory) = self.memory else {
+            return run_reserved(plan, self.options, self.container, (self.keys, None)).await;
+        };
+        let run = memory.start(plan).await?;
+        let reservation = Reservation { memory, run: &run };
+        let signing = (self.keys, Some(&reservation));
+        let written = run_reserved(plan, self.options, self.container, signing).await;
+        let recorded = match &written {
+            Ok(report) => match plan.position {
+                Some(_) => memory.adopt(&run, plan, report).await,
+                None => Ok(()),
+            },
+            Err(_) => Ok(()),
+        };
+        match recorded.and(written) {
+            Ok(report) => {
+                memory.end(&run, plan, &report).await?;
+                Ok(report)
+            }
+            Err(error) => {
+                memory.end_failed(&run, &error).await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Gives the plans the places that an export would give them now; nothing is written or recorded.
+pub async fn preview_exports(
+    plans: &mut [ExportPlan],
+    options: &ExportOptions,
+    container: Option<&dyn StorageContainer>,
+    keys: &[SigningKey],
+    memory: Option<&ExportMemory>,
+) -> Result<()> {
+    let Some(request) = &options.pipeline else {
+        return Ok(());
+    };
+    let knowledge = Knowledge {
+        ledger: memory.map(|memory| &memory.ledger),
+        container,
+        keys,
+    };
+    let known = knowledge.find(&request.name, plans.len()).await?;
+    let repeated = match (&known, container) {
+        (Some(known), Some(container)) => {
+            preview_repeated(plans, request, known, container).await?
+        }
+        _ => 0,
+    };
+    if repeated == plans.len() {
+        return Ok(());
+    }
+    let mut position = next_position(request, known.as_ref(), memory.is_some())?;
+    for plan in &mut plans[repeated..] {
+        plan.place(position.clone(), options.name.as_deref())?;
+        position.sequence += 1;
+        position.previous = None;
+    }
+    Ok(())
+}
+
+async fn preview_repeated(
+    plans: &mut [ExportPlan],
+    request: &PipelineRequest,
+    known: &KnownPipeline,
+    container: &dyn StorageContainer,
+) -> Result<usize> {
+    for count in counts_of_repeated(plans, request, known) {
+        let mut are_there = true;
+        for (plan, bundle) in plans.iter_mut().zip(known.bundles[..count].iter().rev()) {
+            place_at(plan, request, &known.id, bundle);
+            for name in plan.object_names() {
+                are_there &= container.find(&name).await?.is_some();
+            }
+        }
+        if are_there {
+            return Ok(count);
+        }
+    }
+    Ok(0)
+}
+
+/// A number that is asked for and above everything known means that something newer is not known here.
+fn counts_of_repeated(
+    plans: &[ExportPlan],
+    request: &PipelineRequest,
+    known: &KnownPipeline,
+) -> Vec<usize> {
+    let newest = known.bundles.first().map_or(0, |newest| newest.sequence);
+    if request.sequence.is_some_and(|asked| asked > newest) {
+        return Vec::new();
+    }
+    let sets: Vec<&str> = plans.iter().map(|plan| &*plan.set).collect();
+    find_repeated(&sets, &known.bundles)
+}
+
+/// Takes the place and the name of a bundle that was made before.
+fn place_at(
+    plan: &mut ExportPlan,
+    request: &PipelineRequest,
+    id: &PipelineId,
+    bundle: &KnownBundle,
+) {
+    plan.name.clone_from(&bundle.name);
+    plan.position = Some(ExportPosition {
+        pipeline: id.clone(),
+        name: request.name.clone(),
+        sequence: bundle.sequence,
+        previous: None,
+    });
+}
+
+fn after(position: ExportPosition, report: &ExportReport) -> ExportPosition {
+    let last = report.volumes.last();
+    ExportPosition {
+        sequence: position.sequence.saturating_add(1),
+        previous: last.map(|volume| volume.inventory_digest.clone()),
+        ..position
+    }
+}

@@ -1,0 +1,61 @@
+//! The container that is watched. A directory that is made anew under its path is another one, and is opened again.
+//!
+//! An open directory is that directory for ever, whatever its path becomes: unmounted and mounted again, removed
+//! and made again. So before each listing the path is asked which directory it stands for.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::content::Result;
+use crate::storage::{DirectoryContainer, StorageContainer};
+
+/// Device and inode: two directories never share them while both are open.
+type Identity = (u64, u64);
+
+pub(super) struct Watched {
+    pub(super) container: Arc<dyn StorageContainer>,
+    directory: Option<(PathBuf, Option<Identity>)>,
+}
+
+impl Watched {
+    pub(super) fn new(container: Arc<dyn StorageContainer>, directory: Option<&Path>) -> Self {
+        Self {
+            container,
+            directory: directory.map(|path| (path.to_owned(), identity_of(path))),
+        }
+    }
+
+    /// The same wherever the watch is started: the ledger knows the container by it.
+    pub(super) fn lasting_name(&self) -> String {
+        let path = self.directory.as_ref().map(|(path, _)| path);
+        let absolute = path.and_then(|path| std::path::absolute(path).ok());
+        match absolute {
+            Some(path) => path.display().to_string(),
+            None => self.container.name().to_owned(),
+        }
+    }
+
+    /// Opens the directory again where its path stands for another one now, and says whether it does.
+    pub(super) fn follow(&mut self) -> Result<bool> {
+        let Some((path, known)) = &mut self.directory else {
+            return Ok(false);
+        };
+        let found = identity_of(path);
+        if found == *known {
+            return Ok(false);
+        }
+        // While there is none, the listing of the old one says so.
+        *known = found;
+        if found.is_none() {
+            return Ok(false);
+        }
+        self.container = Arc::new(DirectoryContainer::open(path)?);
+        Ok(true)
+    }
+}
+
+fn identity_of(path: &Path) -> Option<Identity> {
+    let status = std::fs::metadata(path).ok()?;
+    Some((status.dev(), status.ino()))
+}

@@ -1,0 +1,309 @@
+//! `export --pipeline`: numbers, their order at the importer, and what survives lost state and kills.
+
+use airlift::content::Memory;
+use airlift::history::{ExportPosition, ExportedBundle, Ledger, RunKind, RunStatus};
+use airlift::oci::Digest;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Desk;
+use crate::support::artifacts::image;
+use crate::support::command::Output;
+use crate::support::registry::Registry;
+
+/// A desk beside a registry whose tags move.
+struct Plant {
+    desk: Desk,
+    registry: Registry,
+    memory: Memory,
+}
+
+impl Plant {
+    fn new() -> Self {
+        let plant = Self {
+            desk: Desk::new(),
+            registry: Registry::start(),
+            memory: Memory::clone(&Memory::new()),
+        };
+        plant.move_tag("web", "one");
+        plant
+    }
+
+    fn move_tag(&self, name: &str, content: &str) {
+        let repository = format!("apps/{name}").parse().unwrap();
+        let document = image(&self.memory, &repository, "amd64", &[content.as_bytes()]);
+        let tag = "1.4".parse().unwrap();
+        self.memory.put_manifest(&repository, document, Some(&tag));
+        self.registry.seed(&self.memory);
+    }
+
+    fn export(&self, more: &str) -> Output {
+        self.export_of(&["web"], more)
+    }
+
+    fn export_of(&self, names: &[&str], more: &str) -> Output {
+        let address = self.registry.address();
+        let references: Vec<String> = names
+            .iter()
+            .map(|name| format!("{address}/apps/{name}:1.4"))
+            .collect();
+        let references = references.join(" ");
+        self.desk.run(&format!(
+            "export {references} --container usb --sign-key ops.key --output json {more}"
+        ))
+    }
+
+    /// What the only bundle of an export of the pipeline is.
+    fn next(&self, more: &str) -> Value {
+        let document = self.export(&format!("--pipeline plant {more}"));
+        document.assert_success().json()["bundles"][0].clone()
+    }
+
+    fn inspect(&self, bundle: &Value) -> Value {
+        let path = bundle["volumes"][0]["path"].as_str().unwrap();
+        let line = format!("inspect {path} --trust ops.key.pub --output json");
+        self.desk.run(&line).assert_success().json()["bundles"][0].clone()
+    }
+
+    fn import(&self) -> Output {
+        self.desk
+            .run("import usb --target oci:far --trust ops.key.pub --state far-state")
+    }
+
+    async fn ledger(&self) -> Ledger {
+        Ledger::open(&self.desk.path("state")).await.unwrap()
+    }
+}
+
+const STATE: &str = "--state state";
+
+#[test]
+fn bundles_are_numbered_and_imported_in_order() {
+    let plant = Plant::new();
+    let first = plant.next(STATE);
+    plant.move_tag("web", "two");
+    let second = plant.next(STATE);
+    assert_eq!(
+        (&first["sequence"], &second["sequence"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(second["pipeline"], "plant");
+    let inspected = [plant.inspect(&first), plant.inspect(&second)];
+    assert_eq!(inspected[0]["pipeline"], inspected[1]["pipeline"]);
+    plant.import().assert_success().assert_stdout("delivered");
+    plant
+        .import()
+        .assert_success()
+        .assert_stderr("was delivered before, so nothing was to be done");
+    plant.move_tag("web", "one");
+    let back = plant.next(STATE);
+    assert_eq!(back["sequence"], 3, "a rolled-back tag is news");
+    assert_eq!(back["set"], first["set"]);
+    assert_eq!(plant.desk.names("usb").len(), 3);
+    plant.import().assert_success().assert_stdout("1 tag moved");
+}
+
+#[tokio::test]
+async fn an_unchanged_export_takes_no_number_and_is_a_run() {
+    let plant = Plant::new();
+    let first = plant.next(STATE);
+    let again = plant.next(STATE);
+    assert_eq!(again["unchanged"], true);
+    assert_eq!(
+        (&again["name"], &again["sequence"]),
+        (&first["name"], &first["sequence"])
+    );
+    let dry = plant.next("--state state --dry-run");
+    assert_eq!(dry["name"], first["name"]);
+    std::fs::remove_dir_all(plant.desk.path("usb")).unwrap();
+    assert_eq!(plant.next("--state state --dry-run")["sequence"], 2);
+    assert_eq!(plant.next(STATE)["sequence"], 2, "the object is gone");
+    plant
+        .export("--state state --pipeline plant --platform linux/nothing --name x")
+        .assert_code(0);
+    let runs = plant.ledger().await.list_runs(9).await.unwrap();
+    assert_eq!(runs.len(), 4);
+    let run = &runs[2];
+    assert_eq!(
+        (run.start.kind, run.outcome.status),
+        (RunKind::Export, RunStatus::Done)
+    );
+    assert_eq!(
+        (run.outcome.artifacts.total, run.outcome.artifacts.unchanged),
+        (1, 1)
+    );
+    assert_eq!(run.start.container.as_deref(), Some("usb"));
+    let digest = first["volumes"][0]["inventoryDigest"].as_str().unwrap();
+    assert_eq!(run.start.inventory, Some(digest.parse().unwrap()));
+    assert_eq!(
+        (runs[3].start.sequence, runs[3].outcome.moved_bytes > 0),
+        (Some(1), true)
+    );
+}
+
+#[tokio::test]
+async fn failures_and_one_off_exports_are_runs_too() {
+    let plant = Plant::new();
+    plant.export_of(&["gone"], STATE).assert_code(1);
+    plant.export(STATE).assert_success();
+    plant
+        .export_of(
+            &["web", "gone"],
+            "--state state --continue-on-errors --name part",
+        )
+        .assert_code(3);
+    let runs = plant.ledger().await.list_runs(9).await.unwrap();
+    let statuses: Vec<_> = runs.iter().map(|run| run.outcome.status).collect();
+    assert_eq!(
+        statuses,
+        [RunStatus::PartlyFailed, RunStatus::Done, RunStatus::Failed]
+    );
+    assert!(runs[2].outcome.reason.is_some());
+    assert_eq!(runs[1].start.pipeline, None);
+}
+
+#[test]
+fn several_bundles_take_consecutive_numbers() {
+    let plant = Plant::new();
+    plant.move_tag("db", "data");
+    let more = "--pipeline plant --state state --max-artifacts 1";
+    let export = || {
+        let document = plant
+            .export_of(&["web", "db"], more)
+            .assert_success()
+            .json();
+        let bundles = document["bundles"].as_array().unwrap().clone();
+        let told = |bundle: &Value| {
+            (
+                bundle["sequence"].as_u64().unwrap(),
+                bundle["unchanged"] == true,
+            )
+        };
+        bundles.iter().map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(export(), [(1, false), (2, false)]);
+    assert_eq!(export(), [(1, true), (2, true)]);
+    plant.move_tag("db", "other");
+    assert_eq!(export(), [(3, false), (4, false)]);
+    plant.import().assert_success();
+}
+
+#[test]
+fn the_container_is_remembered_where_there_is_no_ledger() {
+    let plant = Plant::new();
+    plant
+        .export("--pipeline plant")
+        .assert_code(1)
+        .assert_stderr("nothing is known of it")
+        .assert_stderr("hint: give `--state DIR`");
+    let first = plant.next("--sequence 1");
+    assert_eq!(plant.next("")["unchanged"], true);
+    plant.move_tag("web", "two");
+    let second = plant.next("");
+    assert_eq!(second["sequence"], 2);
+    plant.move_tag("web", "three");
+    let third = plant.next(STATE);
+    assert_eq!(
+        third["sequence"], 3,
+        "a new ledger goes on where the container ends"
+    );
+    let ids = [&first, &second, &third].map(|bundle| plant.inspect(bundle)["pipeline"].clone());
+    assert!(ids[0] == ids[1] && ids[1] == ids[2]);
+    plant.import().assert_success();
+    // What others have signed does not count.
+    let other = plant.registry.address();
+    plant
+        .desk
+        .run(&format!(
+            "export {other}/apps/web:1.4 --container usb --sign-key other.key --pipeline plant"
+        ))
+        .assert_code(1)
+        .assert_stderr("nothing is known of it");
+}
+
+#[test]
+fn lost_state_goes_on_above_what_is_known() {
+    let plant = Plant::new();
+    plant.next(STATE);
+    plant.move_tag("web", "two");
+    plant
+        .export("--pipeline plant --sequence 1 --state state")
+        .assert_code(1)
+        .assert_stderr("the sequence 1 is not above 1");
+    assert_eq!(plant.next("--sequence 7 --state state")["sequence"], 7);
+    assert_eq!(plant.next("--sequence 7 --state state")["unchanged"], true);
+    assert_eq!(plant.next("--sequence 9 --state other")["sequence"], 9);
+    plant
+        .import()
+        .assert_success()
+        .assert_stderr("never arrived: 2 to 6, 8");
+    plant.export("--sequence 3").assert_code(2);
+    plant
+        .export("--pipeline Plant --sequence 3")
+        .assert_code(2)
+        .assert_stderr("cannot be a pipeline's name");
+}
+
+/// Killed after the reservation: before publication the number is a gap, after it the bundle is found.
+#[tokio::test]
+async fn a_reserved_number_is_never_given_to_another_inventory() {
+    let plant = Plant::new();
+    let first = plant.next(STATE);
+    let ledger = plant.ledger().await;
+    let known = ledger.find_pipeline("plant").await.unwrap().unwrap();
+    let run = ledger.list_runs(1).await.unwrap()[0].id.clone();
+    let lost = Digest::sha256(b"never seen");
+    let reserve = async |ledger: &Ledger, bundle: &ExportedBundle| {
+        let position = ExportPosition {
+            pipeline: known.id.clone(),
+            name: "plant".to_owned(),
+            sequence: bundle.sequence,
+            previous: None,
+        };
+        let now = Timestamp::now();
+        ledger
+            .reserve_sequence(&position, bundle, &run, now)
+            .await
+            .unwrap();
+    };
+    let newest = known.newest.clone().unwrap();
+    assert!(newest.is_published);
+    let bundle = ExportedBundle {
+        sequence: 2,
+        inventory: lost.clone(),
+        bundle: "web-2".to_owned(),
+        is_published: false,
+        ..newest.clone()
+    };
+    reserve(&ledger, &bundle).await;
+    let next = plant.next(STATE);
+    assert_eq!(
+        (&next["unchanged"], &next["sequence"]),
+        (&json!(false), &json!(3))
+    );
+
+    // Another ledger that was about to hear of the first bundle's publication.
+    std::fs::remove_file(
+        plant
+            .desk
+            .path("usb")
+            .join(format!("{}.tar.zst", next["name"].as_str().unwrap())),
+    )
+    .unwrap();
+    let other = Ledger::open(&plant.desk.path("other")).await.unwrap();
+    reserve(
+        &other,
+        &ExportedBundle {
+            is_published: false,
+            ..newest
+        },
+    )
+    .await;
+    let found = plant.next("--state other");
+    assert_eq!(
+        (&found["unchanged"], &found["name"]),
+        (&json!(true), &first["name"])
+    );
+    let known = other.find_pipeline("plant").await.unwrap().unwrap();
+    assert!(known.newest.unwrap().is_published);
+}
