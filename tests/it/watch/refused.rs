@@ -121,7 +121,7 @@ fn a_file_that_may_not_be_read_hides_no_other() {
     station.export_chart("chart");
     station.drop_bytes("closed.tar.zst", b"x");
     let closed = station.path("drop/closed.tar.zst");
-    fs::set_permissions(&closed, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
     let watch = station.watch();
     watch.await_line("closed.tar.zst: will be tried again: ");
     assert_goes_on(&station, &watch);
