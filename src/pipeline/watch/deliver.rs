@@ -62,10 +62,12 @@ impl Watching<'_> {
                 self.end_set(&objects, !partly).await;
             }
             Ok(Tried::Skipped { partly, reason }) => {
-                self.teller.tell(WatchEvent::Skipped {
-                    bundle: name,
-                    reason,
-                });
+                // Where only a copy is new, the line is about the copy.
+                let bundle = match objects.contains(&name) {
+                    true => name,
+                    false => objects.last().cloned().unwrap_or(name),
+                };
+                self.teller.tell(WatchEvent::Skipped { bundle, reason });
                 self.end_set(&objects, !partly).await;
             }
             Ok(Tried::Refused(reason)) => {

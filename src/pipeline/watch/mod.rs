@@ -41,7 +41,7 @@ use super::open_bundles::{key_of_set, open_volume};
 use super::place::{Place, TargetReference};
 use super::rebuild::PlatformIndex;
 use crate::bundle::{SignaturePolicy, Volume};
-use crate::content::{Result, describe};
+use crate::content::{Error, Result, describe};
 use crate::storage::StorageContainer;
 
 /// What becomes of a bundle without a pipeline. Safe by default: nothing orders it, so it could be played again.
@@ -121,10 +121,15 @@ pub async fn run_watch(
     loop {
         let listed = Instant::now();
         // A round is never dropped: what it has claimed is given back when `stop` is cancelled.
-        if watching.follow() {
-            wake = watching.start_wake();
+        match watching.watched.follow() {
+            Ok(is_another) => {
+                if is_another {
+                    wake = watching.start_wake();
+                }
+                watching.round(stop).await;
+            }
+            Err(error) => watching.miss(&error),
         }
-        watching.round(stop).await;
         if stop.is_cancelled() {
             break;
         }
@@ -182,16 +187,12 @@ impl Watching<'_> {
         wake
     }
 
-    /// Whether the path of a directory has come to stand for another one.
-    fn follow(&mut self) -> bool {
-        match self.watched.follow() {
-            Ok(is_another) => is_another,
-            Err(error) => {
-                let reason = describe(&error);
-                self.teller.tell(WatchEvent::Unreachable { reason });
-                false
-            }
-        }
+    /// The container is not to be had now.
+    fn miss(&mut self, error: &Error) {
+        let reason = describe(error);
+        self.report.postponed += 1;
+        self.is_unreachable = true;
+        self.teller.tell(WatchEvent::Unreachable { reason });
     }
 
     /// Lists, opens, delivers. Whatever fails is told.
@@ -201,10 +202,7 @@ impl Watching<'_> {
             () = stop.cancelled() => return,
         };
         if let Err(error) = listed {
-            let reason = describe(&error);
-            self.report.postponed += 1;
-            self.is_unreachable = true;
-            self.teller.tell(WatchEvent::Unreachable { reason });
+            self.miss(&error);
             return;
         }
         if let Err(error) = self.revive().await {

@@ -45,12 +45,9 @@ impl Watched {
         if found == *known {
             return Ok(false);
         }
-        // While there is none, the listing of the old one says so.
-        *known = found;
-        if found.is_none() {
-            return Ok(false);
-        }
+        // A directory that was removed lists as an empty one to whoever has it open, so the path is what counts.
         self.container = Arc::new(DirectoryContainer::open(path)?);
+        *known = found;
         Ok(true)
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use super::{Station, key, two_signers};
 use crate::support::command::airlift;
 
-const CHART: &str = "oci/helm-chart:0.1.0";
+const CHART: &str = "helm-chart:0.1.0";
 
 #[test]
 fn a_bundle_that_is_there_at_the_start_is_imported() {

@@ -1,8 +1,10 @@
 //! Two watches with one ledger: no bundle is imported twice, and none is left.
 
 use airlift::history::{Ledger, RunStatus};
+use airlift::pipeline::TargetReference;
 
 use super::Station;
+use crate::support::registry::Registry;
 use crate::support::wait;
 
 const BUNDLES: usize = 10;
@@ -14,7 +16,9 @@ fn two_watches_import_each_bundle_once() {
     for name in &names {
         station.export_chart(name);
     }
-    let watches = [station.watch(), station.watch()];
+    let registry = Registry::start();
+    let target: TargetReference = registry.address().parse().unwrap();
+    let watches = [(); 2].map(|()| station.watch_with(|options| options.target = target.clone()));
     for name in &names {
         station.bring(&format!("{name}.tar.zst"));
     }
