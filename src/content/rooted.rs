@@ -187,10 +187,14 @@ impl RootedDirectory {
 
     /// The size in bytes of what has this name.
     pub fn file_size(&self, name: &str) -> Result<u64> {
+        Ok(u64::try_from(self.inspect(name)?.st_size).unwrap_or(0))
+    }
+
+    /// What the file system says of what has this name, which is not opened for that.
+    pub fn inspect(&self, name: &str) -> Result<fs::Stat> {
         let (folder, last) = self.parent_of(name)?;
-        let status = fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|errno| self.failed("inspect", name, errno))?;
-        Ok(u64::try_from(status.st_size).unwrap_or(0))
+        fs::statat(&folder, last, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| self.failed("inspect", name, errno))
     }
 
     /// The names in the root that are valid UTF-8, sorted.

@@ -4,8 +4,7 @@
 //! that was asked for. A partial file that nobody holds is what an interrupted run has left, and is replaced by the
 //! next one.
 
-use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FileType, FlockOperation, Stat, flock, fstat};
 
 use super::container::{CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer};
 use super::file_object::FileObject;
@@ -67,37 +66,27 @@ impl DirectoryContainer {
     /// What has the name now. What is no regular file, or not for us to read, is told of too, and refused when it
     /// is opened: one such file must not hide all others.
     fn inspect(&self, name: &str) -> Result<Option<FoundObject>> {
-        let file = match self.directory.open_file(name) {
-            Ok(file) => file,
+        let status = match self.directory.inspect(name) {
+            Ok(status) => status,
             Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) if matches!(error.kind(), ErrorKind::Refused | ErrorKind::Denied) => {
-                return Ok(Some(FoundObject {
-                    name: name.to_owned(),
-                    size_bytes: 0,
-                    version: Version::new(match error.kind() {
-                        ErrorKind::Denied => "not readable",
-                        _ => "not a regular file",
-                    }),
-                    modified: None,
-                }));
-            }
             Err(error) => return Err(error),
         };
-        let status = self.status_of(&file, name)?;
-        let nanoseconds =
-            i128::from(status.mtime()) * 1_000_000_000 + i128::from(status.mtime_nsec());
+        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+            return Ok(Some(FoundObject {
+                name: name.to_owned(),
+                size_bytes: 0,
+                version: Version::new("not a regular file"),
+                modified: None,
+            }));
+        }
+        let seconds = i128::from(status.st_mtime) * 1_000_000_000;
+        let nanoseconds = seconds + i128::from(status.st_mtime_nsec);
         Ok(Some(FoundObject {
             name: name.to_owned(),
-            size_bytes: status.len(),
+            size_bytes: size_of(&status),
             version: version_of(&status),
             modified: Timestamp::from_nanosecond(nanoseconds).ok(),
         }))
-    }
-
-    fn status_of(&self, file: &File, name: &str) -> Result<Metadata> {
-        let shown = self.path_of(name);
-        file.metadata()
-            .map_err(|cause| Error::io(format!("cannot inspect `{}`", shown.display()), cause))
     }
 
     fn create_object(&self, name: &str, overwrite: Overwrite) -> Result<Box<dyn ObjectWriter>> {
@@ -168,17 +157,21 @@ impl DirectoryContainer {
 }
 
 /// A file is replaced by renaming, changed in place by writing: the first changes the inode, the second the times.
-fn version_of(status: &Metadata) -> Version {
+fn version_of(status: &Stat) -> Version {
     Version::new(format!(
         "{:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
-        status.dev(),
-        status.ino(),
-        status.len(),
-        status.mtime(),
-        status.mtime_nsec(),
-        status.ctime(),
-        status.ctime_nsec(),
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime,
+        status.st_mtime_nsec,
+        status.st_ctime,
+        status.st_ctime_nsec,
     ))
+}
+
+fn size_of(status: &Stat) -> u64 {
+    u64::try_from(status.st_size).unwrap_or(0)
 }
 
 #[async_trait]
@@ -209,10 +202,13 @@ impl StorageContainer for DirectoryContainer {
 
     async fn open(&self, object: &str) -> Result<Arc<dyn RangedRead>> {
         let file = self.directory.open_file(object)?;
-        let status = self.status_of(&file, object)?;
+        let status = fstat(&file).map_err(|errno| {
+            let shown = self.shown(object);
+            Error::io(format!("cannot inspect `{shown}`"), errno.into())
+        })?;
         Ok(Arc::new(FileObject {
             file: Arc::new(file),
-            size_bytes: status.len(),
+            size_bytes: size_of(&status),
             version: version_of(&status),
             name: self.shown(object),
         }))
