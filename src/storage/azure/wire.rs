@@ -1,7 +1,8 @@
 //! The wire under the Azure SDK: it adds the signature at the last moment.
 //!
 //! **Invariant.** The SDK never sees the signature of its own requests, so that none of its errors and logs can
-//! hold one. The signature of a blob that a service copies from is in a header that its logs leave out.
+//! hold one. The signature of a blob that a service copies from travels in a
+//! header, and the SDK sees that one: it is short-lived and for reading that blob wherever we hold the key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
