@@ -24,7 +24,7 @@ mod tests;
 
 pub use accepted::{Delivery, DeliveryRecord};
 pub use claims::{Claim, ClaimState, Claimed, Offered};
-pub use directory::LaneHold;
+pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
 pub use id::{PipelineId, RunId};
 pub use ledger::Ledger;
