@@ -30,4 +30,4 @@ pub use id::{PipelineId, RunId};
 pub use ledger::Ledger;
 pub use run::{ArtifactCounts, NewRun, Run, RunFailure, RunKind, RunOutcome, RunStatus, Trigger};
 pub use sequence::{Decision, Judgement, Lane, Link, judge, may_move_tag};
-pub use uploads::{NewUpload, Upload, UploadEntry, UploadKey, UploadPart};
+pub use uploads::{CompleteUpload, NewUpload, Upload, UploadEntry, UploadKey, UploadPart};

@@ -8,6 +8,7 @@ use super::directory::Hold;
 use super::id::random_hex;
 use super::ledger::{Ledger, count, millis, number, time};
 use crate::content::Result;
+use crate::oci::Digest;
 
 /// Names an upload in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,8 @@ pub struct NewUpload {
     pub set: String,
     /// The pipeline whose bundle it is; none where it is one-off.
     pub pipeline: Option<String>,
+    /// The bundle's `created`; whoever goes on takes it over.
+    pub created: Timestamp,
     /// The store's name for the upload.
     pub upload_id: String,
 }
@@ -50,18 +53,39 @@ pub struct UploadEntry {
     pub frames: Vec<u8>,
 }
 
+/// A volume whose last byte the store has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompleteUpload {
+    /// Of everything that its bytes depend on beside its contents.
+    pub frame: Digest,
+    pub inventory: Digest,
+}
+
 /// An upload as the ledger has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
     pub key: UploadKey,
     pub upload: NewUpload,
     pub started: Timestamp,
+    pub complete: Option<CompleteUpload>,
     /// In the order of their numbers; empty in lists.
     pub parts: Vec<UploadPart>,
     pub entries: Vec<UploadEntry>,
 }
 
-type UploadRow = (String, String, String, String, Option<String>, String, i64);
+#[derive(sqlx::FromRow)]
+struct UploadRow {
+    id: String,
+    container: String,
+    object: String,
+    set_id: String,
+    pipeline: Option<String>,
+    created_ms: i64,
+    upload_id: String,
+    started_ms: i64,
+    frame: Option<String>,
+    inventory: Option<String>,
+}
 
 const DOING: &str = "cannot record the upload";
 
@@ -80,14 +104,16 @@ impl Ledger {
     pub async fn begin_upload(&self, upload: &NewUpload, now: Timestamp) -> Result<UploadKey> {
         let key = UploadKey(random_hex::<16>()?);
         sqlx::query(
-            "INSERT INTO upload (id, container, object, set_id, pipeline, upload_id, started_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO upload
+                (id, container, object, set_id, pipeline, created_ms, upload_id, started_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(&key.0)
         .bind(&upload.container)
         .bind(&upload.object)
         .bind(&upload.set)
         .bind(&upload.pipeline)
+        .bind(millis(upload.created))
         .bind(&upload.upload_id)
         .bind(millis(now))
         .execute(self.pool())
@@ -135,10 +161,27 @@ impl Ledger {
         writing.commit().await.map_err(&doing)
     }
 
+    /// Remembers that the parts are all of the volume.
+    pub async fn complete_upload(&self, key: &UploadKey, complete: &CompleteUpload) -> Result<()> {
+        sqlx::query("UPDATE upload SET frame = $2, inventory = $3 WHERE id = $1")
+            .bind(&key.0)
+            .bind(complete.frame.to_string())
+            .bind(complete.inventory.to_string())
+            .execute(self.pool())
+            .await
+            .map_err(self.failed(DOING))?;
+        Ok(())
+    }
+
     /// Forgets the parts and entries behind the first ones: others will take their places.
     pub async fn truncate_upload(&self, key: &UploadKey, parts: u64, entries: u64) -> Result<()> {
         let doing = self.failed(DOING);
         let mut writing = self.begin().await.map_err(&doing)?;
+        sqlx::query("UPDATE upload SET frame = NULL, inventory = NULL WHERE id = $1")
+            .bind(&key.0)
+            .execute(&mut *writing)
+            .await
+            .map_err(&doing)?;
         for (statement, kept) in [
             (
                 "DELETE FROM upload_part WHERE upload = $1 AND number >= $2",
@@ -163,7 +206,7 @@ impl Ledger {
     pub async fn find_upload(&self, container: &str, object: &str) -> Result<Option<Upload>> {
         let doing = self.failed("cannot read the upload");
         let row: Option<UploadRow> = sqlx::query_as(
-            "SELECT id, container, object, set_id, pipeline, upload_id, started_ms FROM upload
+            "SELECT * FROM upload
              WHERE container = $1 AND object = $2",
         )
         .bind(container)
@@ -225,7 +268,7 @@ impl Ledger {
     /// Uploads into a container that are under way or abandoned, oldest first, without parts and entries.
     pub async fn list_uploads(&self, container: &str) -> Result<Vec<Upload>> {
         let rows: Vec<UploadRow> = sqlx::query_as(
-            "SELECT id, container, object, set_id, pipeline, upload_id, started_ms FROM upload
+            "SELECT * FROM upload
              WHERE container = $1 ORDER BY started_ms, object",
         )
         .bind(container)
@@ -240,17 +283,21 @@ fn upload_lock(container: &str, set: &str) -> String {
     format!("upload\n{container}\n{set}")
 }
 
-fn upload_of((id, container, object, set, pipeline, upload_id, started): UploadRow) -> Upload {
+fn upload_of(row: UploadRow) -> Upload {
+    let digest = |text: Option<String>| text.and_then(|text| text.parse().ok());
+    let complete = digest(row.frame).zip(digest(row.inventory));
     Upload {
-        key: UploadKey(id),
+        key: UploadKey(row.id),
         upload: NewUpload {
-            container,
-            object,
-            set,
-            pipeline,
-            upload_id,
+            container: row.container,
+            object: row.object,
+            set: row.set_id,
+            pipeline: row.pipeline,
+            created: time(row.created_ms),
+            upload_id: row.upload_id,
         },
-        started: time(started),
+        started: time(row.started_ms),
+        complete: complete.map(|(frame, inventory)| CompleteUpload { frame, inventory }),
         parts: Vec::new(),
         entries: Vec::new(),
     }

@@ -80,8 +80,8 @@ pub(super) async fn run_reserved(
     }
     check_room(export, container).await?;
     loop {
-        let mut writing = Writing::new(export, options, container, uploads.as_ref());
-        let ready = match writing.write_all(keys).await {
+        let mut writing = Writing::new(export, options, container, (keys, uploads.as_ref()));
+        let ready = match writing.write_all().await {
             Ok(()) => writing.seal(reservation).await,
             Err(error) => Err(error),
         };

@@ -5,9 +5,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::export_plan::{ExportOptions, ExportPlan};
 use crate::bundle::{
-    Absent, Artifact, DescriptorRow, Inventory, MEDIA_TYPE, Pipeline, ReferrerRow, writer_version,
+    Absent, Artifact, DescriptorRow, Inventory, MEDIA_TYPE, Pipeline, ReferrerRow, SigningKey,
+    writer_version,
 };
 use crate::content::{Error, ErrorKind, PlannedArtifact, Result};
 use crate::oci::Digest;
@@ -39,11 +42,26 @@ pub(super) fn surviving(export: &ExportPlan, failed: &HashSet<Digest>) -> Vec<us
     (0..plan.artifacts.len()).filter(is_whole).collect()
 }
 
+/// Digests everything that the bytes of a volume depend on beside its contents: its inventory without them, and
+/// who signs.
+pub(super) fn digest_frame(inventory: &Inventory, keys: &[SigningKey]) -> Result<Digest> {
+    let encoded = inventory.encode().map_err(|cause| {
+        Error::new(ErrorKind::Failed, "cannot encode the inventory").with_cause(cause)
+    })?;
+    let mut signers: Vec<String> = keys
+        .iter()
+        .map(|key| key.public().id().to_string())
+        .collect();
+    signers.sort();
+    let signers = signers.join(",");
+    Ok(Digest::sha256(&[signers.as_bytes(), &encoded].concat()))
+}
+
 /// The inventory of the volume with this number, without its contents; `before` are the inventory digests of
 /// the volumes before it.
 pub(super) fn make_inventory(
     export: &ExportPlan,
-    options: &ExportOptions,
+    (options, created): (&ExportOptions, Timestamp),
     failed: &HashSet<Digest>,
     number: usize,
     before: Vec<Digest>,
@@ -69,7 +87,7 @@ pub(super) fn make_inventory(
         sequence: position.map(|position| position.sequence),
         previous: position.and_then(|position| position.previous.clone()),
         audience: options.audience.clone(),
-        created: options.created,
+        created,
         expires: options.expires,
         repositories: export.plan.repositories.clone(),
         artifacts: match is_last {

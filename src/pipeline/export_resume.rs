@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use crate::bundle::{FinishedEntry, Slice};
 use crate::content::{Plan, PlannedBlob, Uploaded};
+use crate::history::CompleteUpload;
 
 /// One volume as an interrupted run has left it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,17 +19,34 @@ pub(super) struct LeftVolume {
     pub uploaded: Uploaded,
     /// In their order, from the first one on.
     pub entries: Vec<FinishedEntry>,
+    /// Where the store has its last byte, too.
+    pub complete: Option<CompleteUpload>,
 }
 
 impl LeftVolume {
     /// Where the volume goes on.
     pub(super) fn start(&self) -> u64 {
+        match self.complete {
+            Some(_) => self.uploaded.size_bytes(),
+            None => self.finished_bytes(),
+        }
+    }
+
+    fn finished_bytes(&self) -> u64 {
         self.entries.last().map_or(0, |entry| entry.end_offset)
+    }
+
+    /// Keeps only what lies within the finished entries.
+    pub(super) fn reopen(&mut self) {
+        self.complete = None;
+        let (parts, entries) = self.count_kept();
+        self.uploaded.parts.truncate(parts);
+        self.entries.truncate(entries);
     }
 
     /// How many parts, and how many entries lying wholly in them, can be kept.
     fn count_kept(&self) -> (usize, usize) {
-        let finished = self.start();
+        let finished = self.finished_bytes();
         let mut parts_bytes = 0;
         let mut parts = 0;
         for part in &self.uploaded.parts {
@@ -40,11 +58,6 @@ impl LeftVolume {
         }
         let is_within = |entry: &&FinishedEntry| entry.end_offset <= parts_bytes;
         (parts, self.entries.iter().take_while(is_within).count())
-    }
-
-    fn keep(&mut self, (parts, entries): (usize, usize)) {
-        self.uploaded.parts.truncate(parts);
-        self.entries.truncate(entries);
     }
 }
 
@@ -61,8 +74,10 @@ pub(super) fn keep_what_fits(
         left.entries.truncate(planned);
     }
     while drop_unfinished_blobs(volumes, &mut left) {}
-    for left in &mut left {
-        left.keep(left.count_kept());
+    for (left, slices) in left.iter_mut().zip(volumes) {
+        if left.complete.is_none() || left.entries.len() < slices.len() {
+            left.reopen();
+        }
     }
     left
 }
@@ -106,4 +121,152 @@ fn is_of(plan: &Plan, entry: &FinishedEntry, slice: &Slice) -> bool {
         && row.size == descriptor.size
         && *row.media_type == *descriptor.media_type
         && repositories.eq(blob.repositories.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::{Encoding, Part, Row, SlicePart};
+    use crate::content::{Place, UploadedPart};
+    use crate::oci::{Descriptor, Digest};
+
+    const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+    fn plan(sizes: &[u64]) -> Plan {
+        let blob = |(number, size): (usize, &u64)| PlannedBlob {
+            descriptor: Descriptor::new(LAYER, Digest::sha256(&[number as u8]), *size),
+            place: Place {
+                source: 0,
+                repository: "apps/web".parse().unwrap(),
+            },
+            repositories: vec![0],
+        };
+        Plan {
+            blobs: sizes.iter().enumerate().map(blob).collect(),
+            ..Plan::default()
+        }
+    }
+
+    fn whole(blob: usize) -> Slice {
+        Slice { blob, part: None }
+    }
+
+    fn part(blob: usize, number: u32, of: u32, range: std::ops::Range<u64>) -> Slice {
+        let part = Some(SlicePart { number, of, range });
+        Slice { blob, part }
+    }
+
+    /// The volume as a run has written it, of which the store has parts of these sizes.
+    fn left(plan: &Plan, slices: &[Slice], parts: &[u64]) -> LeftVolume {
+        let mut end_offset = 0;
+        let entry = |slice: &Slice| {
+            let descriptor = &plan.blobs[slice.blob].descriptor;
+            let part = slice.part.as_ref().map(|part| Part {
+                number: part.number,
+                of: part.of,
+                digest: descriptor.digest.clone(),
+                size: part.range.end - part.range.start,
+            });
+            end_offset += part.as_ref().map_or(descriptor.size, |part| part.size);
+            FinishedEntry {
+                row: Row {
+                    digest: descriptor.digest.clone(),
+                    size: descriptor.size,
+                    media_type: descriptor.media_type.clone(),
+                    offset: 0,
+                    encoding: Encoding::Raw,
+                    repositories: vec![0],
+                    part,
+                },
+                end_offset,
+                tar_position: end_offset,
+                frames: Vec::new(),
+            }
+        };
+        let uploaded = |size_bytes: &u64| UploadedPart {
+            id: String::new(),
+            size_bytes: *size_bytes,
+        };
+        LeftVolume {
+            entries: slices.iter().map(entry).collect(),
+            uploaded: Uploaded {
+                upload_id: "upload".to_owned(),
+                parts: parts.iter().map(uploaded).collect(),
+            },
+            complete: None,
+        }
+    }
+
+    fn complete(mut left: LeftVolume) -> LeftVolume {
+        let digest = Digest::sha256(b"inventory");
+        left.complete = Some(CompleteUpload {
+            frame: digest.clone(),
+            inventory: digest,
+        });
+        left
+    }
+
+    fn kept(left: &LeftVolume) -> (usize, usize, u64) {
+        let (parts, entries) = (left.uploaded.parts.len(), left.entries.len());
+        (parts, entries, left.start())
+    }
+
+    #[test]
+    fn only_what_lies_in_finished_entries_is_kept() {
+        let plan = plan(&[5, 5, 5, 5]);
+        let slices: Vec<Slice> = (0..4).map(whole).collect();
+        for (finished, parts, expected) in [
+            // The second part ends in the last finished entry, of which a piece is given again.
+            (4, &[8, 8][..], (2, 3, 15)),
+            // The second part holds bytes of an entry that was not finished.
+            (3, &[8, 8], (1, 1, 5)),
+            (3, &[8, 7], (2, 3, 15)),
+            (1, &[8], (0, 0, 0)),
+            (0, &[8, 8], (0, 0, 0)),
+            (4, &[], (0, 0, 0)),
+            (4, &[4], (1, 0, 0)),
+        ] {
+            let volume = left(&plan, &slices[..finished], parts);
+            let found = keep_what_fits(&plan, &[slices.clone()], vec![volume]);
+            assert_eq!(kept(&found[0]), expected, "{finished} {parts:?}");
+        }
+    }
+
+    #[test]
+    fn another_plan_keeps_what_is_the_same_at_its_start() {
+        let before = plan(&[5, 5, 5]);
+        let slices: Vec<Slice> = (0..3).map(whole).collect();
+        let volume = || left(&before, &slices, &[5, 5, 5]);
+        let mut after = plan(&[5, 5, 5]);
+        after.blobs[1].descriptor.digest = Digest::sha256(b"other");
+        let found = keep_what_fits(&after, &[slices.clone()], vec![volume()]);
+        assert_eq!(kept(&found[0]), (1, 1, 5));
+        after.blobs[0].repositories.push(1);
+        let found = keep_what_fits(&after, &[slices.clone()], vec![complete(volume())]);
+        assert_eq!(kept(&found[0]), (0, 0, 0));
+        assert_eq!(found[0].complete, None);
+    }
+
+    /// Its digest is checked behind its last part; until then no part of it is known to be right.
+    #[test]
+    fn a_cut_blob_that_was_not_finished_takes_its_parts_along() {
+        let plan = plan(&[2, 10, 3]);
+        let volumes = [
+            vec![whole(0), part(1, 1, 3, 0..4)],
+            vec![part(1, 2, 3, 4..8)],
+            vec![part(1, 3, 3, 8..10), whole(2)],
+        ];
+        let written = |finished: usize| {
+            vec![
+                complete(left(&plan, &volumes[0], &[6, 1])),
+                complete(left(&plan, &volumes[1], &[4, 1])),
+                left(&plan, &volumes[2][..finished], &[]),
+            ]
+        };
+        let found = keep_what_fits(&plan, &volumes, written(1));
+        let starts = found.iter().map(LeftVolume::start);
+        assert_eq!(starts.collect::<Vec<_>>(), [7, 5, 0]);
+        let found = keep_what_fits(&plan, &volumes, written(0));
+        assert_eq!(found.iter().map(kept).collect::<Vec<_>>(), [(0, 0, 0); 3]);
+    }
 }

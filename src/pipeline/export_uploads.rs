@@ -6,6 +6,8 @@
 //! **Invariants.** A part is recorded after the store has taken it in, and forgotten before another takes its place.
 //! Nothing that another process is writing is abandoned.
 
+use jiff::Timestamp;
+
 use super::export_memory::ExportMemory;
 use super::export_plan::ExportPlan;
 use super::export_resume::{LeftVolume, keep_what_fits};
@@ -13,7 +15,10 @@ use crate::bundle::FinishedEntry;
 use crate::content::{
     Error, ErrorKind, Event, Events, ObjectWriter, Result, Uploaded, UploadedPart, describe,
 };
-use crate::history::{Hold, Ledger, NewUpload, Upload, UploadEntry, UploadKey, UploadPart};
+use crate::history::{
+    CompleteUpload, Hold, Ledger, NewUpload, Upload, UploadEntry, UploadKey, UploadPart,
+};
+use crate::oci::Digest;
 use crate::storage::StorageContainer;
 
 /// The uploads of one bundle.
@@ -29,6 +34,13 @@ pub(super) struct Uploads<'a> {
 pub(super) struct Interrupted {
     pub left: LeftVolume,
     key: UploadKey,
+}
+
+/// The volumes of a bundle that an interrupted run has left.
+pub(super) struct Found {
+    pub volumes: Vec<Option<Interrupted>>,
+    /// The bundle's `created`, where there are any.
+    pub created: Option<Timestamp>,
 }
 
 impl<'a> Uploads<'a> {
@@ -53,23 +65,34 @@ impl<'a> Uploads<'a> {
         &self.memory.ledger
     }
 
-    /// What can be gone on with, by volume. What has no use any more is abandoned.
-    pub(super) async fn find(&self) -> Result<Vec<Option<Interrupted>>> {
+    /// What can be gone on with, by volume. What has no use any more is abandoned. `frame_of` digests what the
+    /// bytes of a volume depend on beside its contents.
+    pub(super) async fn find(
+        &self,
+        frame_of: impl Fn(usize, &[Digest], Timestamp) -> Result<Digest>,
+    ) -> Result<Found> {
         self.abandon_others().await?;
+        let mut created = None;
         let mut keys = Vec::new();
         let mut left = Vec::new();
         for object in self.export.object_names() {
             let name = &self.memory.container;
             let upload = self.ledger().find_upload(name, &object).await?;
+            created = created.or(upload.as_ref().map(|upload| upload.upload.created));
             keys.push(upload.as_ref().map(|upload| upload.key.clone()));
             left.push(upload.map(left_volume).unwrap_or_default());
         }
-        let left = keep_what_fits(&self.export.plan, &self.export.volumes, left);
-        let mut interrupted = Vec::new();
-        for (key, left) in keys.into_iter().zip(left) {
-            interrupted.push(self.take_up(key, left).await?);
+        let mut left = keep_what_fits(&self.export.plan, &self.export.volumes, left);
+        if let Some(created) = created {
+            reopen_changed(&mut left, |number, before| {
+                frame_of(number, before, created)
+            })?;
         }
-        Ok(interrupted)
+        let mut volumes = Vec::new();
+        for (key, left) in keys.into_iter().zip(left) {
+            volumes.push(self.take_up(key, left).await?);
+        }
+        Ok(Found { volumes, created })
     }
 
     async fn take_up(
@@ -78,9 +101,11 @@ impl<'a> Uploads<'a> {
         left: LeftVolume,
     ) -> Result<Option<Interrupted>> {
         let Some(key) = key else { return Ok(None) };
-        let (parts, entries) = (left.uploaded.parts.len(), left.entries.len());
-        let (parts, entries) = (parts as u64, entries as u64);
-        self.ledger().truncate_upload(&key, parts, entries).await?;
+        if left.complete.is_none() {
+            let (parts, entries) = (left.uploaded.parts.len(), left.entries.len());
+            let (parts, entries) = (parts as u64, entries as u64);
+            self.ledger().truncate_upload(&key, parts, entries).await?;
+        }
         Ok(Some(Interrupted { left, key }))
     }
 
@@ -151,6 +176,7 @@ impl<'a> Uploads<'a> {
         &self,
         object: &str,
         writer: &mut dyn ObjectWriter,
+        created: Timestamp,
     ) -> Result<Option<UploadRecord<'a>>> {
         writer.begin().await?;
         let Some(uploaded) = writer.uploaded() else {
@@ -161,6 +187,7 @@ impl<'a> Uploads<'a> {
             object: object.to_owned(),
             set: self.export.set.clone(),
             pipeline: self.pipeline().map(str::to_owned),
+            created,
             upload_id: uploaded.upload_id,
         };
         let now = (self.memory.clock)();
@@ -170,6 +197,8 @@ impl<'a> Uploads<'a> {
             parts: 0,
             entries: 0,
             pending: Vec::new(),
+            has_ended_blob: false,
+            has_progress: false,
         }))
     }
 
@@ -181,6 +210,8 @@ impl<'a> Uploads<'a> {
             parts: interrupted.left.uploaded.parts.len(),
             entries: interrupted.left.entries.len() as u64,
             pending: Vec::new(),
+            has_ended_blob: false,
+            has_progress: !interrupted.left.uploaded.parts.is_empty(),
         }
     }
 
@@ -188,6 +219,25 @@ impl<'a> Uploads<'a> {
         let position = self.export.position.as_ref();
         position.map(|position| position.name.as_str())
     }
+}
+
+/// Complete volumes whose inventory would be another one now are open again.
+fn reopen_changed(
+    left: &mut [LeftVolume],
+    frame_of: impl Fn(usize, &[Digest]) -> Result<Digest>,
+) -> Result<()> {
+    let mut before = Vec::new();
+    for (number, left) in (1..).zip(left) {
+        let Some(complete) = left.complete.clone() else {
+            continue;
+        };
+        if complete.frame == frame_of(number, &before)? {
+            before.push(complete.inventory);
+        } else {
+            left.reopen();
+        }
+    }
+    Ok(())
 }
 
 fn left_volume(upload: Upload) -> LeftVolume {
@@ -201,6 +251,7 @@ fn left_volume(upload: Upload) -> LeftVolume {
             parts: upload.parts.into_iter().map(part).collect(),
         },
         entries: upload.entries.iter().map_while(parse_entry).collect(),
+        complete: upload.complete,
     }
 }
 
@@ -222,6 +273,8 @@ pub(super) struct UploadRecord<'a> {
     entries: u64,
     /// Entries that no part has been recorded after.
     pending: Vec<UploadEntry>,
+    has_ended_blob: bool,
+    has_progress: bool,
 }
 
 impl UploadRecord<'_> {
@@ -238,27 +291,38 @@ impl UploadRecord<'_> {
             frames: entry.pack_frames(),
         });
         self.entries += 1;
+        let part = entry.row.part.as_ref();
+        self.has_ended_blob |= part.is_some_and(|part| part.number == part.of);
         Ok(())
     }
 
-    /// Records what the store has taken in since, with the entries before it.
+    /// Records what the store has taken in since, with the entries before it. Where a blob that is cut ends, its
+    /// parts in other volumes depend on this entry.
     pub(super) async fn record(&mut self, uploaded: Option<Uploaded>) -> Result<()> {
-        let Some(uploaded) = uploaded.filter(|it| it.parts.len() > self.parts) else {
-            return Ok(());
-        };
+        let uploaded = uploaded.map_or_else(Vec::new, |uploaded| uploaded.parts);
+        let new = uploaded.iter().enumerate().skip(self.parts);
         let part = |(number, part): (usize, &UploadedPart)| UploadPart {
             number: number as u64,
             part_id: part.id.clone(),
             size_bytes: part.size_bytes,
         };
-        let new = uploaded.parts.iter().enumerate().skip(self.parts);
         let parts: Vec<UploadPart> = new.map(part).collect();
+        if parts.is_empty() && !self.has_ended_blob {
+            return Ok(());
+        }
         self.ledger
             .record_progress(&self.key, &parts, &self.pending)
             .await?;
-        self.parts = uploaded.parts.len();
+        self.parts += parts.len();
         self.pending.clear();
+        self.has_ended_blob = false;
+        self.has_progress = true;
         Ok(())
+    }
+
+    /// Remembers that the store has the volume to its end.
+    pub(super) async fn complete(&mut self, complete: &CompleteUpload) -> Result<()> {
+        self.ledger.complete_upload(&self.key, complete).await
     }
 
     /// The object is there, or will never be.
@@ -267,7 +331,7 @@ impl UploadRecord<'_> {
     }
 
     /// Whether a later run would have something to go on with.
-    pub(super) fn has_parts(&self) -> bool {
-        self.parts > 0
+    pub(super) fn has_progress(&self) -> bool {
+        self.has_progress
     }
 }

@@ -5,27 +5,23 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use jiff::Timestamp;
+
 use super::export::{ExportReport, ExportedVolume};
-use super::export_inventory::{artifacts_that_need, make_inventory, surviving};
+use super::export_inventory::{artifacts_that_need, digest_frame, make_inventory, surviving};
 use super::export_memory::Reservation;
 use super::export_plan::{ExportOptions, ExportPlan};
 use super::export_reading::Reading;
-use super::export_uploads::{Interrupted, UploadRecord, Uploads};
+use super::export_uploads::{Interrupted, Uploads};
+use super::export_volume::{Filling, Volume};
 use crate::bundle::{SigningKey, Slice, VolumeWriter};
 use crate::content::{
-    Error, ErrorKind, Event, ObjectWriter, OnError, Plan, PlannedBlob, PlannedManifest, Result,
-    describe, fetch_document,
+    Error, ErrorKind, Event, OnError, Plan, PlannedBlob, PlannedManifest, Result, describe,
+    fetch_document,
 };
+use crate::history::CompleteUpload;
 use crate::oci::{Digest, Pin};
 use crate::storage::{CreateOptions, Resume, StorageContainer};
-
-/// A volume that is complete or being written, and that nobody can see yet.
-struct Volume<'a> {
-    object: Box<dyn ObjectWriter>,
-    record: Option<UploadRecord<'a>>,
-    /// `None` until it is complete.
-    inventory: Option<Digest>,
-}
 
 /// The volumes of one bundle on their way into the container.
 pub(super) struct Writing<'a> {
@@ -33,6 +29,9 @@ pub(super) struct Writing<'a> {
     options: &'a ExportOptions,
     container: &'a dyn StorageContainer,
     uploads: Option<&'a Uploads<'a>>,
+    keys: &'a [SigningKey],
+    /// The bundle's; of the first run that wrote it.
+    created: Timestamp,
     failed: HashSet<Digest>,
     failures: Vec<(String, String)>,
     written: Vec<Volume<'a>>,
@@ -42,40 +41,20 @@ pub(super) struct Writing<'a> {
     has_source_failed: bool,
 }
 
-/// A volume that is being filled.
-struct Filling<'a> {
-    writer: VolumeWriter,
-    record: Option<UploadRecord<'a>>,
-    /// How many of its slices an interrupted run has written.
-    resumed: usize,
-}
-
-impl Filling<'_> {
-    /// Remembers the entry that was just finished, and what has arrived at the store.
-    async fn record(&mut self) -> Result<()> {
-        let finished = self.writer.take_finished();
-        let Some(record) = &mut self.record else {
-            return Ok(());
-        };
-        if let Some(entry) = finished {
-            record.push(&entry)?;
-        }
-        record.record(self.writer.uploaded()).await
-    }
-}
-
 impl<'a> Writing<'a> {
     pub(super) fn new(
         export: &'a ExportPlan,
         options: &'a ExportOptions,
         container: &'a dyn StorageContainer,
-        uploads: Option<&'a Uploads<'a>>,
+        (keys, uploads): (&'a [SigningKey], Option<&'a Uploads<'a>>),
     ) -> Self {
         Self {
             export,
             options,
             container,
             uploads,
+            keys,
+            created: options.created,
             failed: HashSet::new(),
             failures: export.failures.clone(),
             written: Vec::new(),
@@ -90,7 +69,7 @@ impl<'a> Writing<'a> {
         &self.export.plan
     }
 
-    pub(super) async fn write_all(&mut self, keys: &[SigningKey]) -> Result<()> {
+    pub(super) async fn write_all(&mut self) -> Result<()> {
         let mut resumed = self.resume().await?;
         let mut reading = Reading::start(self.export, self.options, self.blobs_to_read(&resumed));
         for (number, object) in (1..).zip(self.export.object_names()) {
@@ -107,7 +86,7 @@ impl<'a> Writing<'a> {
                 });
                 return Err(error);
             }
-            let volume = self.complete(filling, number, keys).await?;
+            let volume = self.complete(filling, number).await?;
             self.written.push(volume);
         }
         Ok(())
@@ -121,7 +100,18 @@ impl<'a> Writing<'a> {
             return Ok(resumed);
         };
         let names = self.export.object_names();
-        for (object, interrupted) in names.iter().zip(uploads.find().await?) {
+        let (export, options, keys) = (self.export, self.options, self.keys);
+        let frame_of = |number, before: &[Digest], created| {
+            let nothing = HashSet::new();
+            let with = (options, created);
+            digest_frame(
+                &make_inventory(export, with, &nothing, number, before.to_vec())?,
+                keys,
+            )
+        };
+        let found = uploads.find(frame_of).await?;
+        self.created = found.created.unwrap_or(self.created);
+        for (object, interrupted) in names.iter().zip(found.volumes) {
             resumed.push(match interrupted {
                 Some(interrupted) => Some(self.reopen(uploads, object, interrupted).await?),
                 None => None,
@@ -148,6 +138,7 @@ impl<'a> Writing<'a> {
             .create(object, self.how(Some(resume)))
             .await?;
         Ok(Filling {
+            complete: left.complete.map(|complete| complete.inventory),
             resumed: left.entries.len(),
             writer: VolumeWriter::resume(object, self.export.profile, left.entries),
             record: Some(record),
@@ -157,13 +148,14 @@ impl<'a> Writing<'a> {
     async fn begin(&self, name: &str) -> Result<Filling<'a>> {
         let mut object = self.container.create(name, self.how(None)).await?;
         let record = match self.uploads {
-            Some(uploads) => uploads.begin(name, &mut *object).await?,
+            Some(uploads) => uploads.begin(name, &mut *object, self.created).await?,
             None => None,
         };
         Ok(Filling {
             writer: VolumeWriter::new(object, self.export.profile),
             record,
             resumed: 0,
+            complete: None,
         })
     }
 
@@ -201,7 +193,7 @@ impl<'a> Writing<'a> {
                 .await?;
             filling.record().await?;
         }
-        if number == export.volumes.len() {
+        if number == export.volumes.len() && filling.complete.is_none() {
             self.write_manifests(&mut filling.writer).await?;
         }
         Ok(())
@@ -321,33 +313,39 @@ impl<'a> Writing<'a> {
         Ok(document.bytes)
     }
 
-    async fn complete(
-        &self,
-        filling: Filling<'a>,
-        number: usize,
-        keys: &[SigningKey],
-    ) -> Result<Volume<'a>> {
+    async fn complete(&self, filling: Filling<'a>, number: usize) -> Result<Volume<'a>> {
         let Filling {
-            writer, mut record, ..
+            writer,
+            mut record,
+            complete,
+            ..
         } = filling;
+        if complete.is_some() {
+            return Ok(Volume {
+                object: writer.into_object(),
+                record,
+                inventory: complete,
+            });
+        }
         let before = self.written.iter().filter_map(|it| it.inventory.clone());
-        let inventory = make_inventory(
-            self.export,
-            self.options,
-            &self.failed,
-            number,
-            before.collect(),
-        )?;
-        let mut written = writer.finish(inventory, keys).await?;
+        let with = (self.options, self.created);
+        let inventory = make_inventory(self.export, with, &self.failed, number, before.collect())?;
+        let frame = digest_frame(&inventory, self.keys)?;
+        let mut written = writer.finish(inventory, self.keys).await?;
+        let inventory = Digest::sha256(&written.inventory_bytes);
         if let Some(record) = &mut record {
             // What is under way may arrive while the next volume is written, and would not be recorded.
-            written.object.settle().await?;
+            written.object.seal().await?;
             record.record(written.object.uploaded()).await?;
+            let inventory = inventory.clone();
+            record
+                .complete(&CompleteUpload { frame, inventory })
+                .await?;
         }
         Ok(Volume {
             object: written.object,
             record,
-            inventory: Some(Digest::sha256(&written.inventory_bytes)),
+            inventory: Some(inventory),
         })
     }
 
@@ -401,25 +399,8 @@ impl<'a> Writing<'a> {
     pub(super) async fn give_up(self, error: &Error) -> Result<()> {
         // Where something else has the name, nothing will come of the upload.
         let is_useless = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed);
-        for mut volume in self.written {
-            if let Some(record) = &mut volume.record
-                && !is_useless
-            {
-                if self.has_source_failed {
-                    // Where the store fails as well, it is only less that can be gone on with.
-                    let _ = volume.object.settle().await;
-                }
-                record.record(volume.object.uploaded()).await?;
-            }
-            match volume.record {
-                Some(record) if record.has_parts() && !is_useless => {}
-                record => {
-                    volume.object.abort().await;
-                    if let Some(record) = record {
-                        record.forget().await?;
-                    }
-                }
-            }
+        for volume in self.written {
+            volume.give_up(is_useless, self.has_source_failed).await?;
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ mod export_reading;
 mod export_resume;
 mod export_room;
 mod export_uploads;
+mod export_volume;
 mod export_writing;
 mod exporter;
 mod import;

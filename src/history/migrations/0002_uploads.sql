@@ -1,4 +1,5 @@
--- No release has written the tables for uploads yet; entries need no time, and a changed plan is found by its pipeline.
+-- No release has written the tables for uploads yet. A changed plan is found by its pipeline, and a volume that is
+-- complete can be kept whole.
 DROP TABLE upload_entry;
 DROP TABLE upload_part;
 DROP TABLE upload;
@@ -9,8 +10,11 @@ CREATE TABLE upload (
     object     TEXT NOT NULL,
     set_id     TEXT NOT NULL,
     pipeline   TEXT,
+    created_ms BIGINT NOT NULL,
     upload_id  TEXT NOT NULL,
     started_ms BIGINT NOT NULL,
+    frame      TEXT,
+    inventory  TEXT,
     UNIQUE (container, object)
 );
 

@@ -156,6 +156,7 @@ async fn an_upload_is_found_as_it_was_left() {
         object: "web.tar.zst".to_owned(),
         set: "abc".to_owned(),
         pipeline: Some("plant".to_owned()),
+        created: at(100),
         upload_id: "u-1".to_owned(),
     };
     let key = ledger.begin_upload(&new, at(1)).await.unwrap();
