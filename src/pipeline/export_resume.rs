@@ -134,7 +134,7 @@ mod tests {
 
     fn plan(sizes: &[u64]) -> Plan {
         let blob = |(number, size): (usize, &u64)| PlannedBlob {
-            descriptor: Descriptor::new(LAYER, Digest::sha256(&[number as u8]), *size),
+            descriptor: Descriptor::new(LAYER, Digest::sha256(&number.to_le_bytes()), *size),
             place: Place {
                 source: 0,
                 repository: "apps/web".parse().unwrap(),
@@ -227,7 +227,7 @@ mod tests {
             (4, &[4], (1, 0, 0)),
         ] {
             let volume = left(&plan, &slices[..finished], parts);
-            let found = keep_what_fits(&plan, &[slices.clone()], vec![volume]);
+            let found = keep_what_fits(&plan, std::slice::from_ref(&slices), vec![volume]);
             assert_eq!(kept(&found[0]), expected, "{finished} {parts:?}");
         }
     }
@@ -239,10 +239,14 @@ mod tests {
         let volume = || left(&before, &slices, &[5, 5, 5]);
         let mut after = plan(&[5, 5, 5]);
         after.blobs[1].descriptor.digest = Digest::sha256(b"other");
-        let found = keep_what_fits(&after, &[slices.clone()], vec![volume()]);
+        let found = keep_what_fits(&after, std::slice::from_ref(&slices), vec![volume()]);
         assert_eq!(kept(&found[0]), (1, 1, 5));
         after.blobs[0].repositories.push(1);
-        let found = keep_what_fits(&after, &[slices.clone()], vec![complete(volume())]);
+        let found = keep_what_fits(
+            &after,
+            std::slice::from_ref(&slices),
+            vec![complete(volume())],
+        );
         assert_eq!(kept(&found[0]), (0, 0, 0));
         assert_eq!(found[0].complete, None);
     }

@@ -47,8 +47,8 @@ pub use import::{
     survey_import,
 };
 pub use leftovers::{
-    ContainerListing, JudgedUpload, ObjectRole, UploadOutcome, clean_uploads, list_container,
-    plan_cleaning,
+    ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome, clean_uploads,
+    list_container, plan_cleaning,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
 pub use open_bundles::{

@@ -286,3 +286,34 @@ fn an_upload_that_is_killed_ends_as_if_it_were_not() {
         road.check_bundle(&document);
     }
 }
+
+#[test]
+fn what_a_bucket_cannot_tell_the_state_directory_does() {
+    let Some(moto) = Moto::start_or_skip() else {
+        return;
+    };
+    let runtime = runtime();
+    let url = moto.bucket("drop");
+    let road = runtime.block_on(Road::new(&url, moto.address, "some-id:some-secret"));
+    road.interrupt(&["--name", "one"]);
+    let container = |words: &[&str]| {
+        let line = [&["container", words[0], &road.container], &words[1..]].concat();
+        road.airlift(&line).run()
+    };
+    container(&["list"])
+        .assert_success()
+        .assert_stdout("one.tar.zst")
+        .assert_stdout("open upload, not held");
+    container(&["clean"])
+        .assert_success()
+        .assert_stdout("left: one.tar.zst")
+        .assert_stdout("not old enough");
+    container(&["clean", "--older-than", "0s"])
+        .assert_success()
+        .assert_stdout("removed: one.tar.zst")
+        .assert_stdout("1 open upload, 1 removed");
+    assert!(runtime.block_on(road.uploads()).is_empty());
+    let document = bundle(&road.export(&["--name", "one"]).run());
+    assert_eq!(bytes(&document, "resumedBytes"), 0);
+    road.check_bundle(&document);
+}
