@@ -17,4 +17,5 @@ pub mod layout;
 pub mod oci;
 pub mod pipeline;
 pub mod registry;
+pub mod selection;
 pub mod storage;
