@@ -74,11 +74,12 @@ pub(super) fn parse() -> Result<Arguments, clap::Error> {
 /// Each command tells what it does where its arguments are.
 #[derive(Subcommand)]
 pub(super) enum Command {
-    Export(commands::export::ExportArguments),
+    Export(Box<commands::export::ExportArguments>),
     Transfer(commands::transfer::TransferArguments),
     Import(commands::import::ImportArguments),
     Watch(Box<commands::watch::WatchArguments>),
     List(commands::list::ListArguments),
+    Select(Box<commands::select::SelectArguments>),
     Container(commands::container::ContainerArguments),
     Inspect(commands::inspect::InspectArguments),
     Verify(commands::verify::VerifyArguments),

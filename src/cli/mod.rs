@@ -14,7 +14,10 @@ mod keys;
 mod moment;
 mod output;
 mod progress;
+mod reference_args;
 mod registry_args;
+mod selection_args;
+mod selection_report;
 mod service;
 mod size;
 mod state_args;
@@ -92,9 +95,10 @@ async fn wait_for_signal() {
 
 async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
     match command {
-        Command::Export(arguments) => commands::export::run(arguments, output).await,
+        Command::Export(arguments) => commands::export::run(*arguments, output).await,
         Command::Import(arguments) => commands::import::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
+        Command::Select(arguments) => commands::select::run(*arguments, output).await,
         Command::Container(arguments) => commands::container::run(arguments, output).await,
         Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
         Command::Watch(arguments) => commands::watch::run(*arguments, output).await,

@@ -156,6 +156,11 @@ pub(super) fn start_log(filter: &str) {
         .init();
 }
 
+/// One cell of a table, of at least this width.
+pub(super) fn pad(cell: &str, width: usize) -> String {
+    format!("{:<width$}", escape_control(cell))
+}
+
 /// Rows as aligned columns, two spaces apart; the last column is not padded.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -169,7 +174,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
         let cells: Vec<String> = row
             .iter()
             .zip(&widths)
-            .map(|(cell, width)| format!("{:<width$}", escape_control(cell)))
+            .map(|(cell, width)| pad(cell, *width))
             .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
 use crate::content::{Content, Plan, Source};
-use crate::oci::{ManifestKind, Platform};
+use crate::oci::{Descriptor, ManifestKind, Platform};
 
 const CONFIG_TYPES: [&str; 2] = [
     "application/vnd.oci.image.config.v1+json",
@@ -68,12 +68,15 @@ pub(super) async fn describe_images(
     }
 }
 
+/// Whether it is the config of an image, and of a size to be read.
+pub(super) fn is_image_config(descriptor: &Descriptor) -> bool {
+    CONFIG_TYPES.contains(&&*descriptor.media_type) && descriptor.size <= CONFIG_SIZE_MAX_BYTES
+}
+
 fn find_config(plan: &Plan, sources: &[Arc<dyn Source>], position: usize) -> Option<Content> {
     let root = plan.artifacts[position].root;
     let blob = &plan.blobs[*plan.manifests[root].blobs.first()?];
-    let is_config = CONFIG_TYPES.contains(&&*blob.descriptor.media_type)
-        && blob.descriptor.size <= CONFIG_SIZE_MAX_BYTES;
-    is_config.then(|| {
+    is_image_config(&blob.descriptor).then(|| {
         let source = Arc::clone(&sources[blob.place.source]);
         Content::new(
             source,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::describe::describe_images;
 use super::place::{Connections, SourceReference};
 use super::select::{Selected, select};
+use super::select_tags::TagSelection;
 use crate::bundle::{Profile, Slice, plan_volumes};
 use crate::content::{
     AbsentReason, Error, ErrorKind, Events, FoundArtifact, OnError, Place, Plan, PlannedArtifact,
@@ -80,20 +81,43 @@ impl ExportPlan {
     }
 }
 
-/// Plans one bundle, or several where `max_artifacts` cuts a longer list.
+/// Plans bundles of everything that the references stand for.
 pub async fn plan_exports(
     options: &ExportOptions,
     connections: &Connections,
 ) -> Result<Vec<ExportPlan>> {
-    let selected = select(&options.references, connections, options.referrers).await?;
+    let everything = TagSelection::all(options.referrers, options.on_error);
+    let selected = select(&options.references, connections, &everything).await?;
+    plan_selected(options, &selected).await
+}
+
+/// Plans one bundle, or several where `max_artifacts` cuts a longer list, and none where nothing is selected.
+pub async fn plan_selected(
+    options: &ExportOptions,
+    selected: &Selected,
+) -> Result<Vec<ExportPlan>> {
+    if selected.roots.is_empty() && !selected.failures.is_empty() {
+        return Err(nothing_read(&selected.failures));
+    }
     let size = options.max_artifacts.unwrap_or(usize::MAX).max(1);
     let count = selected.roots.len().div_ceil(size);
     let mut plans = Vec::new();
     for (number, roots) in (1..).zip(selected.roots.chunks(size)) {
-        let plan = plan_export(options, &selected, roots, (number, count)).await?;
+        let mut plan = plan_export(options, selected, roots, (number, count)).await?;
+        if number == 1 {
+            plan.failures.splice(..0, selected.failures.iter().cloned());
+        }
         plans.push(plan);
     }
     Ok(plans)
+}
+
+fn nothing_read(failures: &[(String, String)]) -> Error {
+    let (shown, reason) = failures.first().cloned().unwrap_or_default();
+    Error::new(
+        ErrorKind::Failed,
+        format!("source: no artifact could be read; `{shown}`: {reason}"),
+    )
 }
 
 async fn plan_export(
@@ -171,11 +195,7 @@ async fn walk(options: &ExportOptions, selected: &Selected, roots: &[Root]) -> R
     drop(walks);
     drop_attached(&mut found);
     if found.is_empty() {
-        let (shown, reason) = failures.into_iter().next().unwrap_or_default();
-        return Err(Error::new(
-            ErrorKind::Failed,
-            format!("source: no artifact could be read; `{shown}`: {reason}"),
-        ));
+        return Err(nothing_read(&failures));
     }
     let nodes = walk.into_nodes();
     let kinds = found

@@ -9,8 +9,9 @@ use futures_util::{StreamExt, stream};
 use super::describe::read_config;
 use super::place::{Connections, SourceReference};
 use super::select::select;
+use super::select_tags::TagSelection;
 use crate::content::{
-    Content, Document, Error, ErrorKind, ReferrerPolicy, Result, Root, Source, describe,
+    Content, Document, Error, ErrorKind, OnError, ReferrerPolicy, Result, Root, Source, describe,
     fetch_document,
 };
 use crate::oci::{Digest, InvalidReference, Manifest, Platform, Reference, Repository};
@@ -80,7 +81,8 @@ pub async fn list_tags(target: &ListTarget, connections: &Connections) -> Result
             ));
         }
     };
-    let selected = select(&[reference], connections, ReferrerPolicy::Carry).await?;
+    let everything = TagSelection::all(ReferrerPolicy::Carry, OnError::Stop);
+    let selected = select(&[reference], connections, &everything).await?;
     let Some(source) = selected.sources.first() else {
         return Ok(Vec::new());
     };

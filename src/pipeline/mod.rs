@@ -23,6 +23,7 @@ mod export_uploads;
 mod export_volume;
 mod export_writing;
 mod exporter;
+mod facts;
 mod import;
 mod leftovers;
 mod list;
@@ -30,6 +31,7 @@ mod open_bundles;
 mod place;
 mod rebuild;
 mod select;
+mod select_tags;
 mod sign;
 mod transfer;
 mod watch;
@@ -40,7 +42,7 @@ pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_known::CannotNumber;
 pub use export_memory::ExportMemory;
-pub use export_plan::{ExportOptions, ExportPlan, PipelineRequest, plan_exports};
+pub use export_plan::{ExportOptions, ExportPlan, PipelineRequest, plan_exports, plan_selected};
 pub use exporter::{Exporter, preview_exports};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Survey, plan_import, run_import,
@@ -55,9 +57,12 @@ pub use open_bundles::{
     BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
     open_volumes, sets_of,
 };
-pub use place::{Connections, Place, SourceReference, TargetReference};
+pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use select::{Selected, select};
+pub use select_tags::{
+    Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,
+};
 pub use sign::{CountersignOptions, Countersigned, countersign};
 pub use transfer::{
     CannotTransfer, ContainerSurvey, Demand, Extent, IgnoredObject, ObjectOutcome, PlannedAction,

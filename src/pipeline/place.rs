@@ -1,5 +1,5 @@
-//! Places by the words a person types for them: `REGISTRY/REPOSITORY[:TAG|@DIGEST]`, `REGISTRY[/PREFIX]`,
-//! `oci:PATH[:NAME]`.
+//! Places by the words a person types for them: `REGISTRY/REPOSITORY[:TAG|@DIGEST]`, `REGISTRY/GLOB`,
+//! `REGISTRY[/PREFIX]`, `oci:PATH[:NAME]`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use crate::content::{Error, ErrorKind, Result, Source, Target};
 use crate::layout::Layout;
 use crate::oci::{InvalidReference, Reference, Repository};
 use crate::registry::{Registry, RegistryOptions};
+use crate::selection::{InvalidPattern, RepositoryPattern};
 
 const LAYOUT_SCHEME: &str = "oci:";
 
@@ -17,6 +18,11 @@ const LAYOUT_SCHEME: &str = "oci:";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceReference {
     Registry(Reference),
+    /// The repositories in the catalog of a registry that match.
+    Glob {
+        registry: String,
+        pattern: RepositoryPattern,
+    },
     /// A layout directory, and the name within it where one was given.
     Layout {
         path: PathBuf,
@@ -24,12 +30,24 @@ pub enum SourceReference {
     },
 }
 
-impl FromStr for SourceReference {
-    type Err = InvalidReference;
+/// A text that is no reference to a source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSource {
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
+}
 
-    fn from_str(text: &str) -> Result<Self, InvalidReference> {
+impl FromStr for SourceReference {
+    type Err = InvalidSource;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSource> {
         let Some(rest) = text.strip_prefix(LAYOUT_SCHEME) else {
-            return text.parse().map(Self::Registry);
+            return match text.split_once('/') {
+                Some((host, glob)) if RepositoryPattern::is_glob(glob) => Self::glob(host, glob),
+                _ => Ok(Self::Registry(text.parse()?)),
+            };
         };
         let (path, name) = match rest.split_once(':') {
             Some((path, name)) => (path, Some(name.to_owned())),
@@ -38,6 +56,18 @@ impl FromStr for SourceReference {
         Ok(Self::Layout {
             path: path.into(),
             name,
+        })
+    }
+}
+
+impl SourceReference {
+    fn glob(host: &str, glob: &str) -> Result<Self, InvalidSource> {
+        // The grammar of hosts is that of references; any repository serves to ask it.
+        let parsed = format!("{host}/x").parse::<Reference>();
+        parsed.map_err(|_| InvalidReference::NoRegistry(format!("{host}/{glob}")))?;
+        Ok(Self::Glob {
+            registry: host.to_owned(),
+            pattern: glob.parse()?,
         })
     }
 }

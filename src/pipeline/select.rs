@@ -1,73 +1,64 @@
-//! From references as typed to the roots of a walk: a repository without a tag is all its tags.
+//! From references as typed to the roots of a walk: a repository or glob is those of its tags that the selection
+//! takes, without rules all.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+
 use super::place::{Connections, SourceReference};
-use crate::content::{AttachedTag, Error, ErrorKind, Place, ReferrerPolicy, Result, Root, Source};
-use crate::layout::Layout;
+use super::select_tags::{Considered, JudgedRepository, Selecting, SelectionTotals, TagSelection};
+use crate::content::{AttachedTag, Error, ErrorKind, Place, Result, Root, Source};
 use crate::oci::{Digest, Pin, Reference, Repository, Tag};
 
 /// The places and roots that references stand for.
+#[derive(Default)]
 pub struct Selected {
     pub sources: Vec<Arc<dyn Source>>,
     /// What the source of the same position is called: a registry's host, or `oci`.
     pub source_names: Vec<String>,
     pub roots: Vec<Root>,
+    /// What could not be read and was left out: references and reasons.
+    pub failures: Vec<(String, String)>,
+    pub totals: SelectionTotals,
 }
 
 /// Turns references into roots, in their order and each once.
 pub async fn select(
     references: &[SourceReference],
     connections: &Connections,
-    referrers: ReferrerPolicy,
+    selection: &TagSelection,
 ) -> Result<Selected> {
-    let mut selection = Selection {
-        selected: Selected {
-            sources: Vec::new(),
-            source_names: Vec::new(),
-            roots: Vec::new(),
-        },
-        keys: Vec::new(),
-        referrers,
-    };
-    for reference in references {
-        match reference {
-            SourceReference::Registry(reference) => {
-                selection.add_registry(reference, connections).await?;
-            }
-            SourceReference::Layout { path, name } => {
-                let layout = Connections::layout(path).map_err(|error| error.on_side("source"))?;
-                selection
-                    .add_layout(&layout, name.as_deref(), &reference_key(reference))
-                    .await?;
+    let selecting = Selecting::start(references, connections, selection).await?;
+    let mut collecting = Collecting::default();
+    let mut considered = std::pin::pin!(selecting.stream());
+    while let Some(considered) = considered.next().await {
+        match considered? {
+            Considered::Named(reference) => collecting.add_named(&reference, connections)?,
+            Considered::Repository(judged) => collecting.add_judged(judged, connections)?,
+            Considered::Layout { path, name } => {
+                collecting.add_layout(&path, name.as_deref()).await?;
             }
         }
     }
+    let mut selected = collecting.selected;
     let mut seen = HashSet::new();
-    let selected = &mut selection.selected;
     selected
         .roots
         .retain(|root| seen.insert((root.place.clone(), root.pin.to_string(), root.tag.clone())));
-    Ok(selection.selected)
+    selected.totals.manifests_read = selecting.manifests_read();
+    Ok(selected)
 }
 
-/// What two references to the same place have in common.
-fn reference_key(reference: &SourceReference) -> String {
-    match reference {
-        SourceReference::Registry(reference) => reference.registry.clone(),
-        SourceReference::Layout { path, .. } => format!("oci:{}", path.display()),
-    }
-}
-
-struct Selection {
+#[derive(Default)]
+struct Collecting {
     selected: Selected,
-    /// One for each source.
+    /// What two references to the same place have in common; one for each source.
     keys: Vec<String>,
-    referrers: ReferrerPolicy,
 }
 
-impl Selection {
+impl Collecting {
     fn source(&mut self, key: &str, name: &str, open: impl FnOnce() -> Arc<dyn Source>) -> usize {
         if let Some(position) = self.keys.iter().position(|known| known == key) {
             return position;
@@ -76,6 +67,13 @@ impl Selection {
         self.selected.sources.push(open());
         self.selected.source_names.push(name.to_owned());
         self.keys.len() - 1
+    }
+
+    fn registry(&mut self, host: &str, connections: &Connections) -> Result<usize> {
+        let registry = connections
+            .registry(host)
+            .map_err(|error| error.on_side("source"))?;
+        Ok(self.source(host, host, || Arc::new(registry)))
     }
 
     fn push(&mut self, source: usize, repository: &Repository, pin: Pin, tag: Option<Tag>) {
@@ -89,66 +87,39 @@ impl Selection {
         });
     }
 
-    async fn add_registry(
-        &mut self,
-        reference: &Reference,
-        connections: &Connections,
-    ) -> Result<()> {
-        let host = &reference.registry;
-        let registry = connections
-            .registry(host)
-            .map_err(|error| error.on_side("source"))?;
-        let source = self.source(host, host, || Arc::new(registry.clone()));
-        let repository = &reference.repository;
-        match (&reference.digest, &reference.tag) {
-            (Some(digest), tag) => {
-                self.push(source, repository, Pin::Digest(digest.clone()), tag.clone());
-            }
-            (None, Some(tag)) => {
-                self.push(source, repository, Pin::Tag(tag.clone()), Some(tag.clone()));
-            }
-            (None, None) => {
-                let tags = registry.tags(repository).await;
-                let tags = tags.map_err(|error| error.on_side("source"))?;
-                self.add_all_tags(source, repository, tags)?;
-            }
+    fn add_named(&mut self, reference: &Reference, connections: &Connections) -> Result<()> {
+        let source = self.registry(&reference.registry, connections)?;
+        let tag = reference.tag.clone();
+        let pin = match &reference.digest {
+            Some(digest) => Some(Pin::Digest(digest.clone())),
+            None => tag.clone().map(Pin::Tag),
+        };
+        if let Some(pin) = pin {
+            self.push(source, &reference.repository, pin, tag);
         }
         Ok(())
     }
 
-    fn add_all_tags(
-        &mut self,
-        source: usize,
-        repository: &Repository,
-        mut tags: Vec<Tag>,
-    ) -> Result<()> {
-        tags.sort();
-        let before = self.selected.roots.len();
-        for tag in tags {
-            let is_artifact = match AttachedTag::parse(&tag) {
-                Some(AttachedTag::ReferrersTable(_)) => false,
-                Some(AttachedTag::Cosign(_)) => self.referrers == ReferrerPolicy::Carry,
-                None => true,
+    /// A tag whose manifest was read is taken as what it was then: rules were applied to that.
+    fn add_judged(&mut self, judged: JudgedRepository, connections: &Connections) -> Result<()> {
+        self.selected.totals.count(&judged);
+        for taken in judged.taken() {
+            let source = self.registry(&judged.registry, connections)?;
+            let tag = taken.tag.clone();
+            let pin = match &taken.digest {
+                Some(digest) => Pin::Digest(digest.clone()),
+                None => Pin::Tag(tag.clone()),
             };
-            if is_artifact {
-                self.push(source, repository, Pin::Tag(tag.clone()), Some(tag));
-            }
+            self.push(source, &judged.repository, pin, Some(tag));
         }
-        if self.selected.roots.len() == before {
-            return Err(Error::not_found(format!(
-                "source: `{repository}` has no tags"
-            )));
-        }
+        self.selected.failures.extend(judged.failures);
         Ok(())
     }
 
-    async fn add_layout(
-        &mut self,
-        layout: &Arc<Layout>,
-        name: Option<&str>,
-        key: &str,
-    ) -> Result<()> {
-        let source = self.source(key, "oci", || Arc::clone(layout) as Arc<dyn Source>);
+    async fn add_layout(&mut self, path: &Path, name: Option<&str>) -> Result<()> {
+        let layout = Connections::layout(path).map_err(|error| error.on_side("source"))?;
+        let key = format!("oci:{}", path.display());
+        let source = self.source(&key, "oci", || Arc::clone(&layout) as Arc<dyn Source>);
         let named = layout.named().await;
         let chosen = choose_named(&named, name);
         if chosen.is_empty() {

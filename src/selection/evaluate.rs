@@ -157,25 +157,35 @@ impl<'a> Round<'a> {
             by: by @ NewestBy::Version,
         }) = self.rules.newest
         {
-            let count_max = count as usize;
-            if self.passed.len() >= count_max && self.needs.is_empty() {
+            let missing = (count as usize).saturating_sub(self.passed.len());
+            if missing == 0 && self.needs.is_empty() {
                 return Step::Left(Left::NotNewest { count, by });
             }
-            if self.passed.len() + self.needs.len() >= count_max {
+            if missing == 0 || self.needs.len() >= missing.max(self.ahead()) {
                 return Step::Blocked;
             }
         }
         let minor = self.versions[position].as_ref().map(TagVersion::minor);
         let minor = minor.filter(|_| self.rules.takes_newest_patch_only);
         if let Some(first) = minor.and_then(|minor| self.minors.get(&minor)) {
-            let tag = self.candidates[*first].tag.clone();
-            return Step::Left(Left::NewerPatch { tag });
+            let tag = &self.candidates[*first].tag;
+            let is_open = self.rules.need_facts() && !self.known.contains_key(tag);
+            if !is_open || self.needs.len() >= self.ahead() {
+                let tag = tag.clone();
+                return Step::Left(Left::NewerPatch { tag });
+            }
         }
         let step = self.judge_facts(position);
         if let (Some(minor), Step::Passed | Step::Needs) = (minor, &step) {
-            self.minors.insert(minor, position);
+            self.minors.entry(minor).or_insert(position);
         }
         step
+    }
+
+    /// How many are asked for at once though fewer may do: where many were left already, rounds have to grow, so
+    /// that a hundred thousand tags take a few dozen of them.
+    fn ahead(&self) -> usize {
+        self.known.len() / 2
     }
 
     fn judge_facts(&self, position: usize) -> Step {
@@ -224,7 +234,7 @@ impl<'a> Round<'a> {
             (None, Some(minor)) if self.rules.takes_newest_patch_only => {
                 Verdict::Taken(Taken::NewestPatch { minor })
             }
-            _ if *self.rules == Rules::default() => Verdict::Taken(Taken::All),
+            _ if self.rules.is_empty() => Verdict::Taken(Taken::All),
             _ => Verdict::Taken(Taken::ByRules),
         }
     }

@@ -99,6 +99,11 @@ impl RepositoryPattern {
         self.matcher.is_match(repository.as_str())
     }
 
+    /// Whether a text has what names of repositories never have, and globs do.
+    pub fn is_glob(text: &str) -> bool {
+        text.contains(['*', '?', '[', ']', '{', '}'])
+    }
+
     /// The one repository that it stands for; `None` where it has to be looked for in a catalog.
     pub fn name(&self) -> Option<Repository> {
         self.text.parse().ok()
@@ -121,8 +126,12 @@ impl FromStr for RepositoryPattern {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/*?[]{},!^".contains(&byte)
         };
         if !text.bytes().all(known) {
-            let reason =
-                "names of repositories have lower case letters, digits, `.`, `_`, `-` and `/`";
+            let reason = match text.contains([':', '@']) {
+                true => "it has no tag and no digest; tags are chosen by rules",
+                false => {
+                    "names of repositories have lower case letters, digits, `.`, `_`, `-` and `/`"
+                }
+            };
             return Err(invalid(reason.to_owned()));
         }
         let glob = GlobBuilder::new(text).literal_separator(true).build();
@@ -139,6 +148,14 @@ impl fmt::Display for RepositoryPattern {
         f.write_str(&self.text)
     }
 }
+
+impl PartialEq for RepositoryPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for RepositoryPattern {}
 
 /// Which repositories of a registry are taken.
 #[derive(Clone, Debug, Default)]

@@ -88,6 +88,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Without any rule all tags are taken.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The version that a tag stands for, under these rules.
     pub fn version(&self, tag: &Tag) -> Option<TagVersion> {
         match &self.tags {

@@ -190,6 +190,32 @@ fn only_what_decides_is_asked_for() {
     assert_eq!((taken(&judged), asked.len()), (vec!["1.0.0", "1.1.0"], 500));
 }
 
+/// Each round looks at all tags: one round for each tag would never end.
+#[test]
+fn a_long_list_that_fails_takes_few_rounds() {
+    let tags: Vec<String> = (0..3000).map(|number| format!("1.0.{number}")).collect();
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let candidates = candidates(&tags);
+    let cool = |rules| Rules {
+        min_age: Some(Duration::from_hours(72)),
+        ..rules
+    };
+    let patches = Rules {
+        takes_newest_patch_only: true,
+        ..Rules::default()
+    };
+    for rules in [cool(newest(1, NewestBy::Version)), cool(patches)] {
+        let mut known = HashMap::new();
+        let mut rounds = 0;
+        while let Evaluation::Needs(needs) = evaluate(&rules, &candidates, &known, now()) {
+            rounds += 1;
+            known.extend(needs.into_iter().map(|tag| (tag, Some(created(1)))));
+        }
+        assert!(rounds <= 30, "{rounds}");
+        assert_eq!(known.len(), tags.len());
+    }
+}
+
 #[test]
 fn what_a_rule_cannot_know_is_left() {
     let rules = Rules {

@@ -23,6 +23,8 @@ pub enum Verdict {
 /// What took a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
+    /// It was asked for by tag or digest, which no rule touches.
+    Named,
     /// No rule was given.
     All,
     /// Every rule holds.
@@ -41,18 +43,45 @@ pub enum Taken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
     Referrer,
-    Unmatched { pattern: String },
-    Excluded { pattern: String },
-    NoVersion { rule: &'static str },
-    OutOfRange { range: String },
+    Unmatched {
+        pattern: String,
+    },
+    Excluded {
+        pattern: String,
+    },
+    NoVersion {
+        rule: &'static str,
+    },
+    OutOfRange {
+        range: String,
+    },
     Gone,
-    WrongPlatform { found: Vec<String> },
-    WrongType { found: Option<String> },
-    CreatedUnknown { rule: &'static str },
-    TooYoung { created: Timestamp },
-    TooOld { created: Timestamp },
-    NewerPatch { tag: Tag },
-    NotNewest { count: u32, by: NewestBy },
+    /// It could not be read, and the rest was to go on.
+    Unreadable {
+        reason: String,
+    },
+    WrongPlatform {
+        found: Vec<String>,
+    },
+    WrongType {
+        found: Option<String>,
+    },
+    CreatedUnknown {
+        rule: &'static str,
+    },
+    TooYoung {
+        created: Timestamp,
+    },
+    TooOld {
+        created: Timestamp,
+    },
+    NewerPatch {
+        tag: Tag,
+    },
+    NotNewest {
+        count: u32,
+        by: NewestBy,
+    },
 }
 
 impl Verdict {
@@ -63,12 +92,12 @@ impl Verdict {
     /// The name of the rule that decided, as in the configuration; nothing where none did.
     pub fn rule(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Taken(Taken::All | Taken::ByRules) => return None,
+            Self::Taken(Taken::Named | Taken::All | Taken::ByRules) => return None,
             Self::Taken(Taken::NewestPatch { .. }) | Self::Left(Left::NewerPatch { .. }) => {
                 "newest-patch"
             }
             Self::Taken(Taken::Newest { .. }) | Self::Left(Left::NotNewest { .. }) => "newest",
-            Self::Left(Left::Referrer | Left::Gone) => return None,
+            Self::Left(Left::Referrer | Left::Gone | Left::Unreadable { .. }) => return None,
             Self::Left(Left::Unmatched { .. }) => "tags",
             Self::Left(Left::Excluded { .. }) => "exclude-tags",
             Self::Left(Left::NoVersion { rule } | Left::CreatedUnknown { rule }) => rule,
@@ -93,6 +122,7 @@ impl fmt::Display for Verdict {
 impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Named => f.write_str("was asked for by name"),
             Self::All => f.write_str("no rule leaves a tag"),
             Self::ByRules => f.write_str("all rules hold"),
             Self::NewestPatch {
@@ -116,6 +146,7 @@ impl fmt::Display for Left {
             Self::NoVersion { .. } => f.write_str("is no version"),
             Self::OutOfRange { range } => write!(f, "is not in `{range}`"),
             Self::Gone => f.write_str("was removed meanwhile"),
+            Self::Unreadable { reason } => write!(f, "could not be read: {reason}"),
             Self::WrongPlatform { found } if found.is_empty() => f.write_str("has no platform"),
             Self::WrongPlatform { found } => write!(f, "is for {}", found.join(", ")),
             Self::WrongType { found: Some(found) } => write!(f, "is of type `{found}`"),

@@ -18,14 +18,17 @@ use crate::cli::failure::UsageError;
 use crate::cli::keys::read_signing_keys;
 use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
+use crate::cli::reference_args::ReferenceArguments;
 use crate::cli::registry_args::RegistryArguments;
+use crate::cli::selection_args::SelectionArguments;
+use crate::cli::selection_report::tell_selected;
 use crate::cli::size::{parse_size, show_size};
 use crate::cli::state_args::StateArguments;
 use crate::content::{OnError, ReferrerPolicy};
-use crate::oci::{InvalidReference, Platform};
+use crate::oci::Platform;
 use crate::pipeline::{
-    Connections, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest,
-    SourceReference, plan_exports, preview_exports,
+    Connections, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest, TagSelection,
+    plan_selected, preview_exports, select,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -41,13 +44,11 @@ use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageCon
 /// Example: airlift export r.example/apps/web:1.4 --container /mnt/usb --sign-key ops.key
 #[derive(Args)]
 pub(in crate::cli) struct ExportArguments {
-    /// `REGISTRY/REPOSITORY[:TAG|@DIGEST]` or `oci:DIR[:NAME]`; without a tag, all tags
-    #[arg(value_name = "REFERENCE")]
-    references: Vec<String>,
+    #[command(flatten)]
+    references: ReferenceArguments,
 
-    /// Read more references from a file, one a line; `#` begins a comment
-    #[arg(long, value_name = "FILE")]
-    from_file: Vec<PathBuf>,
+    #[command(flatten)]
+    selection: SelectionArguments,
 
     /// The directory or URL that gets the bundle: `DIR`, `https://ACCOUNT.blob…/CONTAINER`, `s3://…`, `gs://…`
     #[arg(long, value_name = "CONTAINER", value_parser = parse_container)]
@@ -88,7 +89,8 @@ pub(in crate::cli) struct ExportArguments {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     volume_size: Option<u64>,
 
-    /// Carry only these platforms of an index, such as `linux/arm64`; the index stays as it is
+    /// Carry only these platforms of an index, such as `linux/arm64`; the index stays as it is. Of tags that are
+    /// not named one by one, only those that have one of them
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<Platform>,
 
@@ -147,7 +149,14 @@ pub(in crate::cli) async fn run(
         .state
         .remember_export(arguments.container.to_string())
         .await?;
-    let mut plans = plan(&options, &connections, memory.as_ref(), arguments.dry_run).await?;
+    let selection = arguments.selection.build(
+        &options.platforms,
+        options.referrers,
+        options.on_error,
+        &options.references,
+    )?;
+    let remembered = memory.as_ref().filter(|_| !arguments.dry_run);
+    let mut plans = plan(&options, &connections, &selection, remembered).await?;
     if arguments.dry_run {
         let container = match &cloud {
             Some(container) => Some(container.clone()),
@@ -174,11 +183,16 @@ pub(in crate::cli) async fn run(
 async fn plan(
     options: &ExportOptions,
     connections: &Connections,
+    selection: &TagSelection,
     memory: Option<&ExportMemory>,
-    is_dry_run: bool,
 ) -> anyhow::Result<Vec<ExportPlan>> {
-    let planned = plan_exports(options, connections).await;
-    if let (Err(error), Some(memory), false) = (&planned, memory, is_dry_run) {
+    let planned = async {
+        let selected = select(&options.references, connections, selection).await?;
+        tell_selected(&options.references, selection, &selected.totals);
+        plan_selected(options, &selected).await
+    };
+    let planned = planned.await;
+    if let (Err(error), Some(memory)) = (&planned, memory) {
         memory.record_failure(options, error).await?;
     }
     Ok(planned?)
@@ -202,6 +216,13 @@ async fn write(
     progress: &Progress,
     output: Output,
 ) -> anyhow::Result<Exit> {
+    if plans.is_empty() {
+        output.print(
+            "nothing selected, nothing exported",
+            &json!({ "bundles": [] }),
+        )?;
+        return Ok(Exit::Done);
+    }
     let mut exit = Exit::Done;
     let mut text = String::new();
     let mut documents = Vec::new();
@@ -225,7 +246,7 @@ async fn write(
 
 impl ExportArguments {
     fn check(&self) -> anyhow::Result<()> {
-        if self.references.is_empty() && self.from_file.is_empty() {
+        if self.references.is_empty() {
             return Err(UsageError::new(
                 "nothing to export: give references, or a file of them with `--from-file`",
             )
@@ -256,26 +277,9 @@ impl ExportArguments {
         }
     }
 
-    fn references(&self) -> anyhow::Result<Vec<SourceReference>> {
-        let mut texts = self.references.clone();
-        for path in &self.from_file {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read `{}`", path.display()))?;
-            let lines = text
-                .lines()
-                .map(|line| line.split('#').next().unwrap_or_default().trim());
-            texts.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
-        }
-        let parse = |text: &String| {
-            text.parse()
-                .map_err(|error: InvalidReference| UsageError::new(error.to_string()).into())
-        };
-        texts.iter().map(parse).collect()
-    }
-
     fn options(&self, progress: &Progress) -> anyhow::Result<ExportOptions> {
         Ok(ExportOptions {
-            references: self.references()?,
+            references: self.references.read()?,
             name: self.name.clone(),
             pipeline: self.pipeline.clone().map(|name| PipelineRequest {
                 name,
@@ -332,6 +336,9 @@ async fn print_plans(
 ) -> anyhow::Result<Exit> {
     let mut rows = vec![artifact_heads()];
     let mut totals = String::new();
+    if plans.is_empty() {
+        totals.push_str("nothing selected, nothing would be exported\n");
+    }
     for plan in plans {
         rows.extend(artifact_rows(plan));
         totals.push_str(&show_plan_totals(plan));

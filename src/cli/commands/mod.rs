@@ -9,6 +9,7 @@ pub(super) mod key;
 pub(super) mod list;
 pub(super) mod manual;
 pub(super) mod sas;
+pub(super) mod select;
 pub(super) mod sign;
 pub(super) mod transfer;
 pub(super) mod unpack;

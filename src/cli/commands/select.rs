@@ -1,0 +1,157 @@
+//! `airlift select`: which tags an export would take, and why.
+
+use clap::Args;
+use futures_util::StreamExt;
+use serde_json::json;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::UsageError;
+use crate::cli::output::Output;
+use crate::cli::reference_args::ReferenceArguments;
+use crate::cli::registry_args::RegistryArguments;
+use crate::cli::selection_args::SelectionArguments;
+use crate::cli::selection_report::{
+    Explanation, failures_document, taken_references, tell_totals, totals_document,
+};
+use crate::content::{OnError, ReferrerPolicy};
+use crate::oci::Platform;
+use crate::pipeline::{Considered, Selecting, SelectionTotals, SourceReference};
+
+/// Show which tags a selection takes, and why
+///
+/// Prints the references that are taken, one a line; with `--explain` every tag that was considered with the rule
+/// that took or left it. Manifests are read only where a rule has to know more than names. That nothing is taken
+/// is no failure.
+///
+/// Example: airlift select 'r.example/apps/*' --tags 'v.*' --newest 3 --explain
+#[derive(Args)]
+pub(in crate::cli) struct SelectArguments {
+    #[command(flatten)]
+    references: ReferenceArguments,
+
+    /// Show every tag that was considered, with the rule that took or left it
+    #[arg(long)]
+    explain: bool,
+
+    /// Leave out what cannot be read, and exit with 3
+    #[arg(long)]
+    continue_on_errors: bool,
+
+    #[command(flatten)]
+    selection: SelectionArguments,
+
+    /// Take only images that have one of these platforms, such as `linux/arm64`
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<Platform>,
+
+    #[command(flatten)]
+    registries: RegistryArguments,
+}
+
+pub(in crate::cli) async fn run(
+    arguments: SelectArguments,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let references = arguments.references()?;
+    let on_error = match arguments.continue_on_errors {
+        true => OnError::Continue,
+        false => OnError::Stop,
+    };
+    // Cosign's tags are no choice of their own: an export finds them with their subjects.
+    let (platforms, referrers) = (&arguments.platform, ReferrerPolicy::Leave);
+    let selection = arguments
+        .selection
+        .build(platforms, referrers, on_error, &references)?;
+    let connections = arguments.registries.connect()?;
+    let selecting = Selecting::start(&references, &connections, &selection).await?;
+    let told = match arguments.explain {
+        true => explain(&selecting, output).await?,
+        false => list(&selecting, output).await?,
+    };
+    tell_totals(&selection, &told.totals);
+    for (reference, reason) in &told.failures {
+        Output::warn(&format!("left out: {reference}: {reason}"));
+    }
+    Ok(match told.failures.is_empty() {
+        true => Exit::Done,
+        false => Exit::PartlyFailed,
+    })
+}
+
+impl SelectArguments {
+    fn references(&self) -> anyhow::Result<Vec<SourceReference>> {
+        if self.references.is_empty() {
+            let error = UsageError::new(
+                "nothing to select from: give references, or a file of them with `--from-file`",
+            );
+            return Err(error.into());
+        }
+        let references = self.references.read()?;
+        let is_layout = |it: &SourceReference| matches!(it, SourceReference::Layout { .. });
+        if references.iter().any(is_layout) {
+            let error = UsageError::new("tags are selected in registries, not in layouts")
+                .hint("`airlift list oci:DIR` shows what a layout has");
+            return Err(error.into());
+        }
+        Ok(references)
+    }
+}
+
+/// What is left when everything was looked at.
+#[derive(Default)]
+struct Told {
+    totals: SelectionTotals,
+    failures: Vec<(String, String)>,
+}
+
+impl Told {
+    fn add(&mut self, considered: Considered) {
+        match considered {
+            Considered::Repository(judged) => {
+                self.totals.count(&judged);
+                self.failures.extend(judged.failures);
+            }
+            Considered::Named(_) => {
+                self.totals.tags += 1;
+                self.totals.taken += 1;
+            }
+            Considered::Layout { .. } => {}
+        }
+    }
+}
+
+async fn explain(selecting: &Selecting, output: Output) -> anyhow::Result<Told> {
+    let mut told = Told::default();
+    let mut explanation = Explanation::begin(output, selecting.names());
+    let mut considered = std::pin::pin!(selecting.stream());
+    while let Some(considered) = considered.next().await {
+        let considered = considered?;
+        explanation.tell(&considered)?;
+        told.add(considered);
+    }
+    told.totals.manifests_read = selecting.manifests_read();
+    explanation.end(&told.totals, &told.failures)?;
+    Ok(told)
+}
+
+/// Prints nothing before all is known: what reads the list must not take a part for the whole.
+async fn list(selecting: &Selecting, output: Output) -> anyhow::Result<Told> {
+    let mut told = Told::default();
+    let mut taken = Vec::new();
+    let mut considered = std::pin::pin!(selecting.stream());
+    while let Some(considered) = considered.next().await {
+        let considered = considered?;
+        taken.extend(taken_references(&considered));
+        told.add(considered);
+    }
+    told.totals.manifests_read = selecting.manifests_read();
+    let document = json!({
+        "references": taken,
+        "totals": totals_document(&told.totals),
+        "failures": failures_document(&told.failures),
+    });
+    if output.is_json() || !taken.is_empty() {
+        output.print(&taken.join("\n"), &document)?;
+    }
+    Ok(told)
+}

@@ -1,0 +1,212 @@
+//! What a selection has taken and left, for people and for programs, repository by repository as it is known.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::output::{Output, pad};
+use super::size::count;
+use crate::content::escape_control;
+use crate::oci::{Digest, Reference};
+use crate::pipeline::{
+    Considered, JudgedRepository, SelectionTotals, SourceReference, TagSelection,
+};
+use crate::selection::{Taken, Verdict};
+
+const HEADS: [&str; 5] = ["REPOSITORY", "TAG", "TAKEN", "RULE", "REASON"];
+/// The longest name of a rule has 14 letters.
+const RULE_WIDTH: usize = 14;
+/// Columns of a table that is told in parts can only grow; most tags fit this.
+const TAG_WIDTH_MIN: usize = 16;
+
+/// One tag that was considered.
+#[derive(Serialize)]
+struct Row {
+    repository: String,
+    tag: Option<String>,
+    digest: Option<Digest>,
+    taken: bool,
+    rule: Option<&'static str>,
+    reason: String,
+}
+
+/// Tells every tag with its reason, and keeps none.
+pub(super) struct Explanation {
+    output: Output,
+    repository_width: usize,
+    tag_width: usize,
+    has_rows: bool,
+}
+
+impl Explanation {
+    /// `names` are those of the repositories that will be told.
+    pub(super) fn begin(output: Output, names: impl Iterator<Item = String>) -> Self {
+        let widest = names.map(|name| name.chars().count()).max();
+        let this = Self {
+            output,
+            repository_width: widest.unwrap_or(0).max(HEADS[0].len()),
+            tag_width: TAG_WIDTH_MIN,
+            has_rows: false,
+        };
+        match output.is_json() {
+            true => Output::stream_line("{\"tags\": ["),
+            false => Output::stream_line(&this.line(HEADS)),
+        }
+        this
+    }
+
+    pub(super) fn tell(&mut self, considered: &Considered) -> anyhow::Result<()> {
+        let rows = match considered {
+            Considered::Named(reference) => vec![named_row(reference)],
+            Considered::Repository(judged) => judged_rows(judged),
+            Considered::Layout { .. } => Vec::new(),
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let text = match self.output.is_json() {
+            true => self.json_lines(&rows)?,
+            false => self.table_lines(&rows),
+        };
+        Output::stream_line(&text);
+        Ok(())
+    }
+
+    fn json_lines(&mut self, rows: &[Row]) -> anyhow::Result<String> {
+        let mut lines = Vec::new();
+        for row in rows {
+            let comma = if self.has_rows { ", " } else { "  " };
+            lines.push(format!("{comma}{}", serde_json::to_string(row)?));
+            self.has_rows = true;
+        }
+        Ok(lines.join("\n"))
+    }
+
+    fn table_lines(&mut self, rows: &[Row]) -> String {
+        let width = rows.iter().map(|row| shown_tag(row).chars().count()).max();
+        self.tag_width = self.tag_width.max(width.unwrap_or(0));
+        let line = |row: &Row| {
+            let taken = if row.taken { "yes" } else { "no" };
+            let tag = shown_tag(row);
+            let rule = row.rule.unwrap_or("-");
+            self.line([&row.repository, &tag, taken, rule, &row.reason])
+        };
+        rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn line(&self, [repository, tag, taken, rule, reason]: [&str; 5]) -> String {
+        let cells = [
+            pad(repository, self.repository_width),
+            pad(tag, self.tag_width),
+            pad(taken, HEADS[2].len()),
+            pad(rule, RULE_WIDTH),
+            escape_control(reason),
+        ];
+        cells.join("  ").trim_end().to_owned()
+    }
+
+    pub(super) fn end(
+        self,
+        totals: &SelectionTotals,
+        failures: &[(String, String)],
+    ) -> anyhow::Result<()> {
+        if self.output.is_json() {
+            let totals = serde_json::to_string(&totals_document(totals))?;
+            let failures = serde_json::to_string(&failures_document(failures))?;
+            Output::stream_line(&format!(
+                "], \"totals\": {totals}, \"failures\": {failures}}}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn shown_tag(row: &Row) -> String {
+    match (&row.tag, &row.digest) {
+        (Some(tag), _) => tag.clone(),
+        (None, Some(digest)) => format!("@{}", digest.short()),
+        (None, None) => String::new(),
+    }
+}
+
+fn named_row(reference: &Reference) -> Row {
+    Row {
+        repository: format!("{}/{}", reference.registry, reference.repository),
+        tag: reference.tag.as_ref().map(ToString::to_string),
+        digest: reference.digest.clone(),
+        taken: true,
+        rule: None,
+        reason: Verdict::Taken(Taken::Named).to_string(),
+    }
+}
+
+fn judged_rows(judged: &JudgedRepository) -> Vec<Row> {
+    let repository = format!("{}/{}", judged.registry, judged.repository);
+    let rows = judged.tags.iter().map(|it| Row {
+        repository: repository.clone(),
+        tag: Some(it.tag.to_string()),
+        digest: it.digest.clone(),
+        taken: it.verdict.is_taken(),
+        rule: it.verdict.rule(),
+        reason: it.verdict.to_string(),
+    });
+    rows.collect()
+}
+
+/// References that an export takes.
+pub(super) fn taken_references(considered: &Considered) -> Vec<String> {
+    match considered {
+        Considered::Named(reference) => vec![reference.to_string()],
+        Considered::Repository(judged) => {
+            let (registry, repository) = (&judged.registry, &judged.repository);
+            let reference = |tag| format!("{registry}/{repository}:{tag}");
+            judged.taken().map(|it| reference(&it.tag)).collect()
+        }
+        Considered::Layout { .. } => Vec::new(),
+    }
+}
+
+pub(super) fn totals_document(totals: &SelectionTotals) -> serde_json::Value {
+    json!({
+        "repositories": totals.repositories,
+        "tags": totals.tags,
+        "taken": totals.taken,
+        "manifestsRead": totals.manifests_read,
+    })
+}
+
+pub(super) fn failures_document(failures: &[(String, String)]) -> Vec<serde_json::Value> {
+    let document = |(reference, reason): &(String, String)| json!({ "reference": reference, "reason": reason });
+    failures.iter().map(document).collect()
+}
+
+/// Tells how much an export takes of what it was not asked for by name.
+pub(super) fn tell_selected(
+    references: &[SourceReference],
+    selection: &TagSelection,
+    totals: &SelectionTotals,
+) {
+    let is_glob = |it: &SourceReference| matches!(it, SourceReference::Glob { .. });
+    if !selection.rules.is_empty() || references.iter().any(is_glob) {
+        tell_totals(selection, totals);
+    }
+}
+
+/// How much was looked at and is taken, on standard error.
+pub(super) fn tell_totals(selection: &TagSelection, totals: &SelectionTotals) {
+    let repositories = match totals.repositories {
+        1 => "1 repository".to_owned(),
+        number => format!("{number} repositories"),
+    };
+    let newest = selection.rules.newest;
+    let by = newest.map(|newest| format!("; newest by {}", newest.by));
+    let read = match totals.manifests_read {
+        0 => String::new(),
+        read => format!("; {} read", count(read, "manifest")),
+    };
+    Output::note(&format!(
+        "{} of {} in {repositories} selected{}{read}",
+        totals.taken,
+        count(totals.tags, "tag"),
+        by.unwrap_or_default(),
+    ));
+}

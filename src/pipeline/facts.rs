@@ -1,0 +1,193 @@
+//! What rules have to know of an artifact, read from a source: no more than they ask for, and each digest once.
+//!
+//! Not the walk: nothing is planned here, and what is read is bounded and forgotten but for a few fields.
+//!
+//! **Invariants.** Only a definitive *not found* means that something is gone; a failure is never remembered.
+//! So many manifests are under way at once, over all repositories, and no more.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::describe::{is_image_config, read_config};
+use crate::content::{Content, Document, Error, ErrorKind, Result, Source, fetch_document};
+use crate::oci::{
+    Child, Descriptor, Digest, Manifest, ManifestKind, Pin, Platform, Repository, Tag,
+};
+use crate::selection::{Facts, Rules};
+
+/// Manifests under way at once.
+pub(super) const CONCURRENT_MANIFESTS: usize = 8;
+/// Digests that are remembered; beyond it the memory begins anew.
+const REMEMBERED_MAX: usize = 20_000;
+/// An index may be sparse: so many children are looked for until one is there.
+const CHILDREN_TRIED_MAX: usize = 8;
+
+/// What has to be known.
+#[derive(Clone, Copy)]
+struct Wanted {
+    created: bool,
+    platforms: bool,
+}
+
+/// Reads facts within one run.
+pub(super) struct FactsReader {
+    wanted: Wanted,
+    turns: Semaphore,
+    by_digest: Mutex<HashMap<Digest, Arc<OnceCell<Facts>>>>,
+    manifests_read: AtomicUsize,
+}
+
+impl FactsReader {
+    pub(super) fn new(rules: &Rules) -> Self {
+        Self {
+            wanted: Wanted {
+                created: rules.need_created(),
+                platforms: !rules.platforms.is_empty(),
+            },
+            turns: Semaphore::new(CONCURRENT_MANIFESTS),
+            by_digest: Mutex::default(),
+            manifests_read: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn manifests_read(&self) -> usize {
+        self.manifests_read.load(Ordering::Relaxed)
+    }
+
+    /// What the tag stands for now, and what is to be known of it; `None` where it is gone, or a part of it that
+    /// has to be read.
+    pub(super) async fn read(
+        &self,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<(Digest, Facts)>> {
+        let _turn = self.turns.acquire().await;
+        match self.learn(source, repository, tag).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn learn(
+        &self,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<(Digest, Facts)> {
+        let document = self
+            .fetch(source, repository, &Pin::Tag(tag.clone()))
+            .await?;
+        let digest = document.descriptor.digest.clone();
+        let cell = self.cell(&digest);
+        let facts = cell
+            .get_or_try_init(|| self.read_facts(source, repository, &document))
+            .await?;
+        Ok((digest, facts.clone()))
+    }
+
+    /// Tags of one manifest wait here for the first of them.
+    fn cell(&self, digest: &Digest) -> Arc<OnceCell<Facts>> {
+        let mut cells = self
+            .by_digest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if cells.len() >= REMEMBERED_MAX && !cells.contains_key(digest) {
+            cells.clear();
+        }
+        Arc::clone(cells.entry(digest.clone()).or_default())
+    }
+
+    async fn fetch(
+        &self,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        pin: &Pin,
+    ) -> Result<Document> {
+        self.manifests_read.fetch_add(1, Ordering::Relaxed);
+        fetch_document(&**source, repository, pin).await
+    }
+
+    async fn read_facts(
+        &self,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        document: &Document,
+    ) -> Result<Facts> {
+        let manifest = parse(document, repository)?;
+        let is_index = manifest.kind == ManifestKind::Index;
+        let mut facts = Facts {
+            created: manifest.created.as_deref().and_then(parse_created),
+            platforms: platforms_of(&manifest.children),
+            artifact_type: manifest.artifact_type.clone(),
+        };
+        let misses_created = self.wanted.created && facts.created.is_none();
+        let misses_platform = self.wanted.platforms && !is_index;
+        if !misses_created && !misses_platform {
+            return Ok(facts);
+        }
+        let config = match is_index {
+            true => self.config_of_child(source, repository, &manifest).await?,
+            false => manifest.config,
+        };
+        let Some(config) = config.filter(is_image_config) else {
+            return Ok(facts);
+        };
+        let content = Content::new(Arc::clone(source), repository.clone(), config);
+        let (platform, created) = read_config(&content.open(0).await?.into_bytes().await?);
+        facts.created = facts
+            .created
+            .or_else(|| created.as_deref().and_then(parse_created));
+        if !is_index {
+            facts.platforms.extend(platform);
+        }
+        Ok(facts)
+    }
+
+    /// The config of the first image of an index that is there.
+    async fn config_of_child(
+        &self,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        index: &Manifest,
+    ) -> Result<Option<Descriptor>> {
+        let images = index.children.iter().filter(|child| is_image(child));
+        for child in images.take(CHILDREN_TRIED_MAX) {
+            let pin = Pin::Digest(child.descriptor.digest.clone());
+            match self.fetch(source, repository, &pin).await {
+                Ok(document) => return Ok(parse(&document, repository)?.config),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Attestations are children of an index too.
+fn is_image(child: &Child) -> bool {
+    child.attests.is_none() && !child.platform.as_ref().is_some_and(Platform::is_unknown)
+}
+
+fn platforms_of(children: &[Child]) -> Vec<Platform> {
+    let platforms = children.iter().filter_map(|child| child.platform.clone());
+    platforms.filter(|it| !it.is_unknown()).collect()
+}
+
+fn parse_created(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+fn parse(document: &Document, repository: &Repository) -> Result<Manifest> {
+    let bytes = &document.bytes;
+    Manifest::parse(bytes, &document.descriptor.media_type).map_err(|cause| {
+        let digest = &document.descriptor.digest;
+        let action = format!("cannot read `{repository}@{digest}`");
+        Error::new(ErrorKind::Refused, action).with_cause(cause)
+    })
+}
