@@ -34,6 +34,15 @@ impl ExportMemory {
         self.end_failed(&run, error).await
     }
 
+    /// Records an export that had nothing to do.
+    pub async fn record_nothing(&self, options: &ExportOptions) -> Result<()> {
+        let mut run = self.describe();
+        run.pipeline = options.pipeline.as_ref().map(|p| p.name.clone());
+        let run = self.ledger.start_run(&run, (self.clock)()).await?;
+        let outcome = RunOutcome::new(RunStatus::Done).because("nothing selected");
+        self.ledger.end_run(&run, &outcome, (self.clock)()).await
+    }
+
     pub(super) async fn start(&self, export: &ExportPlan) -> Result<RunId> {
         let position = export.position.as_ref();
         let run = NewRun {

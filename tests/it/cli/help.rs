@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "",
     "export",
     "transfer",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 23] = [
     "watch list",
     "watch retry",
     "list",
+    "select",
     "container",
     "container list",
     "container clean",

@@ -130,6 +130,26 @@ fn lists_print_what_is_documented() {
 }
 
 #[test]
+fn selections_print_what_is_documented() {
+    let desk = Desk::new();
+    let registry = registry_with_layers();
+    let host = registry.address();
+    let line = format!("select {host}/apps/* {host}/none --min-age 1h --continue-on-errors");
+    let listed = desk.run(&format!("{line} --output json"));
+    let explained = desk.run(&format!(
+        "{line} {host}/apps/web:1.4 --explain --output json"
+    ));
+    let listed_names = run(&desk, &format!("select {host}/apps/web"));
+    assert_eq!(explained.json()["tags"].as_array().unwrap().len(), 2);
+    let documents = [
+        listed.assert_code(3).json(),
+        explained.assert_code(3).json(),
+        listed_names,
+    ];
+    assert_documented("select", &documents);
+}
+
+#[test]
 fn containers_print_what_is_documented() {
     let desk = Desk::with_bundle();
     desk.write("usb/left.tar.partial", "x");

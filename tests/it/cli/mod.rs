@@ -15,6 +15,8 @@ mod pipelines;
 mod registries;
 mod sas;
 mod secrets;
+mod select;
+mod select_large;
 mod signals;
 
 use std::fs;

@@ -53,6 +53,13 @@ impl Airlift {
         self
     }
 
+    /// Has it read this file as its standard input.
+    pub(crate) fn input(mut self, path: &Path) -> Self {
+        self.command
+            .stdin(File::open(path).expect("the input is there"));
+        self
+    }
+
     /// Puts a file into the home directory, such as `.docker/config.json`.
     pub(crate) fn home_file(self, name: &str, text: &str) -> Self {
         let path = self.home.path().join(name);
@@ -132,6 +139,17 @@ impl Running {
     /// What it has said so far.
     pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(self.home.path().join("stderr")).expect("the output is ours")
+    }
+
+    /// The most memory that it has had so far; `None` once it has ended.
+    pub(crate) fn memory_peak_bytes(&self) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.process_id());
+        let status = fs::read_to_string(path).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+        Some(kibibytes * 1024)
     }
 
     pub(crate) fn process_id(&self) -> u32 {

@@ -32,6 +32,22 @@ pub(crate) fn image(
     put(memory, repository, &text)
 }
 
+/// A Linux image of one platform that says when it was created, untagged.
+pub(crate) fn dated_image(
+    memory: &Memory,
+    repository: &Repository,
+    architecture: &str,
+    created: &str,
+) -> Document {
+    let config = json!({"created": created, "os": "linux", "architecture": architecture, "rootfs": {"type": "layers", "diff_ids": []}});
+    let config = blob(memory, repository, IMAGE_CONFIG, config.to_string());
+    let layer = blob(memory, repository, LAYER, format!("layer of {created}"));
+    let text = ManifestText::new(media_type::OCI_MANIFEST)
+        .config(&config)
+        .layers(&[layer]);
+    put(memory, repository, &text)
+}
+
 /// An index of images, each with the platform `linux/ARCHITECTURE`, untagged.
 pub(crate) fn index(
     memory: &Memory,

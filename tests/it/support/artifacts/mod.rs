@@ -14,7 +14,8 @@ mod tests;
 pub(crate) use dice::Dice;
 pub(crate) use document::{ManifestText, blob, descriptor_json};
 pub(crate) use examples::{
-    FiveNodes, HELM_CONFIG, LAYER, SIGNATURE, five_nodes, helm_chart, image, index, referrer_of,
+    FiveNodes, HELM_CONFIG, LAYER, SIGNATURE, dated_image, five_nodes, helm_chart, image, index,
+    referrer_of,
 };
 pub(crate) use graph::{Graph, Root, arbitrary_graph, arbitrary_graph_of, graphs};
 pub(crate) use mix::Mix;
