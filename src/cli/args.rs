@@ -5,6 +5,7 @@
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::commands;
+use super::selection_args::SELECTION;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -59,6 +60,18 @@ pub(super) fn grammar() -> clap::Command {
     Arguments::command()
         .after_help(EXIT_CODES)
         .mut_subcommands(with_exit_codes)
+        .mut_subcommand("export", with_short_help)
+}
+
+/// The rules have a command of their own, whose short help shows them.
+fn with_short_help(command: clap::Command) -> clap::Command {
+    let is_rule = |argument: &clap::Arg| argument.get_help_heading() == Some(SELECTION);
+    command
+        .mut_args(|argument| match is_rule(&argument) {
+            true => argument.hide_short_help(true),
+            false => argument,
+        })
+        .after_help("Rules for tags that are not named, such as `--newest`: `airlift select -h`")
 }
 
 fn with_exit_codes(command: clap::Command) -> clap::Command {

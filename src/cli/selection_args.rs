@@ -14,8 +14,11 @@ use crate::selection::{
     NEWEST_MAX, Newest, NewestBy, RepositoryPattern, Rules, TagPattern, VersionRange,
 };
 
+/// The heading of these flags.
+pub(super) const SELECTION: &str = "Selection, of tags that are not named one by one";
+
 #[derive(Args)]
-#[command(next_help_heading = "Selection, of tags that are not named one by one")]
+#[command(next_help_heading = SELECTION)]
 pub(super) struct SelectionArguments {
     /// Leave these repositories out, such as `**/*-dev`
     #[arg(long, value_name = "GLOB")]

@@ -17,6 +17,8 @@ const HEADS: [&str; 5] = ["REPOSITORY", "TAG", "TAKEN", "RULE", "REASON"];
 const RULE_WIDTH: usize = 14;
 /// Columns of a table that is told in parts can only grow; most tags fit this.
 const TAG_WIDTH_MIN: usize = 16;
+/// Tags that are longer, such as those of signatures, stick out and move no others.
+const TAG_WIDTH_MAX: usize = 40;
 
 /// One tag that was considered.
 #[derive(Serialize)]
@@ -82,8 +84,9 @@ impl Explanation {
     }
 
     fn table_lines(&mut self, rows: &[Row]) -> String {
-        let width = rows.iter().map(|row| shown_tag(row).chars().count()).max();
-        self.tag_width = self.tag_width.max(width.unwrap_or(0));
+        let widths = rows.iter().map(|row| shown_tag(row).chars().count());
+        let widest = widths.filter(|width| *width <= TAG_WIDTH_MAX).max();
+        self.tag_width = self.tag_width.max(widest.unwrap_or(0));
         let line = |row: &Row| {
             let taken = if row.taken { "yes" } else { "no" };
             let tag = shown_tag(row);
@@ -186,13 +189,17 @@ pub(super) fn tell_selected(
     totals: &SelectionTotals,
 ) {
     let is_glob = |it: &SourceReference| matches!(it, SourceReference::Glob { .. });
-    if !selection.rules.is_empty() || references.iter().any(is_glob) {
+    let has_rules = !selection.rules.is_empty() && totals.repositories > 0;
+    if has_rules || references.iter().any(is_glob) {
         tell_totals(selection, totals);
     }
 }
 
 /// How much was looked at and is taken, on standard error.
 pub(super) fn tell_totals(selection: &TagSelection, totals: &SelectionTotals) {
+    if totals.tags == 0 && totals.repositories == 0 {
+        return Output::note("nothing selected: there is no repository that is meant");
+    }
     let repositories = match totals.repositories {
         1 => "1 repository".to_owned(),
         number => format!("{number} repositories"),
@@ -203,10 +210,9 @@ pub(super) fn tell_totals(selection: &TagSelection, totals: &SelectionTotals) {
         0 => String::new(),
         read => format!("; {} read", count(read, "manifest")),
     };
-    Output::note(&format!(
-        "{} of {} in {repositories} selected{}{read}",
-        totals.taken,
-        count(totals.tags, "tag"),
-        by.unwrap_or_default(),
-    ));
+    let (tags, by) = (count(totals.tags, "tag"), by.unwrap_or_default());
+    Output::note(&match totals.taken {
+        0 => format!("nothing selected: none of {tags} in {repositories}{by}{read}"),
+        taken => format!("{taken} of {tags} in {repositories} selected{by}{read}"),
+    });
 }

@@ -47,9 +47,6 @@ pub(in crate::cli) struct ExportArguments {
     #[command(flatten)]
     references: ReferenceArguments,
 
-    #[command(flatten)]
-    selection: SelectionArguments,
-
     /// The directory or URL that gets the bundle: `DIR`, `https://ACCOUNT.blob…/CONTAINER`, `s3://…`, `gs://…`
     #[arg(long, value_name = "CONTAINER", value_parser = parse_container)]
     container: ContainerReference,
@@ -89,8 +86,9 @@ pub(in crate::cli) struct ExportArguments {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     volume_size: Option<u64>,
 
-    /// Carry only these platforms of an index, such as `linux/arm64`; the index stays as it is. Of tags that are
-    /// not named one by one, only those that have one of them
+    /// Carry only these platforms of an index, such as `linux/arm64`; the index stays as it is
+    ///
+    /// Of tags that are not named one by one, only those are taken that have one of these platforms.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<Platform>,
 
@@ -117,6 +115,9 @@ pub(in crate::cli) struct ExportArguments {
     /// Print what would be moved, to the byte, and move nothing
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    selection: SelectionArguments,
 
     #[command(flatten)]
     registries: RegistryArguments,

@@ -35,13 +35,28 @@ pub(super) fn outgoing(
         let length = piece.as_ref().map_or(0, |piece| piece.len() as u64);
         log.log.note(row, |request| request.sent_bytes += length);
     });
-    let log = Arc::clone(shared);
+    let ending = Ending {
+        shared: Arc::clone(shared),
+        row,
+    };
     let ended = stream::poll_fn(move |_| {
-        log.log
-            .note(row, |request| request.ended = Some(Instant::now()));
+        let _until_here = &ending;
         Poll::Ready(None)
     });
     Body::from_stream(counted.chain(end.stream()).chain(ended))
+}
+
+/// Notes the end when the body is dropped: the server does not ask for more than the announced length.
+struct Ending {
+    shared: Arc<Shared>,
+    row: usize,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let note = |request: &mut super::log::Request| request.ended = Some(Instant::now());
+        self.shared.log.note(self.row, note);
+    }
 }
 
 fn first(bytes: &Bytes, count: u64) -> Bytes {
