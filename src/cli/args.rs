@@ -61,7 +61,13 @@ pub(super) fn grammar() -> clap::Command {
         .after_help(EXIT_CODES)
         .mut_subcommands(with_exit_codes)
         .mut_subcommand("export", with_short_help)
+        .mut_subcommand("select", |command| {
+            command.mut_arg("references", |argument| argument.help(SELECTABLE))
+        })
 }
+
+/// A selection is among the tags of registries.
+const SELECTABLE: &str = "`REGISTRY/REPOSITORY[:TAG|@DIGEST]` or `REGISTRY/GLOB`";
 
 /// The rules have a command of their own, whose short help shows them.
 fn with_short_help(command: clap::Command) -> clap::Command {

@@ -2,12 +2,16 @@
 
 use std::fs;
 
-use airlift::content::Memory;
-use airlift::oci::{Repository, Tag};
+use airlift::content::{Document, Memory};
+use airlift::history::{Ledger, RunStatus};
+use airlift::oci::{Algorithm, Repository, Tag, media_type};
 use insta::assert_snapshot;
+use serde_json::{Value, json};
 
 use super::{Desk, tell};
-use crate::support::artifacts::{HELM_CONFIG, dated_image, helm_chart, index};
+use crate::support::artifacts::{
+    HELM_CONFIG, ManifestText, dated_image, descriptor_json, helm_chart, index,
+};
 use crate::support::registry::{Fault, Registry, When};
 
 fn repository(name: &str) -> Repository {
@@ -31,7 +35,7 @@ fn put(memory: &Memory, name: &str, tags: &[&str], day: &str, architectures: &[&
         let tag: Tag = tag.parse().unwrap();
         memory.put_manifest(&repository, document.clone(), Some(&tag));
     }
-    document.descriptor.digest.hex().to_owned()
+    document.descriptor.digest.hex().clone()
 }
 
 /// Ages are certain for ever: 2020 is old, 2099 is young, 1970 is what reproducible builds say.
@@ -180,6 +184,63 @@ fn only_what_decides_is_read_and_each_digest_once() {
     assert_eq!(registry.log().count("GET", "/blobs/"), 1);
 }
 
+/// An index says when it was created by its annotation, else by its first image that is there; its attestations
+/// are no images.
+#[test]
+fn an_index_is_as_old_as_it_says_or_as_its_first_image() {
+    let (desk, registry) = (Desk::new(), Registry::start());
+    let (memory, name) = (Memory::new(), repository("apps/web"));
+    let image = |architecture, year: u16| {
+        let created = format!("{year}-01-01T00:00:00+01:00");
+        dated_image(&memory, &name, architecture, &created)
+    };
+    let (old, young, absent) = (
+        image("amd64", 2020),
+        image("arm64", 2099),
+        image("arm", 2099),
+    );
+    let entry = |image: &Document, platform: &str| {
+        let mut entry = descriptor_json(&image.descriptor);
+        let (os, architecture) = platform.split_once('/').unwrap();
+        entry["platform"] = json!({"os": os, "architecture": architecture});
+        entry
+    };
+    let put = |tag: &str, entries: Vec<Value>, annotations: Value| {
+        let text = ManifestText::new(media_type::OCI_INDEX).with("manifests", entries);
+        let text = text.with("annotations", annotations);
+        let tag: Tag = tag.parse().unwrap();
+        memory.put_manifest(&name, text.document(Algorithm::Sha256), Some(&tag));
+    };
+    let (amd64, arm64) = (entry(&old, "linux/amd64"), entry(&young, "linux/arm64"));
+    let says = |created: &str| json!({"org.opencontainers.image.created": created});
+    put(
+        "annotated",
+        vec![arm64.clone()],
+        says("2020-02-02T00:00:00Z"),
+    );
+    put("first", vec![amd64.clone(), arm64.clone()], json!({}));
+    put(
+        "young",
+        vec![arm64.clone(), amd64.clone()],
+        says("yesterday"),
+    );
+    let attestation = entry(&young, "unknown/unknown");
+    let sparse = vec![attestation, entry(&absent, "linux/arm"), amd64];
+    put("sparse", sparse, json!({}));
+    registry.seed(&memory);
+    registry.forget(&name, &absent.descriptor.digest);
+    let taken = |rules: &str| {
+        let taken = select(&desk, &registry, &format!("HOST/apps/web {rules}"));
+        taken.join(" ").replace("apps/web:", "")
+    };
+    assert_eq!(taken("--min-age 1d"), "annotated first sparse");
+    assert_eq!(taken("--min-age 1d --platform linux/arm"), "sparse");
+    let forgotten = young.descriptor.digest;
+    assert_eq!(taken("--platform unknown/unknown"), "");
+    registry.forget(&name, &forgotten);
+    assert_eq!(taken("--max-age 1d"), "");
+}
+
 #[test]
 fn what_cannot_be_read_is_named_and_may_be_left_out() {
     let (desk, registry) = (Desk::new(), shop());
@@ -190,13 +251,17 @@ fn what_cannot_be_read_is_named_and_may_be_left_out() {
     registry.fault(gone, Fault::Status(404));
     let line = format!("select {host}/apps/web --tags 1.* --min-age 1h --explain");
     let go_on = format!("{line} --continue-on-errors");
-    assert_snapshot!(desk.transcript(&[
+    let text = desk.transcript(&[
         &line.replace(" --explain", ""),
         &go_on,
-        &format!(
-            "export {host}/apps/web --tags 1.* --min-age 1h --continue-on-errors --unsigned --container usb --name web --dry-run"
+        &go_on.replace("select", "export").replace(
+            "--explain",
+            "--container usb --unsigned --name web --dry-run",
         ),
-    ]));
+    ]);
+    let is_steady = |line: &&str| !line.starts_with("free in the container: ");
+    let lines: Vec<&str> = text.lines().filter(is_steady).collect();
+    assert_snapshot!(lines.join("\n"));
 }
 
 #[test]
@@ -245,6 +310,20 @@ fn nothing_selected_is_no_failure() {
     let piped = desk.command(line).input(&desk.path("list")).run();
     text.push_str(&tell(line, &piped));
     assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn a_run_that_had_nothing_to_do_is_recorded() {
+    let (desk, registry) = (Desk::new(), shop());
+    let host = registry.address();
+    let line = format!("export {host}/apps/* --newest 0 --container usb --unsigned --state state");
+    desk.run(&line).assert_success();
+    desk.run(&format!("{line} --dry-run")).assert_success();
+    let ledger = Ledger::open(&desk.path("state")).await.unwrap();
+    let runs = ledger.list_runs(9).await.unwrap();
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].outcome.status, RunStatus::Done);
+    assert_eq!(runs[0].outcome.reason.as_deref(), Some("nothing selected"));
 }
 
 #[test]
