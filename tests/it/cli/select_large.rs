@@ -6,16 +6,18 @@ use airlift::oci::{Repository, Tag};
 use super::Desk;
 use crate::support::artifacts::dated_image;
 use crate::support::command::Output;
-use crate::support::registry::Registry;
+use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
 
 const REPOSITORIES: usize = 2000;
 const TAGS: usize = 50;
 const PAGE: usize = 40;
+/// Repositories, and manifests, under way at once.
+const CONCURRENT: usize = 8;
 const MEMORY_MAX_BYTES: u64 = 200 << 20;
 
 /// `team-7/app-3:1.4.1` and so on; equal tags have equal images, each older than the next.
-fn large_registry() -> Registry {
+fn registry_of(repositories: usize) -> Registry {
     let memory = Memory::new();
     let any: Repository = "any".parse().unwrap();
     let images: Vec<_> = (0..TAGS)
@@ -31,7 +33,7 @@ fn large_registry() -> Registry {
         .collect();
     let (_, blobs) = memory.snapshot();
     let registry = Registry::with(|it| it.page_size_max = PAGE);
-    for number in 0..REPOSITORIES {
+    for number in 0..repositories {
         let name = format!("team-{}/app-{}", number / 100, number % 100);
         let name: Repository = name.parse().unwrap();
         for (tag, image) in &images {
@@ -59,7 +61,7 @@ fn measure(desk: &Desk, line: &str) -> (Output, u64) {
 
 #[test]
 fn a_large_registry_is_looked_through_in_little_memory() {
-    let (desk, registry) = (Desk::new(), large_registry());
+    let (desk, registry) = (Desk::new(), registry_of(REPOSITORIES));
     let host = registry.address();
     let log = registry.log();
     let pages = REPOSITORIES * TAGS.div_ceil(PAGE);
@@ -77,7 +79,7 @@ fn a_large_registry_is_looked_through_in_little_memory() {
     assert_eq!(log.count("GET", "/tags/list"), pages);
     assert_eq!(log.count("*", "/manifests/") + log.count("*", "/blobs/"), 0);
     let concurrent = log.concurrency_max("GET", "/tags/list");
-    assert!((2..=8).contains(&concurrent), "{concurrent}");
+    assert!(concurrent <= CONCURRENT, "{concurrent}");
     log.clear();
 
     // One manifest for each repository is enough, and they all are one image.
@@ -91,6 +93,24 @@ fn a_large_registry_is_looked_through_in_little_memory() {
     assert_eq!(log.count("*", "/manifests/"), REPOSITORIES);
     assert_eq!(log.count("*", "/blobs/"), 1);
     let concurrent = log.concurrency_max("GET", "/manifests/");
-    assert!((2..=8).contains(&concurrent), "{concurrent}");
+    assert!(concurrent <= CONCURRENT, "{concurrent}");
     eprintln!("the most memory: {peak} bytes");
+}
+
+/// Requests that are never answered show how many there are at once.
+#[test]
+fn so_many_are_under_way_at_once_and_no_more() {
+    let (desk, registry) = (Desk::new(), registry_of(2 * CONCURRENT));
+    let host = registry.address();
+    let line = format!("select {host}/** --newest 3 --concurrent-requests 64");
+    for path in ["/tags/list", "/manifests/"] {
+        registry.fault(When::get(path).always(), Fault::Hang);
+        let asked = || registry.log().count("GET", path);
+        let running = desk.command(&line).spawn();
+        let output = running.kill_when(|| asked() >= CONCURRENT);
+        assert!(output.was_killed(), "{}", output.stderr);
+        assert_eq!(asked(), CONCURRENT, "{path}");
+        registry.heal();
+        registry.log().clear();
+    }
 }
