@@ -10,7 +10,8 @@ use super::open_bundles::BundlePlace;
 use crate::config::resolve_secret;
 use crate::content::{Error, ErrorKind, Result};
 use crate::storage::{
-    ContainerReference, Missing, Purpose, StorageContainer, check_sas, open_container,
+    AzureQueue, AzureReference, ContainerReference, Missing, Purpose, QueueReference,
+    StorageContainer, check_sas, open_container,
 };
 
 /// Opens a container for a purpose; `now` decides whether a signature still holds.
@@ -26,6 +27,20 @@ pub async fn connect_container(
     };
     check_sas(reference, credential.as_ref(), purpose, now)?;
     open_container(reference, credential, missing).await
+}
+
+/// Opens a queue of notices about the objects of `container`; sends nothing yet.
+pub async fn connect_queue(
+    reference: &QueueReference,
+    container: &AzureReference,
+    now: Timestamp,
+) -> Result<Arc<AzureQueue>> {
+    let credential = match &reference.credential {
+        Some(secret) => Some(resolve_secret(secret).await?),
+        None => None,
+    };
+    let queue = AzureQueue::open(reference, credential, container, now)?;
+    Ok(Arc::new(queue))
 }
 
 /// Opens the container or object that was named: a file is an object of its directory.

@@ -22,6 +22,10 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use self::azure::AzureContainer;
+pub use self::azure::{
+    AzureQueue, InvalidQueue, MESSAGES_MAX, Notice, QueueMessage, QueueReference,
+    VISIBILITY_TIMEOUT,
+};
 use self::buckets::BucketContainer;
 pub use container::{
     CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer,

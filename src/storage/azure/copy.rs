@@ -29,7 +29,7 @@ pub(super) async fn offer(
     version: &Version,
 ) -> Result<Option<CopySource>> {
     let blob = format!("{}{object}", container.prefix);
-    let Some(signature) = container.signature.to_read(&blob) else {
+    let Some(signature) = container.access.signature.to_read(&blob) else {
         return Ok(None);
     };
     let Some(found) = container.find(object).await? else {
@@ -60,7 +60,8 @@ pub(super) async fn fetch(
         version,
         size_bytes,
     } = source;
-    let upload = container.upload(object, upload_id(url, version), overwrite);
+    let upload_id = upload_id(url, version);
+    let upload = container.upload_copying(object, upload_id, overwrite, url)?;
     let staged = staged_ids(&upload).await?;
     let range = RANGE_MIN_BYTES.max(size_bytes.div_ceil(u64::from(BLOCKS_MAX)));
     let upload = &upload;
@@ -97,8 +98,12 @@ pub(super) async fn fetch(
 
 /// The same for every run that copies this version.
 fn upload_id(url: &SecretString, version: &Version) -> String {
-    let place = url.expose_secret().split('?').next().unwrap_or_default();
+    let place = without_query(url);
     Digest::sha256(format!("{place} {version}").as_bytes()).hex()[..16].to_owned()
+}
+
+fn without_query(url: &SecretString) -> &str {
+    url.expose_secret().split('?').next().unwrap_or_default()
 }
 
 /// Ids and sizes of what an interrupted copy has brought over.
@@ -127,7 +132,8 @@ async fn stage(
         source_range: Some(HttpRange::new(start, length)),
         ..BlockBlobClientStageBlockFromUrlOptions::default()
     };
-    let url = url.expose_secret().to_owned();
+    // The wire knows the rest of it.
+    let url = without_query(url).to_owned();
     // The request itself has no body.
     let staged = upload
         .blocks

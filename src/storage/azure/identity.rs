@@ -17,10 +17,8 @@ use azure_identity::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
-use super::sign::ContainerSigner;
 use super::wire::Signature;
 use crate::content::Result;
-use crate::storage::AzureReference;
 use crate::storage::sas::SasToken;
 
 /// The signature of the requests, and the identity whose tokens they carry where there is no signature.
@@ -31,18 +29,20 @@ pub(super) struct Identity {
 
 impl Identity {
     /// What was typed comes first, then the secret that the reference names, then the machine's own identities.
+    /// `sign_with` makes the signature of an account's key.
     pub(super) fn choose(
-        reference: &AzureReference,
+        typed: Option<&SecretString>,
         credential: Option<SecretString>,
         http: &reqwest::Client,
+        sign_with: impl FnOnce(SecretString) -> Result<Signature>,
     ) -> Result<Self> {
-        let signature = match (&reference.sas, credential) {
+        let signature = match (typed, credential) {
             (Some(sas), _) => Signature::Shared(sas.clone()),
             (None, Some(secret)) if SasToken::is_likely(&secret) => {
                 let sas = secret.expose_secret().trim().trim_start_matches('?');
                 Signature::Shared(SecretString::from(sas))
             }
-            (None, Some(key)) => Signature::Key(ContainerSigner::new(key, reference)?),
+            (None, Some(key)) => sign_with(key)?,
             (None, None) => Signature::None,
         };
         let tokens = match signature {

@@ -5,11 +5,13 @@
 //! every removal names. A blob whose copy is still pending has no bytes yet: it is listed with the size 0, and
 //! opening it says `Incomplete`.
 
+mod access;
 mod copy;
 mod identity;
 mod leftovers;
 mod listing;
 mod object;
+mod queue;
 mod sign;
 mod upload;
 mod wire;
@@ -17,35 +19,37 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use azure_core::http::{ClientOptions, Etag, ExponentialRetryOptions, RetryOptions, Transport};
-use azure_core::time::Duration;
+use azure_core::http::Etag;
 use azure_storage_blob::models::{
     BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders, CopyStatus, StorageErrorCode,
 };
-use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
+use azure_storage_blob::{BlobClient, BlobContainerClient};
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use self::identity::Identity;
+use self::access::Access;
 use self::object::AzureObject;
+pub use self::queue::{
+    AzureQueue, InvalidQueue, MESSAGES_MAX, Notice, QueueMessage, QueueReference,
+    VISIBILITY_TIMEOUT,
+};
 use self::upload::BlockUpload;
-use self::wire::{Signature, SigningWire};
 use super::container::{
     CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer,
 };
+use super::failure;
 use super::parts::{PartPlan, PartWriter};
 use super::reference::{AzureReference, ContainerReference};
-use super::{failure, http};
 use crate::content::{Error, ErrorKind, ObjectWriter, RangedRead, Result, Uploaded, Version};
 
 /// A container of a storage account.
 pub(super) struct AzureContainer {
+    access: Access,
     client: BlobContainerClient,
     name: String,
     /// With a `/` at its end, unless it is empty.
     prefix: String,
-    signature: Arc<Signature>,
 }
 
 impl AzureContainer {
@@ -55,38 +59,19 @@ impl AzureContainer {
         credential: Option<SecretString>,
     ) -> Result<Self> {
         let name = ContainerReference::Azure(reference.clone()).to_string();
-        let http = http::client(Some(&reference.endpoint))?;
-        let identity = Identity::choose(reference, credential, &http)?;
-        let signature = Arc::new(identity.signature);
-        let wire = SigningWire::new(http, Arc::clone(&signature));
-        let retry = ExponentialRetryOptions {
-            max_retries: 6,
-            max_total_elapsed: Duration::seconds(120),
-            ..ExponentialRetryOptions::default()
-        };
-        let options = BlobContainerClientOptions {
-            client_options: ClientOptions {
-                retry: RetryOptions::exponential(retry),
-                transport: Some(Transport::new(Arc::new(wire))),
-                ..ClientOptions::default()
-            },
-            ..BlobContainerClientOptions::default()
-        };
-        let mut url = reference.endpoint.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push(&reference.container);
-        }
-        let client = BlobContainerClient::new(url, identity.tokens, Some(options))
+        let access = Access::choose(reference, credential)?;
+        let client = access
+            .connect()
             .map_err(|error| failure::from_azure(format!("cannot open `{name}`"), &error))?;
         let prefix = match reference.prefix.as_str() {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
         Ok(Self {
+            access,
             client,
             name,
             prefix,
-            signature,
         })
     }
 
@@ -95,7 +80,32 @@ impl AzureContainer {
     }
 
     fn upload(&self, object: &str, upload_id: String, overwrite: Overwrite) -> BlockUpload {
-        let blob = self.blob(object);
+        self.upload_to(self.blob(object), object, upload_id, overwrite)
+    }
+
+    /// An upload whose blocks the service can copy from `source`.
+    fn upload_copying(
+        &self,
+        object: &str,
+        upload_id: String,
+        overwrite: Overwrite,
+        source: &SecretString,
+    ) -> Result<BlockUpload> {
+        let client = self
+            .access
+            .connect_copying(source)
+            .map_err(|error| failure::from_azure(format!("cannot open `{}`", self.name), &error))?;
+        let blob = client.blob_client(&format!("{}{object}", self.prefix));
+        Ok(self.upload_to(blob, object, upload_id, overwrite))
+    }
+
+    fn upload_to(
+        &self,
+        blob: BlobClient,
+        object: &str,
+        upload_id: String,
+        overwrite: Overwrite,
+    ) -> BlockUpload {
         BlockUpload {
             blocks: blob.block_blob_client(),
             blob,

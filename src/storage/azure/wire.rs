@@ -1,8 +1,7 @@
 //! The wire under the Azure SDK: it adds the signature at the last moment.
 //!
-//! **Invariant.** The SDK never sees the signature of its own requests, so that none of its errors and logs can
-//! hold one. The signature of a blob that a service copies from travels in a
-//! header, and the SDK sees that one: it is short-lived and for reading that blob wherever we hold the key.
+//! **Invariant.** The SDK never sees a signature, so that none of its errors and logs can hold one. That of a blob
+//! which the service is to copy from travels in a header; the SDK sets it without, and the wire puts it in.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::sign::ContainerSigner;
+use super::sign::{ContainerSigner, QueueSigner};
 
 /// What a request is signed with.
 #[derive(Debug)]
@@ -26,14 +25,18 @@ pub(super) enum Signature {
     None,
     Shared(SecretString),
     Key(ContainerSigner),
+    Queue(QueueSigner),
 }
+
+/// The header that names the blob to copy from.
+const COPY_SOURCE: &str = "x-ms-copy-source";
 
 impl Signature {
     /// The query that lets another service read one blob: made for this where we hold the key, else the one that
     /// was given. `None` where there is no signature to hand over.
     pub(super) fn to_read(&self, blob: &str) -> Option<SecretString> {
         match self {
-            Self::None => None,
+            Self::None | Self::Queue(_) => None,
             Self::Shared(sas) => Some(sas.clone()),
             Self::Key(signer) => signer.sign_to_read(blob, Timestamp::now()),
         }
@@ -44,6 +47,7 @@ impl Signature {
             Self::None => None,
             Self::Shared(sas) => Some(sas.clone()),
             Self::Key(signer) => signer.sign(Timestamp::now()),
+            Self::Queue(signer) => signer.sign(Timestamp::now()),
         };
         let Some(sas) = sas else { return };
         let query = match url.query().filter(|query| !query.is_empty()) {
@@ -58,11 +62,22 @@ impl Signature {
 pub(super) struct SigningWire {
     http: reqwest::Client,
     signature: Arc<Signature>,
+    copy_source: Option<SecretString>,
 }
 
 impl SigningWire {
     pub(super) fn new(http: reqwest::Client, signature: Arc<Signature>) -> Self {
-        Self { http, signature }
+        Self {
+            http,
+            signature,
+            copy_source: None,
+        }
+    }
+
+    /// The same, with the whole URL of the blob that is copied from, wherever the SDK names one.
+    pub(super) fn copying_from(mut self, source: SecretString) -> Self {
+        self.copy_source = Some(source);
+        self
     }
 
     fn translate(&self, request: &Request) -> azure_core::Result<reqwest::Request> {
@@ -72,7 +87,11 @@ impl SigningWire {
             .with_context(ErrorKind::Other, "cannot make a request")?;
         let mut builder = self.http.request(method, url);
         for (name, value) in request.headers().iter() {
-            builder = builder.header(name.as_str(), value.as_str());
+            let source = self.copy_source.as_ref();
+            builder = match source.filter(|_| name.as_str() == COPY_SOURCE) {
+                Some(source) => builder.header(COPY_SOURCE, hidden(source)?),
+                None => builder.header(name.as_str(), value.as_str()),
+            };
         }
         let body = match request.body().clone() {
             Body::Bytes(bytes) => reqwest::Body::from(bytes),
@@ -115,6 +134,14 @@ impl HttpClient for SigningWire {
         }));
         Ok(AsyncRawResponse::new(status.into(), headers, body))
     }
+}
+
+/// A header's value that nothing below us shows either.
+fn hidden(value: &SecretString) -> azure_core::Result<reqwest::header::HeaderValue> {
+    let mut value = reqwest::header::HeaderValue::from_str(value.expose_secret())
+        .with_context(ErrorKind::Other, "cannot name the source of a copy")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn headers(map: &reqwest::header::HeaderMap) -> Headers {

@@ -66,16 +66,23 @@ impl Drop for Server {
 
 /// One request without a body; the status line of the answer.
 fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Result<String> {
+    let reply = exchange(address, method, path, "")?;
+    Ok(reply.lines().next().unwrap_or_default().to_owned())
+}
+
+/// One request; the whole answer.
+fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<String> {
     let mut connection = TcpStream::connect_timeout(&address, REPLY)?;
     connection.set_read_timeout(Some(REPLY))?;
-    let head = format!(
+    let length = body.len();
+    let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Length: 0\r\nx-ms-version: 2024-11-04\r\n\r\n"
+         Content-Length: {length}\r\nx-ms-version: 2024-11-04\r\n\r\n{body}"
     );
-    connection.write_all(head.as_bytes())?;
+    connection.write_all(request.as_bytes())?;
     let mut reply = String::new();
     connection.read_to_string(&mut reply)?;
-    Ok(reply.lines().next().unwrap_or_default().to_owned())
+    Ok(reply)
 }
 
 /// Azurite with the accounts `near` and `far`; blobs and queues.
@@ -127,6 +134,43 @@ impl Azurite {
         assert!(status.contains("201") || status.contains("409"), "{status}");
         format!("http://{}/{account}/{name}", self.blobs)
     }
+
+    /// The URL of a queue, made where it is missing.
+    pub(crate) fn queue(&self, account: &str, name: &str) -> String {
+        let path = format!("/{account}/{name}?{}", account_sas(account));
+        let status = request(self.queues, "PUT", &path).expect("Azurite answers");
+        assert!(status.contains("201") || status.contains("204"), "{status}");
+        self.queue_url(account, name)
+    }
+
+    /// The URL of a queue that may not be there.
+    pub(crate) fn queue_url(&self, account: &str, name: &str) -> String {
+        format!("http://{}/{account}/{name}", self.queues)
+    }
+
+    /// Puts a message into a queue.
+    pub(crate) fn send(&self, account: &str, queue: &str, message: &str) {
+        let text = message.replace('&', "&amp;").replace('<', "&lt;");
+        let body = format!("<QueueMessage><MessageText>{text}</MessageText></QueueMessage>");
+        let path = format!("/{account}/{queue}/messages?{}", account_sas(account));
+        let reply = exchange(self.queues, "POST", &path, &body).expect("Azurite answers");
+        assert!(reply.starts_with("HTTP/1.1 201"), "{reply}");
+    }
+
+    /// How many messages a queue has, those that are invisible included.
+    pub(crate) fn message_count(&self, account: &str, queue: &str) -> usize {
+        let path = format!("/{account}/{queue}?comp=metadata&{}", account_sas(account));
+        let reply = exchange(self.queues, "GET", &path, "").expect("Azurite answers");
+        let header = "x-ms-approximate-messages-count:";
+        let line = reply.lines().find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix(header)?
+                .trim()
+                .parse()
+                .ok()
+        });
+        line.unwrap_or_else(|| panic!("no count: {reply}"))
+    }
 }
 
 /// The key of an account of ours.
@@ -138,7 +182,7 @@ pub(crate) fn account_key(account: &str) -> String {
 pub(crate) fn account_sas(account: &str) -> String {
     let fields = [
         account,
-        "rwdlac",
+        "rwdlacup",
         "bq",
         "sco",
         "",
@@ -153,7 +197,7 @@ pub(crate) fn account_sas(account: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
     let tag = STANDARD.encode(hmac::sign(&key, fields.join("\n").as_bytes()));
     let signature = utf8_percent_encode(&tag, NON_ALPHANUMERIC);
-    format!("sv=2024-11-04&ss=bq&srt=sco&sp=rwdlac&se=2100-01-01T00%3A00%3A00Z&sig={signature}")
+    format!("sv=2024-11-04&ss=bq&srt=sco&sp=rwdlacup&se=2100-01-01T00%3A00%3A00Z&sig={signature}")
 }
 
 /// moto's server as S3.
