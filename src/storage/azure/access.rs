@@ -49,30 +49,36 @@ impl Access {
     }
 
     pub(super) fn connect(&self) -> azure_core::Result<BlobContainerClient> {
-        self.connect_over(self.wire())
+        let retry = ExponentialRetryOptions {
+            max_retries: RETRIES_MAX,
+            max_total_elapsed: RETRY_TIMEOUT,
+            ..ExponentialRetryOptions::default()
+        };
+        self.connect_over(self.wire(), RetryOptions::exponential(retry))
     }
 
-    /// A client that lets the service copy from a blob whose whole URL only the wire knows.
+    /// A client that lets the service copy from a blob whose whole URL only the wire knows. It tries nothing twice:
+    /// the SDK cannot tell a service that is busy from one that does not reach the source.
     pub(super) fn connect_copying(
         &self,
         source: &SecretString,
     ) -> azure_core::Result<BlobContainerClient> {
-        self.connect_over(self.wire().copying_from(source.clone()))
+        let wire = self.wire().copying_from(source.clone());
+        self.connect_over(wire, RetryOptions::none())
     }
 
     fn wire(&self) -> SigningWire {
         SigningWire::new(self.http.clone(), Arc::clone(&self.signature))
     }
 
-    fn connect_over(&self, wire: SigningWire) -> azure_core::Result<BlobContainerClient> {
-        let retry = ExponentialRetryOptions {
-            max_retries: RETRIES_MAX,
-            max_total_elapsed: RETRY_TIMEOUT,
-            ..ExponentialRetryOptions::default()
-        };
+    fn connect_over(
+        &self,
+        wire: SigningWire,
+        retry: RetryOptions,
+    ) -> azure_core::Result<BlobContainerClient> {
         let options = BlobContainerClientOptions {
             client_options: ClientOptions {
-                retry: RetryOptions::exponential(retry),
+                retry,
                 transport: Some(Transport::new(Arc::new(wire))),
                 ..ClientOptions::default()
             },

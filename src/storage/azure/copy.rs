@@ -5,8 +5,10 @@
 //! Where the service does not reach the source, the caller carries the bytes.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use azure_core::http::Etag;
+use azure_core::http::{Etag, StatusCode};
+use azure_storage_blob::BlockBlobClient;
 use azure_storage_blob::models::{BlockBlobClientStageBlockFromUrlOptions, HttpRange};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
@@ -21,6 +23,9 @@ use crate::storage::parts::PartUpload;
 
 const RANGE_MIN_BYTES: u64 = 32 << 20;
 const RANGES_AHEAD: usize = 4;
+/// For a range that a busy service puts off.
+const ATTEMPTS_MAX: u32 = 7;
+const PAUSE_MIN: Duration = Duration::from_millis(400);
 
 /// The blob's URL with a signature that may read it.
 pub(super) async fn offer(
@@ -60,11 +65,16 @@ pub(super) async fn fetch(
         version,
         size_bytes,
     } = source;
-    let upload_id = upload_id(url, version);
-    let upload = container.upload_copying(object, upload_id, overwrite, url)?;
+    let upload = container.upload(object, upload_id(url, version), overwrite);
+    let copy = BlockCopy {
+        blocks: container.copying_blocks(object, url)?,
+        name: &upload.name,
+        url,
+        version,
+    };
     let staged = staged_ids(&upload).await?;
     let range = RANGE_MIN_BYTES.max(size_bytes.div_ceil(u64::from(BLOCKS_MAX)));
-    let upload = &upload;
+    let (upload, copy) = (&upload, &copy);
     let parts = stream::iter(0..size_bytes.div_ceil(range))
         .map(|number| {
             let start = number * range;
@@ -76,7 +86,7 @@ pub(super) async fn fetch(
             let is_there = staged.contains(&(id.clone().into_bytes(), length));
             async move {
                 if !is_there {
-                    stage(upload, &id, url, version, start, length).await?;
+                    copy.stage(&id, start, length).await?;
                 }
                 let size_bytes = length;
                 Ok::<_, Error>(UploadedPart { id, size_bytes })
@@ -119,28 +129,57 @@ async fn staged_ids(upload: &BlockUpload) -> Result<HashSet<(Vec<u8>, u64)>> {
     Ok(known.collect())
 }
 
-async fn stage(
-    upload: &BlockUpload,
-    id: &str,
-    url: &SecretString,
-    version: &Version,
-    start: u64,
-    length: u64,
-) -> Result<()> {
-    let options = BlockBlobClientStageBlockFromUrlOptions {
-        source_if_match: Some(Etag::from(version.as_str())),
-        source_range: Some(HttpRange::new(start, length)),
-        ..BlockBlobClientStageBlockFromUrlOptions::default()
-    };
-    // The wire knows the rest of it.
-    let url = without_query(url).to_owned();
-    // The request itself has no body.
-    let staged = upload
-        .blocks
-        .stage_block_from_url(id.as_bytes(), 0, url, Some(options))
-        .await;
-    staged.map(drop).map_err(|error| {
-        let message = format!("cannot let the service copy to `{}`", upload.name);
-        failure::from_azure(message, &error)
-    })
+/// One blob whose blocks the service copies from another.
+struct BlockCopy<'a> {
+    blocks: BlockBlobClient,
+    name: &'a str,
+    url: &'a SecretString,
+    version: &'a Version,
+}
+
+impl BlockCopy<'_> {
+    /// Copies a range to a block. What is busy is asked again; what fails in itself once more only, because the
+    /// bytes can be carried then.
+    async fn stage(&self, id: &str, start: u64, length: u64) -> Result<()> {
+        let (mut attempt, mut pause) = (1, PAUSE_MIN);
+        loop {
+            let Err(error) = self.stage_once(id, start, length).await else {
+                return Ok(());
+            };
+            let attempts_max = match is_failure_in_itself(&error) {
+                true => 2,
+                false => ATTEMPTS_MAX,
+            };
+            let message = format!("cannot let the service copy to `{}`", self.name);
+            let error = failure::from_azure(message, &error);
+            let ErrorKind::Temporary { retry_after } = error.kind() else {
+                return Err(error);
+            };
+            if attempt >= attempts_max {
+                return Err(error);
+            }
+            tokio::time::sleep(pause.max(retry_after.unwrap_or_default())).await;
+            attempt += 1;
+            pause *= 2;
+        }
+    }
+
+    async fn stage_once(&self, id: &str, start: u64, length: u64) -> azure_core::Result<()> {
+        let options = BlockBlobClientStageBlockFromUrlOptions {
+            source_if_match: Some(Etag::from(self.version.as_str())),
+            source_range: Some(HttpRange::new(start, length)),
+            ..BlockBlobClientStageBlockFromUrlOptions::default()
+        };
+        // The wire knows the rest of it.
+        let url = without_query(self.url).to_owned();
+        // The request itself has no body.
+        let staged = self
+            .blocks
+            .stage_block_from_url(id.as_bytes(), 0, url, Some(options));
+        staged.await.map(drop)
+    }
+}
+
+fn is_failure_in_itself(error: &azure_core::Error) -> bool {
+    error.http_status() == Some(StatusCode::InternalServerError)
 }

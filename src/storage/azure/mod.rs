@@ -23,7 +23,7 @@ use azure_core::http::Etag;
 use azure_storage_blob::models::{
     BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders, CopyStatus, StorageErrorCode,
 };
-use azure_storage_blob::{BlobClient, BlobContainerClient};
+use azure_storage_blob::{BlobClient, BlobContainerClient, BlockBlobClient};
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -79,33 +79,18 @@ impl AzureContainer {
         self.client.blob_client(&format!("{}{object}", self.prefix))
     }
 
-    fn upload(&self, object: &str, upload_id: String, overwrite: Overwrite) -> BlockUpload {
-        self.upload_to(self.blob(object), object, upload_id, overwrite)
-    }
-
-    /// An upload whose blocks the service can copy from `source`.
-    fn upload_copying(
-        &self,
-        object: &str,
-        upload_id: String,
-        overwrite: Overwrite,
-        source: &SecretString,
-    ) -> Result<BlockUpload> {
+    /// The blob as a target whose blocks the service can copy from `source`. Nothing is tried twice.
+    fn copying_blocks(&self, object: &str, source: &SecretString) -> Result<BlockBlobClient> {
         let client = self
             .access
             .connect_copying(source)
             .map_err(|error| failure::from_azure(format!("cannot open `{}`", self.name), &error))?;
         let blob = client.blob_client(&format!("{}{object}", self.prefix));
-        Ok(self.upload_to(blob, object, upload_id, overwrite))
+        Ok(blob.block_blob_client())
     }
 
-    fn upload_to(
-        &self,
-        blob: BlobClient,
-        object: &str,
-        upload_id: String,
-        overwrite: Overwrite,
-    ) -> BlockUpload {
+    fn upload(&self, object: &str, upload_id: String, overwrite: Overwrite) -> BlockUpload {
+        let blob = self.blob(object);
         BlockUpload {
             blocks: blob.block_blob_client(),
             blob,
