@@ -3,12 +3,16 @@
 //! What the environment names is used, and nothing else is tried when that fails. Only where it names nothing, the
 //! command line of Azure is asked, and then the machine's own identity.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
-use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
+use azure_core::http::{
+    AsyncRawResponse, ClientOptions, ExponentialRetryOptions, HttpClient, Request, RetryOptions,
+    Transport,
+};
 use azure_identity::{
     AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
     ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
@@ -16,6 +20,7 @@ use azure_identity::{
 };
 
 use crate::content::{Error, ErrorKind, Result};
+use crate::http::{self, ConnectionCause, Patience};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const READ_LIMIT: Duration = Duration::from_mins(1);
@@ -26,27 +31,52 @@ const RETRIES_MAX: u32 = 3;
 /// How the libraries of Azure reach their services: with a client that was built before they ask for one, since
 /// they end the program where that fails, as without any certificate authority.
 pub fn azure_client_options() -> Result<ClientOptions> {
-    let client = reqwest::Client::builder()
+    let client = http::builder()
         .connect_timeout(CONNECT_LIMIT)
         .read_timeout(READ_LIMIT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_gzip()
-        .no_deflate()
-        .no_brotli()
-        .no_zstd()
         .build()
         .map_err(|cause| {
             let message = "cannot prepare connections to Azure";
             Error::new(ErrorKind::Failed, message).with_cause(cause)
         })?;
     Ok(ClientOptions {
-        transport: Some(Transport::new(Arc::new(client))),
+        transport: Some(Transport::new(Arc::new(PatientClient {
+            client,
+            patience: Patience::default(),
+        }))),
         retry: RetryOptions::exponential(ExponentialRetryOptions {
             max_retries: RETRIES_MAX,
             ..ExponentialRetryOptions::default()
         }),
         ..ClientOptions::default()
     })
+}
+
+/// Tells people when a service keeps them waiting.
+#[derive(Debug)]
+struct PatientClient {
+    client: reqwest::Client,
+    patience: Patience,
+}
+
+#[async_trait]
+impl HttpClient for PatientClient {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let host = request.url().host_str().unwrap_or_default();
+        let answer = self.client.execute_request(request);
+        let answer = self.patience.wait(host, answer).await;
+        match &answer {
+            Ok(_) => self.patience.answered(),
+            Err(error) => {
+                let cause = StdError::source(error).and_then(|it| it.downcast_ref());
+                match cause.map(ConnectionCause::of) {
+                    Some(cause) => self.patience.failed(host, &cause),
+                    None => self.patience.failed(host, &"the connection broke"),
+                }
+            }
+        }
+        answer
+    }
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -17,7 +17,7 @@ use azure_identity::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::OnceCell;
 
-use super::wire::Signature;
+use super::wire::{Signature, SigningWire};
 use crate::content::Result;
 use crate::storage::sas::SasToken;
 
@@ -70,8 +70,9 @@ impl MachineIdentity {
 
     /// What could be set up, in the order in which it is tried.
     fn candidates(&self) -> Vec<Arc<dyn TokenCredential>> {
+        let wire = SigningWire::new(self.http.clone(), Arc::new(Signature::None));
         let client_options = ClientOptions {
-            transport: Some(Transport::new(Arc::new(self.http.clone()))),
+            transport: Some(Transport::new(Arc::new(wire))),
             ..ClientOptions::default()
         };
         let workload = WorkloadIdentityCredentialOptions {

@@ -17,6 +17,8 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::sign::{ContainerSigner, QueueSigner};
+use crate::http::{Patience, is_hopeless};
+use crate::storage::http;
 
 /// What a request is signed with.
 #[derive(Debug)]
@@ -63,6 +65,7 @@ pub(super) struct SigningWire {
     http: reqwest::Client,
     signature: Arc<Signature>,
     copy_source: Option<SecretString>,
+    patience: Patience,
 }
 
 impl SigningWire {
@@ -71,6 +74,7 @@ impl SigningWire {
             http,
             signature,
             copy_source: None,
+            patience: Patience::default(),
         }
     }
 
@@ -78,6 +82,20 @@ impl SigningWire {
     pub(super) fn copying_from(mut self, source: SecretString) -> Self {
         self.copy_source = Some(source);
         self
+    }
+
+    /// Sends, and tells people of trouble that lasts.
+    async fn ask(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+        let host = http::host_of(request.url());
+        let is_safe = request.method().is_safe();
+        let answer = self.http.execute(request);
+        let answer = match is_safe {
+            true => self.patience.wait(&host, answer).await,
+            false => answer.await,
+        };
+        let status = answer.as_ref().map(|answer| answer.status().as_u16());
+        http::notice(&self.patience, &host, status.map_err(Some));
+        answer
     }
 
     fn translate(&self, request: &Request) -> azure_core::Result<reqwest::Request> {
@@ -107,12 +125,13 @@ impl SigningWire {
 #[async_trait]
 impl HttpClient for SigningWire {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let answer = self.http.execute(self.translate(request)?).await;
+        let answer = self.ask(self.translate(request)?).await;
         let answer = answer.map_err(|error| {
-            let kind = if error.is_connect() {
-                ErrorKind::Connection
-            } else {
-                ErrorKind::Io
+            let kind = match error.is_connect() {
+                // The SDK tries again what is of the other kinds.
+                _ if is_hopeless(&error) => ErrorKind::Other,
+                true => ErrorKind::Connection,
+                false => ErrorKind::Io,
             };
             azure_core::Error::with_error(kind, error.without_url(), "the service is not reached")
         })?;
