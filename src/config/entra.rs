@@ -1,7 +1,8 @@
 //! Who this machine is for Azure, and how its services are spoken to.
 //!
 //! What the environment names is used, and nothing else is tried when that fails. Only where it names nothing, the
-//! command line of Azure is asked, and then the machine's own identity.
+//! command lines of Azure are asked, and then the machine's own identity. Containers, queues and key vaults, and the
+//! making of signatures, all have it from here.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use azure_core::http::{
     Transport,
 };
 use azure_identity::{
-    AzureCliCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
-    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    AzureCliCredential, AzureDeveloperCliCredential, ClientAssertionCredentialOptions,
+    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
+use tokio::sync::OnceCell;
 
 use crate::content::{Error, ErrorKind, Result};
 use crate::http::{self, ConnectionCause, Patience};
@@ -84,7 +87,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The identity of this process: a client secret or workload identity where the environment has one, or that of
-/// whoever has logged in with `az`, or the machine's.
+/// whoever has logged in with `az` or `azd`, or the machine's.
 pub fn entra_credential() -> Result<Arc<dyn TokenCredential>> {
     let client_options = azure_client_options()?;
     let client_id = variable("AZURE_CLIENT_ID");
@@ -130,16 +133,41 @@ fn choose_unnamed(
     client_options: ClientOptions,
 ) -> azure_core::Result<Arc<dyn TokenCredential>> {
     Ok(Arc::new(Unnamed {
-        person: AzureCliCredential::new(None)?,
+        people: [
+            AzureCliCredential::new(None)?,
+            AzureDeveloperCliCredential::new(None)?,
+        ],
         machine: machine_identity(client_id, client_options)?,
+        found: OnceCell::new(),
     }))
 }
 
-/// The identity where nobody has said which: that of a person at work here, else that of the machine.
+/// The identity where nobody has said which: that of a person at work here, else that of the machine. The first that
+/// gives a token stays.
 #[derive(Debug)]
 struct Unnamed {
-    person: Arc<dyn TokenCredential>,
+    people: [Arc<dyn TokenCredential>; 2],
     machine: Arc<dyn TokenCredential>,
+    found: OnceCell<Arc<dyn TokenCredential>>,
+}
+
+impl Unnamed {
+    async fn search(&self, scopes: &[&str]) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        for person in &self.people {
+            if person.get_token(scopes, None).await.is_ok() {
+                return Ok(Arc::clone(person));
+            }
+        }
+        let machine = self.machine.get_token(scopes, None);
+        let answer = tokio::time::timeout(IDENTITY_LIMIT, machine).await;
+        if let Ok(Ok(_)) = answer {
+            return Ok(Arc::clone(&self.machine));
+        }
+        Err(azure_core::Error::with_message(
+            azure_core::error::ErrorKind::Credential,
+            "nobody is logged in: there is no `az login`, no managed identity, and no `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`",
+        ))
+    }
 }
 
 #[async_trait]
@@ -149,16 +177,7 @@ impl TokenCredential for Unnamed {
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        if let Ok(token) = self.person.get_token(scopes, options.clone()).await {
-            return Ok(token);
-        }
-        let machine = self.machine.get_token(scopes, options);
-        let answer = tokio::time::timeout(IDENTITY_LIMIT, machine).await;
-        answer.ok().and_then(Result::ok).ok_or_else(|| {
-            azure_core::Error::with_message(
-                azure_core::error::ErrorKind::Credential,
-                "nobody is logged in: there is no `az login`, no managed identity, and no `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET`",
-            )
-        })
+        let found = self.found.get_or_try_init(|| self.search(scopes)).await?;
+        found.get_token(scopes, options).await
     }
 }

@@ -208,7 +208,12 @@ fn a_container_and_its_queue_are_used_as_somebody_of_entra() {
         "chart",
     ];
     arguments.extend(["--sign-key", &signer, "--log", "trace"]);
-    let export = entra.around(Airlift::new(&arguments)).run();
+    let export = entra
+        .around(Airlift::new(&arguments))
+        .env("AZURE_TENANT_ID", TENANT)
+        .env("AZURE_CLIENT_ID", "ship")
+        .env("AZURE_CLIENT_SECRET", CLIENT_SECRET)
+        .run();
     assert_silent(export.assert_success());
     azurite.send(
         "near",

@@ -13,6 +13,7 @@ use super::identity::Identity;
 use super::sign::ContainerSigner;
 use super::wire::{Signature, SigningWire};
 use crate::content::Result;
+use crate::storage::credential::Credential;
 use crate::storage::http;
 use crate::storage::reference::AzureReference;
 
@@ -28,18 +29,16 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn choose(
-        reference: &AzureReference,
-        credential: Option<SecretString>,
-    ) -> Result<Self> {
+    pub(super) fn choose(reference: &AzureReference, credential: Credential) -> Result<Self> {
         let http = http::client(Some(&reference.endpoint))?;
-        let identity = Identity::choose(reference.sas.as_ref(), credential, &http, |key| {
-            ContainerSigner::new(key, reference).map(Signature::Key)
-        })?;
         let mut url = reference.endpoint.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push(&reference.container);
         }
+        let typed = reference.sas.as_ref();
+        let identity = Identity::choose(&url, typed, credential, |key| {
+            ContainerSigner::new(key, reference).map(Signature::Key)
+        })?;
         Ok(Self {
             url,
             http,

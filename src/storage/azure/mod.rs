@@ -38,6 +38,7 @@ use self::upload::BlockUpload;
 use super::container::{
     CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer,
 };
+use super::credential::Credential;
 use super::failure;
 use super::parts::{PartPlan, PartWriter};
 use super::reference::{AzureReference, ContainerReference};
@@ -54,10 +55,7 @@ pub(super) struct AzureContainer {
 
 impl AzureContainer {
     /// Sends nothing yet.
-    pub(super) fn open(
-        reference: &AzureReference,
-        credential: Option<SecretString>,
-    ) -> Result<Self> {
+    pub(super) fn open(reference: &AzureReference, credential: Credential) -> Result<Self> {
         let name = ContainerReference::Azure(reference.clone()).to_string();
         let access = Access::choose(reference, credential)?;
         let client = access

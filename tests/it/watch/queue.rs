@@ -213,6 +213,9 @@ fn queues_that_cannot_serve_are_refused_at_once() {
         .assert_code(2)
         .assert_stderr("a directory tells by itself");
     run(&drop, &["--queue", queue, "--once"]).assert_code(2);
+    run("http://127.0.0.1:1/near/drop", &["--queue", queue])
+        .assert_code(5)
+        .assert_stderr("tokens of Entra travel over https alone");
     run(&drop, &["--queue", "bundles"])
         .assert_code(2)
         .assert_stderr("names no queue");

@@ -22,6 +22,7 @@ use super::identity::Identity;
 use super::sign::QueueSigner;
 use super::wire::{Signature, SigningWire};
 use crate::content::{Error, ErrorKind, Result};
+use crate::storage::credential::Credential;
 use crate::storage::reference::AzureReference;
 use crate::storage::sas::{SasToken, missing_for_queue};
 use crate::storage::{failure, http};
@@ -49,16 +50,17 @@ pub struct QueueMessage {
 }
 
 impl AzureQueue {
-    /// Sends nothing yet. `credential` is the value of the secret that the reference names.
+    /// Sends nothing yet.
     pub fn open(
         reference: &QueueReference,
-        credential: Option<SecretString>,
+        credential: impl Into<Credential>,
         container: &AzureReference,
         now: Timestamp,
     ) -> Result<Self> {
         let name = reference.to_string();
         let http = http::client(Some(&reference.url))?;
-        let identity = Identity::choose(reference.sas.as_ref(), credential, &http, |key| {
+        let typed = reference.sas.as_ref();
+        let identity = Identity::choose(&reference.url, typed, credential.into(), |key| {
             QueueSigner::new(key, reference).map(Signature::Queue)
         })?;
         if let Signature::Shared(sas) = &identity.signature {
