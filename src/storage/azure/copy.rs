@@ -5,27 +5,20 @@
 //! Where the service does not reach the source, the caller carries the bytes.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
-use azure_core::http::{Etag, StatusCode};
-use azure_storage_blob::BlockBlobClient;
-use azure_storage_blob::models::{BlockBlobClientStageBlockFromUrlOptions, HttpRange};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AzureContainer;
+use super::block_copy::{BlockCopy, without_query};
 use super::upload::{self, BLOCKS_MAX, BlockUpload};
 use crate::content::{Error, ErrorKind, Result, UploadedPart, Version};
 use crate::oci::Digest;
 use crate::storage::container::{CopySource, Overwrite, StorageContainer};
-use crate::storage::failure;
 use crate::storage::parts::PartUpload;
 
 const RANGE_MIN_BYTES: u64 = 32 << 20;
 const RANGES_AHEAD: usize = 4;
-/// For a range that a busy service puts off.
-const ATTEMPTS_MAX: u32 = 7;
-const PAUSE_MIN: Duration = Duration::from_millis(400);
 
 /// The blob's URL with a signature that may read it.
 pub(super) async fn offer(
@@ -112,10 +105,6 @@ fn upload_id(url: &SecretString, version: &Version) -> String {
     Digest::sha256(format!("{place} {version}").as_bytes()).hex()[..16].to_owned()
 }
 
-fn without_query(url: &SecretString) -> &str {
-    url.expose_secret().split('?').next().unwrap_or_default()
-}
-
 /// Ids and sizes of what an interrupted copy has brought over.
 async fn staged_ids(upload: &BlockUpload) -> Result<HashSet<(Vec<u8>, u64)>> {
     let list = match upload::staged(&upload.blocks, &upload.name).await {
@@ -127,59 +116,4 @@ async fn staged_ids(upload: &BlockUpload) -> Result<HashSet<(Vec<u8>, u64)>> {
     let blocks = list.uncommitted_blocks.unwrap_or_default().into_iter();
     let known = blocks.filter_map(|block| Some((block.name?, u64::try_from(block.size?).ok()?)));
     Ok(known.collect())
-}
-
-/// One blob whose blocks the service copies from another.
-struct BlockCopy<'a> {
-    blocks: BlockBlobClient,
-    name: &'a str,
-    url: &'a SecretString,
-    version: &'a Version,
-}
-
-impl BlockCopy<'_> {
-    /// Copies a range to a block. What is busy is asked again; what fails in itself once more only, because the
-    /// bytes can be carried then.
-    async fn stage(&self, id: &str, start: u64, length: u64) -> Result<()> {
-        let (mut attempt, mut pause) = (1, PAUSE_MIN);
-        loop {
-            let Err(error) = self.stage_once(id, start, length).await else {
-                return Ok(());
-            };
-            let attempts_max = match is_failure_in_itself(&error) {
-                true => 2,
-                false => ATTEMPTS_MAX,
-            };
-            let message = format!("cannot let the service copy to `{}`", self.name);
-            let error = failure::from_azure(message, &error);
-            let ErrorKind::Temporary { retry_after } = error.kind() else {
-                return Err(error);
-            };
-            if attempt >= attempts_max {
-                return Err(error);
-            }
-            tokio::time::sleep(pause.max(retry_after.unwrap_or_default())).await;
-            attempt += 1;
-            pause *= 2;
-        }
-    }
-
-    async fn stage_once(&self, id: &str, start: u64, length: u64) -> azure_core::Result<()> {
-        let options = BlockBlobClientStageBlockFromUrlOptions {
-            source_if_match: Some(Etag::from(self.version.as_str())),
-            source_range: Some(HttpRange::new(start, length)),
-            ..BlockBlobClientStageBlockFromUrlOptions::default()
-        };
-        // The wire knows the rest of it.
-        let url = without_query(self.url).to_owned();
-        // The request itself has no body.
-        let staged = self
-            .blocks
-            .stage_block_from_url(id.as_bytes(), 0, url, Some(options));
-        staged.await.map(drop)
-    }
-}
-
-fn is_failure_in_itself(error: &azure_core::Error) -> bool {
-    error.http_status() == Some(StatusCode::InternalServerError)
 }

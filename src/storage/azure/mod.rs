@@ -6,6 +6,7 @@
 //! opening it says `Incomplete`.
 
 mod access;
+mod block_copy;
 mod copy;
 mod identity;
 mod leftovers;
