@@ -89,3 +89,21 @@ fn what_was_delivered_while_nobody_deleted_is_removed_by_a_later_watch() {
     watch.await_line("chart.tar.zst: removed from the container");
     assert!(names(&station.path("drop")).is_empty());
 }
+
+#[test]
+fn what_a_killed_watch_has_left_of_a_delivered_bundle_is_removed_by_the_next() {
+    let station = Station::new();
+    let volumes = station.export_volumes();
+    for name in &volumes {
+        station.bring(name);
+    }
+    let mut once = station.watch_with(|options| options.until = Until::Once);
+    assert_eq!(once.join().imported, 1);
+    std::fs::remove_file(station.path("drop").join(&volumes[0])).unwrap();
+    let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
+    let last = volumes.last().unwrap();
+    watch.await_line("it was imported before, and other volumes are gone");
+    watch.await_line(&format!("{last}: removed from the container"));
+    assert!(names(&station.path("drop")).is_empty());
+    assert_eq!(watch.count("waiting"), 0, "{:#?}", watch.lines());
+}

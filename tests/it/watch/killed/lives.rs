@@ -165,7 +165,9 @@ impl<'a> Lives<'a> {
     pub(super) fn finish(mut self) {
         self.bring(self.coming.len());
         let running = self.start();
-        let is_done = wait::within(4 * wait::PATIENCE, || self.is_idle(&running));
+        // Before it is ready a signal ends it as it ends anything.
+        let is_ready = || running.stdout().contains(" watching ");
+        let is_done = wait::within(4 * wait::PATIENCE, || is_ready() && self.is_idle(&running));
         assert!(is_done, "it is not done: {}", running.stdout());
         terminate(&running);
         running.output().assert_success().assert_stdout("stopped\n");
