@@ -398,11 +398,14 @@ impl Book {
 
     /// Every object that says it belongs to the set, copies included, in the order of volumes.
     pub(super) fn objects_of(&self, set: &str) -> Vec<String> {
-        let of_set = |(name, entry): (&Box<str>, &Entry)| match &entry.state {
-            State::Opened(place) if place.set == set => Some((place.volume, name.to_string())),
-            _ => None,
-        };
-        let objects: BTreeSet<(u32, String)> = self.entries.iter().filter_map(of_set).collect();
+        let mut objects = BTreeSet::new();
+        for (name, entry) in &self.entries {
+            if let State::Opened(place) = &entry.state
+                && place.set == set
+            {
+                objects.insert((place.volume, name.to_string()));
+            }
+        }
         objects.into_iter().map(|(_, name)| name).collect()
     }
 

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use super::moment::Changes;
 use super::{KEY, KILLS, PUBLIC_KEY, first_seed, layouts};
 use crate::support::artifacts::{Dice, image};
-use crate::support::command::{Airlift, Output, airlift};
+use crate::support::command::{Airlift, Output, Running, airlift};
 use crate::support::containers::places;
 use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
@@ -24,6 +24,8 @@ use crate::support::wait;
 /// Kills in one container with one ledger; then both begin anew.
 const KILLS_EACH: usize = 25;
 const LAYER_BYTES: usize = 30_000;
+/// How long no change means to look whether it has ended.
+const QUIET: Duration = Duration::from_millis(5);
 const KINDS: [Kind; 4] = [Kind::Time, Kind::Request, Kind::Ledger, Kind::Container];
 
 /// What a moment is counted in.
@@ -119,23 +121,16 @@ impl Plant {
             self.source.fault(when, Fault::Hang);
         }
         let mut running = self.export().spawn();
-        if let Some(changes) = changes {
-            let quiet = Duration::from_millis(5);
-            let is_over = (0..=moment).any(|_| {
-                let mut has_changed = false;
-                wait::until("a change, or its end", || {
-                    has_changed = changes.next(quiet);
-                    has_changed || running.has_ended()
-                });
-                !has_changed
-            });
-            assert!(!is_over || running.has_ended());
-        } else if kind == Kind::Time {
-            wait::within(Duration::from_micros(moment), || running.has_ended());
-        } else {
-            let log = self.source.log();
-            let is_asked = || log.count("*", "/v2/") as u64 > moment;
-            wait::until("its request", || is_asked() || running.has_ended());
+        match (kind, changes) {
+            (_, Some(changes)) => await_changes(&changes, moment, &mut running),
+            (Kind::Request, None) => {
+                let log = self.source.log();
+                let is_asked = || log.count("*", "/v2/") as u64 > moment;
+                wait::until("its request", || is_asked() || running.has_ended());
+            }
+            (_, None) => {
+                wait::within(Duration::from_micros(moment), || running.has_ended());
+            }
         }
         let output = running.kill();
         self.source.heal();
@@ -162,13 +157,14 @@ impl Plant {
         }
     }
 
-    /// What was visible is what the ledger has reserved. Says how many numbers are gaps.
-    async fn count_gaps(&self) -> usize {
+    /// What was visible is what the ledger has reserved. Says how many numbers are gaps, and how many of those
+    /// have some of their volumes.
+    async fn count_gaps(&self) -> [usize; 2] {
         let ledger = Ledger::open(&self.path("state")).await.unwrap();
         let pipeline = ledger.find_pipeline("plant").await.unwrap().unwrap();
         let exported = ledger.list_exported(&pipeline.id, 1000).await.unwrap();
         let newest = exported[0].sequence;
-        for ((sequence, _), _) in &self.seen {
+        for (sequence, _) in self.seen.keys() {
             assert!(exported.iter().any(|it| it.sequence == *sequence));
         }
         let is_whole = |sequence: u64, inventory: &Digest| {
@@ -182,11 +178,13 @@ impl Plant {
             row.is_none_or(|row| !is_whole(row.sequence, &row.inventory))
         };
         assert!(!is_gap(&newest), "the last export was not killed");
-        (1..=newest).filter(is_gap).count()
+        let gaps: Vec<u64> = (1..=newest).filter(is_gap).collect();
+        let is_begun = |gap: &&u64| self.seen.range((**gap, 0)..(**gap + 1, 0)).count() > 0;
+        [gaps.len(), gaps.iter().filter(is_begun).count()]
     }
 
     /// A last export that nobody disturbs, and a watch that takes everything.
-    fn finish(&mut self, runtime: &Runtime) -> usize {
+    fn finish(&mut self, runtime: &Runtime) -> [usize; 2] {
         self.export().run().assert_success();
         self.look(runtime);
         let usb = self.text("usb");
@@ -218,6 +216,20 @@ impl Plant {
     }
 }
 
+/// Waits for the change after so many others, or for its end.
+fn await_changes(changes: &Changes, skipped: u64, running: &mut Running) {
+    for _ in 0..=skipped {
+        let mut has_changed = false;
+        wait::until("a change, or its end", || {
+            has_changed = changes.next(QUIET);
+            has_changed || running.has_ended()
+        });
+        if !has_changed {
+            return;
+        }
+    }
+}
+
 #[test]
 fn a_pipeline_whose_exports_are_killed_at_any_time_never_forks() {
     let mut dice = Dice::new(first_seed());
@@ -225,7 +237,7 @@ fn a_pipeline_whose_exports_are_killed_at_any_time_never_forks() {
     // How much of each kind an export has, about: it follows the exports.
     let mut bounds: BTreeMap<Kind, u64> = KINDS.into_iter().zip([100_000, 20, 60, 40]).collect();
     let mut struck: BTreeMap<Kind, usize> = BTreeMap::new();
-    let mut gaps = 0;
+    let mut gaps = [0; 2];
     while struck.values().sum::<usize>() < KILLS {
         let mut plant = Plant::new(dice.below(1 << 32));
         plant.move_tag();
@@ -245,7 +257,11 @@ fn a_pipeline_whose_exports_are_killed_at_any_time_never_forks() {
                 plant.move_tag();
             }
         }
-        gaps += plant.finish(&runtime);
+        let [all, begun] = plant.finish(&runtime);
+        gaps = [gaps[0] + all, gaps[1] + begun];
     }
-    eprintln!("killed: {struck:?}, {gaps} gaps");
+    eprintln!(
+        "killed: {struck:?}; {} gaps, {} with volumes",
+        gaps[0], gaps[1]
+    );
 }

@@ -24,6 +24,18 @@ pub(super) enum Kind {
     Removal,
 }
 
+impl Kind {
+    /// What it is counted by, where that is on disk.
+    pub(super) fn changes(self, station: &Station) -> Option<Changes> {
+        match self {
+            Self::Time | Self::Request => None,
+            Self::Ledger => Some(Changes::below(&made(station, "state"))),
+            Self::Content => Some(Changes::below(&made(station, "far"))),
+            Self::Removal => Some(Changes::removals_below(&station.path("drop"))),
+        }
+    }
+}
+
 /// Where the bundles of a station go.
 pub(super) enum Far {
     /// Bundles stay in the watched directory.
@@ -71,16 +83,6 @@ impl Far {
             ],
         };
         kinds.iter().copied().collect()
-    }
-
-    /// Changes that moments of the kind are counted in.
-    pub(super) fn changes(&self, station: &Station, kind: Kind) -> Option<Changes> {
-        match kind {
-            Kind::Time | Kind::Request => None,
-            Kind::Ledger => Some(Changes::below(&made(station, "state"))),
-            Kind::Content => Some(Changes::below(&made(station, "far"))),
-            Kind::Removal => Some(Changes::removals_below(&station.path("drop"))),
-        }
     }
 
     /// No name leads to what is not there.

@@ -72,7 +72,7 @@ impl<'a> Lives<'a> {
         let kinds: Vec<Kind> = self.bounds.keys().copied().collect();
         let kind = *self.dice.pick(&kinds);
         let moment = self.dice.below(self.bounds[&kind]);
-        let changes = self.far.changes(self.station, kind);
+        let changes = kind.changes(self.station);
         if let (Kind::Request, Far::Registry(registry)) = (kind, self.far) {
             let skipped = usize::try_from(moment).unwrap();
             registry.log().clear();
