@@ -58,7 +58,8 @@ impl Watching<'_> {
                 };
                 self.count(partly);
                 self.teller.tell(event);
-                self.end_set(&objects, !partly).await;
+                self.end_set(&self.key_of(&set.bundle, &set.inventory), &objects, !partly)
+                    .await;
             }
             Ok(Tried::Skipped { partly, reason }) => {
                 // Where only a copy is new, the line is about the copy.
@@ -67,7 +68,8 @@ impl Watching<'_> {
                     false => objects.last().cloned().unwrap_or(name),
                 };
                 self.teller.tell(WatchEvent::Skipped { bundle, reason });
-                self.end_set(&objects, !partly).await;
+                self.end_set(&self.key_of(&set.bundle, &set.inventory), &objects, !partly)
+                    .await;
             }
             Ok(Tried::Refused(reason)) => {
                 self.give_up(
@@ -261,7 +263,7 @@ impl Watching<'_> {
         Ok(claimed.map_or(Claiming::Elsewhere, Claiming::Ours))
     }
 
-    pub(super) async fn was_done_in_part(&self, key: &str) -> Result<bool> {
+    async fn was_done_in_part(&self, key: &str) -> Result<bool> {
         let ledger = &self.memory.ledger;
         let claim = ledger.find_claim(key).await?;
         let Some(run) = claim.and_then(|claim| claim.run) else {

@@ -80,6 +80,9 @@ impl<'a> Lives<'a> {
         }
         let before = self.dice.index(arriving + 1);
         self.bring(before);
+        if arriving == 0 {
+            self.bring_again();
+        }
         let running = self.start();
         self.bring(arriving - before);
         let is_struck = self.await_moment(kind, moment, changes.as_ref(), &running);
@@ -104,6 +107,23 @@ impl<'a> Lives<'a> {
             self.station.bring(&name);
             self.arrived.insert(name);
         }
+    }
+
+    /// Brings a bundle once more that was delivered and removed: there is something to do again.
+    fn bring_again(&mut self) {
+        let drop = self.station.path("drop");
+        let is_gone = |volumes: &&Vec<String>| volumes.iter().all(|name| !drop.join(name).exists());
+        let gone: Vec<&Vec<String>> = self.complete().filter(is_gone).collect();
+        if !gone.is_empty() {
+            let volumes = self.dice.pick(&gone).iter();
+            volumes.for_each(|name| self.station.bring(name));
+        }
+    }
+
+    /// Bundles of which every volume has arrived.
+    fn complete(&self) -> impl Iterator<Item = &'a Vec<String>> {
+        let bundles = self.supply.bundles.iter();
+        bundles.filter(|volumes| volumes.iter().all(|name| self.arrived.contains(name)))
     }
 
     fn start(&self) -> Running {
@@ -141,11 +161,7 @@ impl<'a> Lives<'a> {
 
     /// Whether everything that is complete was delivered.
     fn is_idle(&self, running: &Running) -> bool {
-        let complete = self
-            .supply
-            .bundles
-            .iter()
-            .filter(|volumes| volumes.iter().all(|name| self.arrived.contains(name)));
+        let complete = self.complete();
         match self.far {
             Far::Registry(_) => {
                 let told = running.stdout();
