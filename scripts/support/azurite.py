@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import time
 import urllib.parse
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .registry import free_port
@@ -19,7 +18,6 @@ ACCOUNT = "bench"
 KEY = b"the key of bench"
 VERSION = "2024-11-04"
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "airlift-tools"
-PARALLEL = 8
 
 
 def find_program():
@@ -95,16 +93,6 @@ class Azurite:
         self.request(self.connect(), "PUT", f"/{container}", "restype=container")
         return f"http://{self.address}/{ACCOUNT}/{container}?{self.signature}"
 
-    def put(self, container, name, content, connection=None):
-        self.request(connection or self.connect(), "PUT", f"/{container}/{name}", content=content,
+    def put(self, container, name, content):
+        self.request(self.connect(), "PUT", f"/{container}/{name}", content=content,
                      headers={"x-ms-blob-type": "BlockBlob"})
-
-    def fill(self, container, names):
-        """Empty objects."""
-        def put(share):
-            connection = self.connect()
-            for name in share:
-                self.put(container, name, b"", connection)
-
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            list(pool.map(put, [names[start::PARALLEL] for start in range(PARALLEL)]))

@@ -1,12 +1,12 @@
 """How soon a watch delivers, and in how much memory: in a directory, in a polled container, among many others.
 
 The time is that from the last volume's coming to the tag's being there, beside that of `airlift import` of the same
-bundle to another repository. What is between them is the watch's own.
+bundle to another repository. What is between them is the watch's own. Other files are there; other objects of a
+container are only listed, see `crowd`.
 """
 
 import http.client
 import os
-import random
 import re
 import shutil
 import statistics
@@ -16,9 +16,10 @@ from pathlib import Path
 
 from . import content
 from .azurite import Azurite
+from .crowd import Crowd
 from .measure import MIB
 
-RUNS, POLLED_RUNS, CROWDED_RUNS = 20, 12, 3
+RUNS, POLLED_RUNS, CROWDED_RUNS = 20, 12, 5
 INTERVAL, CROWDED_INTERVAL = 5, 10
 LATENCY_MAX = 1.0
 MEMORY_MAX = 100 * MIB
@@ -86,7 +87,7 @@ class Watch:
         self.note(f"{RUNS} bundles into a directory")
         drop = self.made("drop")
         with self.watching(drop, 30) as watching:
-            seen, copied = self.deliver(RUNS, watching, lambda volume: bring(volume, drop), lambda: None)
+            seen, copied = self.deliver(RUNS, watching, lambda volume: bring(volume, drop))
             self.row("D1", "directory: the tag is there after the last rename", seen, watching.peak())
         self.row("D2", "airlift import of the same bundle", copied)
         self.within(seen, copied, LATENCY_MAX, f"directory, median of {RUNS}: seconds beyond the copy")
@@ -97,7 +98,7 @@ class Watch:
         with self.watching(url, INTERVAL) as watching:
             seen, copied = self.deliver(POLLED_RUNS, watching,
                                         lambda volume: azurite.put("polled", volume.name, volume.read_bytes()),
-                                        lambda: time.sleep(random.uniform(0, INTERVAL)))
+                                        INTERVAL)
             self.row("P1", f"Azurite, every {INTERVAL} s: the tag is there after the last Put Blob", seen, watching.peak())
         self.row("P2", "airlift import of the same bundle", copied)
         self.within(seen, copied, INTERVAL, f"Azurite, median of {POLLED_RUNS}: seconds beyond the copy")
@@ -111,28 +112,30 @@ class Watch:
         shutil.rmtree(drop)
 
     def in_crowded_container(self, azurite):
-        self.note(f"a container with {self.others} other objects")
+        self.note(f"a container that lists {self.others} other objects")
         url = azurite.make("crowded")
-        azurite.fill("crowded", self.other_names())
-        self.among_others("A", "Azurite", url, lambda volume: azurite.put("crowded", volume.name, volume.read_bytes()))
+        with Crowd(azurite.address, "crowded", self.others) as crowd:
+            self.among_others("A", "Azurite", url.replace(azurite.address, crowd.address),
+                              lambda volume: azurite.put("crowded", volume.name, volume.read_bytes()))
 
     def among_others(self, name, place, container, put):
         crowd = f"{place} with {self.others} others"
         with self.watching(container, CROWDED_INTERVAL) as watching:
             seen, copied = self.deliver(CROWDED_RUNS, watching, put,
-                                        lambda: time.sleep(random.uniform(0, CROWDED_INTERVAL)))
+                                        CROWDED_INTERVAL)
             peak = watching.peak()
             self.row(f"{name}1", f"{crowd}: the watch is ready", [watching.start_seconds], peak)
             self.row(f"{name}2", f"{crowd}, every {CROWDED_INTERVAL} s: the tag is there", seen, peak)
         self.checks.append(self.check(f"{crowd}: peak MiB", peak / MIB, MEMORY_MAX / MIB))
         self.within(seen, copied, CROWDED_INTERVAL, f"{crowd}: seconds beyond the copy")
 
-    def deliver(self, runs, watching, put, pause):
+    def deliver(self, runs, watching, put, interval=0):
         """For each bundle the seconds until its tag is there, and those of a copy."""
         seen, copied = [], []
-        for _ in range(runs):
+        for number in range(runs):
             tag, volumes = self.export()
-            pause()
+            # The last tag came right after a listing; so bundles come at all times between two of them.
+            time.sleep(interval * (number + 0.5) / runs)
             for volume in volumes:
                 put(volume)
             started = time.monotonic()
