@@ -121,8 +121,7 @@ class Watch:
     def among_others(self, name, place, container, put):
         crowd = f"{place} with {self.others} others"
         with self.watching(container, CROWDED_INTERVAL) as watching:
-            seen, copied = self.deliver(CROWDED_RUNS, watching, put,
-                                        CROWDED_INTERVAL)
+            seen, copied = self.deliver(CROWDED_RUNS, watching, put, CROWDED_INTERVAL)
             peak = watching.peak()
             self.row(f"{name}1", f"{crowd}: the watch is ready", [watching.start_seconds], peak)
             self.row(f"{name}2", f"{crowd}, every {CROWDED_INTERVAL} s: the tag is there", seen, peak)

@@ -96,7 +96,9 @@ fn what_a_killed_watch_has_left_of_a_delivered_bundle_is_removed_by_the_next() {
     let station = Station::new();
     let volumes = station.export_volumes();
     let (first, last) = (&volumes[0], volumes.last().unwrap());
-    volumes.iter().for_each(|name| station.bring(name));
+    for name in &volumes {
+        station.bring(name);
+    }
     let mut once = station.watch_with(|options| options.until = Until::Once);
     assert_eq!(once.join().imported, 1);
     let annotate = async |note| {

@@ -115,8 +115,9 @@ impl<'a> Lives<'a> {
         let is_gone = |volumes: &&Vec<String>| volumes.iter().all(|name| !drop.join(name).exists());
         let gone: Vec<&Vec<String>> = self.complete().filter(is_gone).collect();
         if !gone.is_empty() {
-            let volumes = self.dice.pick(&gone).iter();
-            volumes.for_each(|name| self.station.bring(name));
+            for name in *self.dice.pick(&gone) {
+                self.station.bring(name);
+            }
         }
     }
 
