@@ -246,6 +246,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// Says what is still to happen about work that is done, or that nothing is.
+    pub async fn annotate_done(&self, object: &str, note: Option<&str>) -> Result<()> {
+        sqlx::query("UPDATE claim SET reason = $2 WHERE object = $1 AND state = 'done'")
+            .bind(object)
+            .bind(note)
+            .execute(self.pool())
+            .await
+            .map_err(self.failed(DOING))?;
+        Ok(())
+    }
+
     /// Forgets an object that is done and gone.
     pub async fn forget_claim(&self, object: &str) -> Result<()> {
         sqlx::query("DELETE FROM claim WHERE object = $1 AND state = 'done'")

@@ -79,6 +79,8 @@ pub(super) struct IncompleteSet {
     pub(super) set: String,
     pub(super) missing: Vec<u32>,
     pub(super) volumes: u32,
+    /// The bundle and the inventory that lists its artifacts, where that volume is there.
+    pub(super) last: Option<(String, String)>,
 }
 
 /// What a listing has changed.
@@ -371,10 +373,12 @@ impl Book {
             let is_missing = |number: &u32| !present.contains_key(number);
             let missing: Vec<u32> = (1..=place.volumes).filter(is_missing).collect();
             if !missing.is_empty() {
+                let is_last = place.volume == place.volumes;
                 incomplete.push(IncompleteSet {
                     set: set.to_owned(),
                     missing,
                     volumes: place.volumes,
+                    last: is_last.then(|| (place.bundle.clone(), place.inventory.clone())),
                 });
             } else if self.postponed.get(set).is_none_or(|due| *due <= now) {
                 complete.push(CompleteSet {
@@ -392,12 +396,17 @@ impl Book {
         (complete, incomplete)
     }
 
-    /// Every object that says it belongs to the set, copies included.
+    /// Every object that says it belongs to the set, copies included, in the order of volumes.
     pub(super) fn objects_of(&self, set: &str) -> Vec<String> {
-        let is_of =
-            |entry: &Entry| matches!(&entry.state, State::Opened(place) if place.set == set);
-        let entries = self.entries.iter().filter(|(_, entry)| is_of(entry));
-        entries.map(|(name, _)| name.to_string()).collect()
+        let mut objects = BTreeSet::new();
+        for (name, entry) in &self.entries {
+            if let State::Opened(place) = &entry.state
+                && place.set == set
+            {
+                objects.insert((place.volume, name.to_string()));
+            }
+        }
+        objects.into_iter().map(|(_, name)| name).collect()
     }
 
     /// Objects that are neither finished nor given up.

@@ -1,6 +1,5 @@
 //! One complete set: opened anew, admitted, claimed, imported, recorded, and removed where that was asked for.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +9,7 @@ use super::book::{Book, CompleteSet};
 use super::event::WatchEvent;
 use super::verdict::{Verdict, judge_delivery};
 use super::work_key::WorkKey;
-use super::{DeliveredSource, OneOff, Watching};
+use super::{OneOff, Watching};
 use crate::bundle::{Bundle, BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind, Result, describe};
 use crate::history::{ClaimState, Claimed, Decision, Ledger, Offered, RunStatus};
@@ -59,7 +58,8 @@ impl Watching<'_> {
                 };
                 self.count(partly);
                 self.teller.tell(event);
-                self.end_set(&objects, !partly).await;
+                self.end_set(&self.key_of(&set.bundle, &set.inventory), &objects, !partly)
+                    .await;
             }
             Ok(Tried::Skipped { partly, reason }) => {
                 // Where only a copy is new, the line is about the copy.
@@ -68,11 +68,17 @@ impl Watching<'_> {
                     false => objects.last().cloned().unwrap_or(name),
                 };
                 self.teller.tell(WatchEvent::Skipped { bundle, reason });
-                self.end_set(&objects, !partly).await;
+                self.end_set(&self.key_of(&set.bundle, &set.inventory), &objects, !partly)
+                    .await;
             }
             Ok(Tried::Refused(reason)) => {
-                self.give_up(&objects, &self.key_of(set), &name, reason)
-                    .await;
+                self.give_up(
+                    &objects,
+                    &self.key_of(&set.bundle, &set.inventory),
+                    &name,
+                    reason,
+                )
+                .await;
             }
             Ok(Tried::WaitingForSignatures(reason)) => {
                 for object in objects {
@@ -111,8 +117,13 @@ impl Watching<'_> {
             .all(|object| judge(&self.book, object) == Verdict::SetAside)
         {
             let name = name_of(set);
-            self.give_up(objects, &self.key_of(set), &name, reason)
-                .await;
+            self.give_up(
+                objects,
+                &self.key_of(&set.bundle, &set.inventory),
+                &name,
+                reason,
+            )
+            .await;
             return;
         }
         for object in objects {
@@ -124,10 +135,10 @@ impl Watching<'_> {
         }
     }
 
-    fn key_of(&self, set: &CompleteSet) -> WorkKey {
+    pub(super) fn key_of(&self, bundle: &str, inventory: &str) -> WorkKey {
         WorkKey {
-            subject: set.bundle.clone(),
-            identity: set.inventory.clone(),
+            subject: bundle.to_owned(),
+            identity: inventory.to_owned(),
             container: self.watched.lasting_name(),
             target: self.options.target.to_string(),
         }
@@ -175,36 +186,6 @@ impl Watching<'_> {
         Ok(())
     }
 
-    /// The set is done with: nothing looks at its objects again, and they go where that was asked for.
-    async fn end_set(&mut self, objects: &[String], is_whole: bool) {
-        if self.options.source == DeliveredSource::Delete && is_whole {
-            for object in objects {
-                let mut names = vec![object.clone()];
-                names.extend(self.book.signatures_of(object));
-                for name in names {
-                    self.remove(&name).await;
-                }
-            }
-        }
-        self.book.finish(objects);
-        self.teller.forget(objects);
-    }
-
-    /// Removes the version that was listed. What cannot be removed stays, and is told.
-    async fn remove(&mut self, object: &str) {
-        let version = self.book.version_of(object).cloned();
-        let container = Arc::clone(&self.watched.container);
-        let removed = container.remove(object, version.as_ref()).await;
-        self.teller.tell(match removed {
-            Ok(()) => WatchEvent::Removed {
-                object: object.to_owned(),
-            },
-            Err(error) => WatchEvent::Warning {
-                text: format!("`{object}` was imported and stays: {}", describe(&error)),
-            },
-        });
-    }
-
     async fn try_set(
         &mut self,
         set: &CompleteSet,
@@ -223,7 +204,7 @@ impl Watching<'_> {
             let reason = "it belongs to no pipeline, and this watch does not take such bundles";
             return Ok(Tried::Refused(reason.to_owned()));
         }
-        let key = self.key_of(set).to_string();
+        let key = self.key_of(&set.bundle, &set.inventory).to_string();
         match self.claim(&key).await? {
             Claiming::Done { partly } => Ok(Tried::Skipped {
                 partly,

@@ -11,6 +11,7 @@
 
 mod book;
 mod deliver;
+mod ending;
 mod event;
 mod queue;
 #[cfg(test)]
@@ -278,22 +279,7 @@ impl Watching<'_> {
                 }
             }
         }
-        self.tell_incomplete();
-    }
-
-    fn tell_incomplete(&mut self) {
-        for incomplete in self.book.sets(Instant::now()).1 {
-            let missing = incomplete.missing.iter().map(ToString::to_string);
-            let missing: Vec<String> = missing.collect();
-            let (missing, volumes) = (missing.join(", "), incomplete.volumes);
-            let reason = format!("volume {missing} of {volumes} has not arrived");
-            for object in self.book.objects_of(&incomplete.set) {
-                self.teller.tell(WatchEvent::Waiting {
-                    object,
-                    reason: reason.clone(),
-                });
-            }
-        }
+        self.judge_incomplete().await;
     }
 
     async fn opened(&mut self, object: &str, volume: &Volume) {

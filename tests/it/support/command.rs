@@ -131,7 +131,16 @@ impl Running {
 
     /// What it has said so far.
     pub(crate) fn stderr(&self) -> String {
-        fs::read_to_string(self.home.path().join("stderr")).expect("the output is ours")
+        self.read("stderr")
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.read("stdout")
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.home.path().join(name)).expect("the output is ours")
     }
 
     pub(crate) fn process_id(&self) -> u32 {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use airlift::history::Ledger;
 use airlift::pipeline::{DeliveredSource, Until, WatchOptions};
 
 use super::{Station, names};
@@ -88,4 +89,33 @@ fn what_was_delivered_while_nobody_deleted_is_removed_by_a_later_watch() {
     let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
     watch.await_line("chart.tar.zst: removed from the container");
     assert!(names(&station.path("drop")).is_empty());
+}
+
+#[test]
+fn what_a_killed_watch_has_left_of_a_delivered_bundle_is_removed_by_the_next() {
+    let station = Station::new();
+    let volumes = station.export_volumes();
+    let (first, last) = (&volumes[0], volumes.last().unwrap());
+    for name in &volumes {
+        station.bring(name);
+    }
+    let mut once = station.watch_with(|options| options.until = Until::Once);
+    assert_eq!(once.join().imported, 1);
+    let annotate = async |note| {
+        let ledger = Ledger::open(&station.path("state")).await.unwrap();
+        let claim = ledger.list_claims().await.unwrap().remove(0);
+        ledger.annotate_done(&claim.object, note).await.unwrap();
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // A delivered bundle that is brought again is waited for, volume by volume.
+    fs::remove_file(station.path("drop").join(first)).unwrap();
+    let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
+    watch.await_line("has not arrived");
+    watch.end();
+    runtime.block_on(annotate(Some("its objects are being removed")));
+    let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
+    watch.await_line("it was imported before, and its other volumes are gone");
+    watch.await_line(&format!("{last}: removed from the container"));
+    assert!(names(&station.path("drop")).is_empty());
+    assert_eq!(watch.count("waiting"), 0, "{:#?}", watch.lines());
 }

@@ -12,7 +12,7 @@ use crate::support::command::{Airlift, Output, Running};
 use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
 
-fn watch(station: &Station, target: &str, more: &[&str]) -> Airlift {
+pub(super) fn watch(station: &Station, target: &str, more: &[&str]) -> Airlift {
     let (drop, state, trusted) = (
         station.text("drop"),
         station.text("state"),
@@ -33,7 +33,7 @@ fn once(station: &Station, more: &[&str]) -> Output {
     watch(station, &layout(station), &more).run()
 }
 
-fn terminate(running: &Running) {
+pub(super) fn terminate(running: &Running) {
     let id = running.process_id().to_string();
     let status = Command::new("kill").args(["-TERM", &id]).status();
     assert!(status.unwrap().success());
