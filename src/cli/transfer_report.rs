@@ -72,6 +72,12 @@ pub(super) fn show_report(report: &TransferReport, options: &TransferOptions) ->
             show_size(service_bytes)
         ));
     }
+    if report.resumed_bytes > 0 {
+        text.push_str(&format!(
+            "{} of them were there from an interrupted run, and are proven\n",
+            show_size(report.resumed_bytes)
+        ));
+    }
     if report.verified_objects > 0 {
         let objects = count(report.verified_objects, "object");
         text.push_str(&format!("{objects} read back and right\n"));
@@ -227,6 +233,7 @@ pub(super) fn report_document(
             + report.total(ObjectOutcome::CopiedByService).1,
         "unchangedBytes": report.total(ObjectOutcome::Kept).1,
         "streamedBytes": report.streamed_bytes,
+        "resumedBytes": report.resumed_bytes,
         "verifiedObjects": report.verified_objects,
         "safeToRemove": report.is_safe_to_remove,
         "failures": failures.collect::<Vec<Value>>(),

@@ -102,6 +102,12 @@ pub(super) fn from_azure(message: impl Into<String>, error: &azure_core::Error) 
     Error::new(kind, message).with_cause(said)
 }
 
+/// An answer that is an error, by its status and the service's own code.
+pub(super) fn from_status(message: impl Into<String>, status: u16, code: &str) -> Error {
+    let said = Said::from_words(&format!("the service answered {status} {code}"));
+    Error::new(kind_of(status, code, None), message).with_cause(said)
+}
+
 fn temporary() -> ErrorKind {
     ErrorKind::Temporary { retry_after: None }
 }

@@ -12,7 +12,10 @@ mod container;
 mod directory;
 mod failure;
 mod file_object;
+mod file_writer;
 mod http;
+mod partial_file;
+mod partial_record;
 mod parts;
 mod reference;
 pub mod sas;
@@ -24,8 +27,8 @@ use secrecy::SecretString;
 use self::azure::AzureContainer;
 use self::buckets::BucketContainer;
 pub use container::{
-    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer,
-    write_small,
+    BegunCopy, BucketService, CopySource, CreateOptions, FoundObject, OpenUpload, Origin,
+    Overwrite, Resume, ServiceCopy, StorageContainer, write_small,
 };
 pub use directory::DirectoryContainer;
 pub use reference::{

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::container_args::{locate, open_container, parse_container};
+use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::keys::TrustArguments;
@@ -78,9 +79,9 @@ pub(in crate::cli) struct TransferArguments {
     #[arg(long, conflicts_with = "dry_run")]
     watch: bool,
 
-    /// Seconds between two rounds of a watch, at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86400), requires = "watch")]
-    interval: u64,
+    /// How often a watch looks at the source
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, requires = "watch")]
+    interval: Duration,
 
     /// Print what would be copied, and copy nothing
     #[arg(long)]
@@ -192,9 +193,8 @@ pub(in crate::cli) async fn run(
     }
     if arguments.watch {
         let mut last = String::new();
-        let interval = Duration::from_secs(arguments.interval);
         let tell = |round| tell_round(round, &options, is_checked, output, &mut last);
-        watch_source(&options, interval, tell).await;
+        watch_source(&options, arguments.interval, tell).await;
         return Ok(Exit::Done);
     }
     let (mut source, mut target) = (ContainerSurvey::default(), ContainerSurvey::default());

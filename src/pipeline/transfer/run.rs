@@ -5,7 +5,7 @@
 //! versions that were copied.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::TryStreamExt;
 
@@ -18,11 +18,11 @@ use super::plan::{
     plan_bundle,
 };
 use super::stored::group;
-use super::stream::stream_object;
+use super::stream::{Passed, stream_object};
 use super::survey::ContainerSurvey;
-use crate::content::{Error, Event, OnError, Result, Version};
+use crate::content::{Error, ErrorKind, Event, OnError, Result, Version, describe};
 use crate::pipeline::open_bundles::countersigner;
-use crate::storage::{Overwrite, StorageContainer};
+use crate::storage::{Overwrite, ServiceCopy, StorageContainer};
 
 /// Looks at both sides and decides. The surveys remember what they read, for the next round of a watch.
 pub async fn plan_transfer(
@@ -79,7 +79,8 @@ pub async fn run_transfer(options: &TransferOptions, plan: TransferPlan) -> Resu
     }
     let mut run = Run {
         options,
-        streamed: AtomicU64::new(0),
+        passed: Passed::default(),
+        is_refusal_told: false,
         report: TransferReport {
             ignored: plan.ignored,
             arriving: plan.arriving,
@@ -106,7 +107,8 @@ pub async fn run_transfer(options: &TransferOptions, plan: TransferPlan) -> Resu
         goes_on = run.may_go_on();
     }
     run.report.is_safe_to_remove = options.target.is_removable() && run.report.failures.is_empty();
-    run.report.streamed_bytes = run.streamed.into_inner();
+    run.report.streamed_bytes = run.passed.streamed_bytes.into_inner();
+    run.report.resumed_bytes = run.passed.resumed_bytes.into_inner();
     Ok(run.report)
 }
 
@@ -127,7 +129,9 @@ async fn reclaimed_bytes(options: &TransferOptions, plan: &TransferPlan) -> Resu
 
 struct Run<'a> {
     options: &'a TransferOptions,
-    streamed: AtomicU64,
+    passed: Passed,
+    /// That the services do not copy by themselves is told once.
+    is_refusal_told: bool,
     report: TransferReport,
 }
 
@@ -182,8 +186,8 @@ impl Run<'_> {
         };
         let (name, version) = (object.name(), version_of(object));
         let mut outcome = ObjectOutcome::CopiedByService;
-        if !copy_by_service(self.options, object, overwrite).await? {
-            stream_object(self.options, name, version, overwrite, &self.streamed).await?;
+        if !self.copy_by_service(object, overwrite).await? {
+            stream_object(self.options, name, version, overwrite, &self.passed).await?;
             outcome = ObjectOutcome::Streamed;
         }
         if self.options.read_back == ReadBackPolicy::Verify {
@@ -193,11 +197,62 @@ impl Run<'_> {
         Ok(outcome)
     }
 
+    /// `false` where the bytes have to go through this process.
+    async fn copy_by_service(
+        &mut self,
+        object: &PlannedObject,
+        overwrite: Overwrite,
+    ) -> Result<bool> {
+        let (options, name) = (self.options, object.name());
+        let heard = AtomicU64::new(0);
+        let on_bytes = |bytes| {
+            heard.fetch_add(bytes, Ordering::Relaxed);
+            (options.events)(Event::Moved(bytes));
+        };
+        loop {
+            let offered = options.source.offer(name, version_of(object)).await;
+            let Some(source) = offered.map_err(|error| error.on_side("source"))? else {
+                return Ok(false);
+            };
+            let before = heard.load(Ordering::Relaxed);
+            let copied = options
+                .target
+                .copy_from(name, &source, overwrite, &on_bytes);
+            match copied.await {
+                Ok(ServiceCopy::Done) => {
+                    let rest = object.size_bytes().saturating_sub(heard.into_inner());
+                    (options.events)(Event::Spared(rest));
+                    return Ok(true);
+                }
+                Ok(ServiceCopy::Apart) => return Ok(false),
+                Ok(ServiceCopy::Refused(error)) => {
+                    self.tell_refusal(&error);
+                    return Ok(false);
+                }
+                // What the service reads with is short-lived; another one goes on where this one has ended.
+                Err(error)
+                    if error.kind() == ErrorKind::Denied
+                        && heard.load(Ordering::Relaxed) > before => {}
+                Err(error) => return Err(error.on_side("target")),
+            }
+        }
+    }
+
+    fn tell_refusal(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.is_refusal_told, true) {
+            let reason = describe(error);
+            let text = format!(
+                "the service does not copy by itself, so the bytes go through this machine: {reason}"
+            );
+            (self.options.events)(Event::Warning(text));
+        }
+    }
+
     /// What this run has written and is not right does not stay.
     async fn read_back(&self, object: &PlannedObject) -> Result<()> {
         let target = &*self.options.target;
         let proven = match &object.piece {
-            Piece::Volume(volume) => prove_volume(target, volume).await,
+            Piece::Volume(volume) => prove_volume(self.options, volume).await,
             Piece::Signature(signature) => match are_equal(self.options, signature).await? {
                 true => Ok(()),
                 false => Err(Error::unverified(format!(
@@ -246,25 +301,6 @@ impl Run<'_> {
         }
         Ok(true)
     }
-}
-
-/// `false` where the bytes have to go through this process.
-async fn copy_by_service(
-    options: &TransferOptions,
-    object: &PlannedObject,
-    overwrite: Overwrite,
-) -> Result<bool> {
-    let (name, version) = (object.name(), version_of(object));
-    let offered = options.source.offer(name, version).await;
-    let Some(source) = offered.map_err(|error| error.on_side("source"))? else {
-        return Ok(false);
-    };
-    let copied = options.target.copy_from(name, &source, overwrite).await;
-    let is_copied = copied.map_err(|error| error.on_side("target"))?;
-    if is_copied {
-        (options.events)(Event::Moved(object.size_bytes()));
-    }
-    Ok(is_copied)
 }
 
 async fn signatures_beside(source: &dyn StorageContainer, object: &str) -> Result<Vec<String>> {

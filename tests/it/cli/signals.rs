@@ -77,7 +77,7 @@ fn a_watch_carries_what_comes_and_ends_well_when_it_is_told_to() {
     let desk = Desk::with_bundle();
     std::fs::create_dir(desk.path("drop")).unwrap();
     let running = desk
-        .command("transfer drop far --watch --interval 1 --trust ops.key.pub")
+        .command("transfer drop far --watch --interval 1s --trust ops.key.pub")
         .spawn();
     wait::until("the target is made", || desk.path("far").exists());
     std::fs::copy(desk.path("usb/chart.tar.zst"), desk.path("drop/x.tar.zst")).unwrap();
