@@ -121,6 +121,7 @@ fn kind_of(status: u16, code: &str, retry_after: Option<Duration>) -> ErrorKind 
         (404, _) => ErrorKind::NotFound,
         (412, _) => ErrorKind::Changed,
         (416, _) => ErrorKind::Incomplete,
+        (501, _) => ErrorKind::Unsupported,
         (408 | 429 | 500..=599, _) => ErrorKind::Temporary { retry_after },
         _ => ErrorKind::Failed,
     }

@@ -166,19 +166,43 @@ impl TransferArguments {
 }
 
 fn check_places(source: &ContainerReference, target: &ContainerReference) -> anyhow::Result<()> {
-    let is_same = match (source, target) {
+    if is_same(source, target) {
+        let told = format!("`{source}` and `{target}` are the same place");
+        return Err(UsageError::new(told).into());
+    }
+    // A cloud's listing has what is below a prefix too; only what was copied would be found again, and copied deeper.
+    let is_cloud = !matches!(source, ContainerReference::Directory(_));
+    let below = format!("{}/", source.to_string().trim_end_matches('/'));
+    if is_cloud && is_one_service(source, target) && target.to_string().starts_with(&below) {
+        let told = format!("`{target}` lies within `{source}`");
+        let error = UsageError::new(told)
+            .hint("what arrives there would be found in the source again: take a prefix beside it");
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+fn is_same(source: &ContainerReference, target: &ContainerReference) -> bool {
+    match (source, target) {
         (ContainerReference::Directory(source), ContainerReference::Directory(target)) => {
             let real = |path: &Path| path.canonicalize().ok();
             real(source).is_some() && real(source) == real(target)
         }
-        _ => source.to_string() == target.to_string(),
-    };
-    if is_same {
-        return Err(
-            UsageError::new(format!("`{source}` and `{target}` are the same place")).into(),
-        );
+        _ => is_one_service(source, target) && source.to_string() == target.to_string(),
     }
-    Ok(())
+}
+
+/// Buckets of the same name may be at different endpoints, which their names do not tell.
+fn is_one_service(source: &ContainerReference, target: &ContainerReference) -> bool {
+    match (source, target) {
+        (ContainerReference::S3(source), ContainerReference::S3(target)) => {
+            source.endpoint == target.endpoint
+        }
+        (ContainerReference::Gcs(source), ContainerReference::Gcs(target)) => {
+            source.endpoint == target.endpoint
+        }
+        _ => true,
+    }
 }
 
 pub(in crate::cli) async fn run(

@@ -10,5 +10,6 @@ pub(crate) mod command;
 pub(crate) mod containers;
 pub(crate) mod real;
 pub(crate) mod registry;
+pub(crate) mod relay;
 pub(crate) mod snapshot;
 pub(crate) mod wait;

@@ -3,6 +3,7 @@
 mod clouds;
 mod faults;
 mod limited;
+mod resume;
 mod road;
 
 use std::collections::BTreeMap;
