@@ -146,7 +146,7 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         .fetch_add(body.len() as u64, Ordering::Relaxed);
     let url = format!("http://{}{}", shared.upstream, parts.uri);
     let request = shared.client.request(parts.method, url);
-    let headers = without(parts.headers, &[header::HOST, header::CONTENT_LENGTH]);
+    let headers = without(parts.headers, &[header::HOST, header::TRANSFER_ENCODING]);
     let Ok(reply) = request.headers(headers).body(body).send().await else {
         return answer(502, HeaderMap::new(), Bytes::new());
     };
