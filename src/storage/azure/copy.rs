@@ -116,8 +116,8 @@ impl Ranges<'_> {
                 if staged.get(id.as_bytes()) != Some(&length) {
                     self.stage(&id, start, length).await?;
                     self.arrived.fetch_add(length, Ordering::Relaxed);
+                    (self.on_bytes)(length);
                 }
-                (self.on_bytes)(length);
                 let size_bytes = length;
                 Ok::<_, Error>(UploadedPart { id, size_bytes })
             }

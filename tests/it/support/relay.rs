@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     pub(crate) is_ranged: bool,
     /// It asks the service to copy.
     pub(crate) is_copy: bool,
+    /// Of the object that Azure is to copy, as a header has it.
+    pub(crate) copied_range: String,
 }
 
 /// What becomes of a request.
@@ -131,6 +133,10 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         target: parts.uri.to_string(),
         is_ranged: parts.method == "GET" && (has("range") || has("x-ms-range")),
         is_copy: has("x-amz-copy-source") || has("x-ms-copy-source"),
+        copied_range: match parts.headers.get("x-ms-source-range") {
+            Some(range) => String::from_utf8_lossy(range.as_bytes()).into_owned(),
+            None => String::new(),
+        },
     };
     let verdict = lock(&shared.judge)(&seen);
     let is_ranged = seen.is_ranged;
