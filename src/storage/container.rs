@@ -54,8 +54,9 @@ pub struct Resume {
 /// The version of an object that a new one is to be equal to.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// What people call it; without credentials.
+    /// Tells it from other objects, as well as the caller can; without credentials.
     pub name: String,
+    /// As far as it lasts: see `StorageContainer::lasting_version`.
     pub version: Version,
     pub size_bytes: u64,
 }
@@ -139,6 +140,11 @@ pub trait StorageContainer: Send + Sync {
 
     /// Begins a new object.
     async fn create(&self, object: &str, options: CreateOptions) -> Result<Box<dyn ObjectWriter>>;
+
+    /// What of a version is still the same when the place was away for a while, and nobody has written to the object.
+    fn lasting_version(&self, version: &Version) -> Version {
+        version.clone()
+    }
 
     /// Removes an object, and only this version of it where one is named; `Changed` where it has another one.
     /// An object that is not there is fine.

@@ -184,6 +184,7 @@ impl DirectoryContainer {
 }
 
 /// A file is replaced by renaming, changed in place by writing: the first changes the inode, the second the times.
+/// Device, inode, size, time of writing and time of change, in this order.
 fn version_of(status: &Stat) -> Version {
     Version::new(format!(
         "{:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
@@ -239,6 +240,12 @@ impl StorageContainer for DirectoryContainer {
             version: version_of(&status),
             name: self.shown(object),
         }))
+    }
+
+    /// A stick that is plugged in again has another device number, and on FAT other inodes.
+    fn lasting_version(&self, version: &Version) -> Version {
+        let size_and_time: Vec<&str> = version.as_str().split('-').skip(2).take(2).collect();
+        Version::new(size_and_time.join("-"))
     }
 
     async fn create(&self, object: &str, options: CreateOptions) -> Result<Box<dyn ObjectWriter>> {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::refusal::CannotTransfer;
 use super::stored::{IgnoredObject, StoredSet, StoredSignature, StoredVolume};
-use crate::content::{Error, ErrorKind, Result};
+use crate::content::{Error, ErrorKind, Result, Version};
 use crate::storage::Overwrite;
 
 /// What the target holds under the name of an object of the source.
@@ -55,6 +55,13 @@ impl PlannedObject {
         match &self.piece {
             Piece::Volume(volume) => volume.size_bytes,
             Piece::Signature(signature) => signature.size_bytes,
+        }
+    }
+
+    pub(super) fn version(&self) -> &Version {
+        match &self.piece {
+            Piece::Volume(volume) => &volume.version,
+            Piece::Signature(signature) => &signature.version,
         }
     }
 

@@ -184,10 +184,9 @@ impl Run<'_> {
             PlannedAction::Copy => Overwrite::Refuse,
             PlannedAction::Replace => Overwrite::Replace,
         };
-        let (name, version) = (object.name(), version_of(object));
         let mut outcome = ObjectOutcome::CopiedByService;
         if !self.copy_by_service(object, overwrite).await? {
-            stream_object(self.options, name, version, overwrite, &self.passed).await?;
+            stream_object(self.options, object, overwrite, &self.passed).await?;
             outcome = ObjectOutcome::Streamed;
         }
         if self.options.read_back == ReadBackPolicy::Verify {
@@ -210,7 +209,7 @@ impl Run<'_> {
             (options.events)(Event::Moved(bytes));
         };
         loop {
-            let offered = options.source.offer(name, version_of(object)).await;
+            let offered = options.source.offer(name, object.version()).await;
             let Some(source) = offered.map_err(|error| error.on_side("source"))? else {
                 return Ok(false);
             };
@@ -275,7 +274,7 @@ impl Run<'_> {
         let source = &*self.options.source;
         let objects = bundle.objects.iter();
         let versions: HashMap<&str, &Version> = objects
-            .map(|object| (object.name(), version_of(object)))
+            .map(|object| (object.name(), object.version()))
             .collect();
         let mut removals: Vec<Vec<&str>> = Vec::new();
         for object in &bundle.objects {
@@ -309,11 +308,4 @@ async fn signatures_beside(source: &dyn StorageContainer, object: &str) -> Resul
     Ok(names
         .filter(|name| countersigner(name, object).is_some())
         .collect())
-}
-
-fn version_of(object: &PlannedObject) -> &Version {
-    match &object.piece {
-        Piece::Volume(volume) => &volume.version,
-        Piece::Signature(signature) => &signature.version,
-    }
 }

@@ -3,8 +3,9 @@
 //! **Invariants.** All ranges are of the version that was planned, and when that is no longer the one at the
 //! source, nothing is published. Memory is bounded by the ranges in flight and the writer's own queue.
 //!
-//! An interrupted copy is gone on with where the target can: the version must be the same, and what is there must be
-//! proven. A directory reads it again and compares it with the digests that were noted when it arrived; Azure has
+//! An interrupted copy is gone on with where the target can. The origin must be the same: name, size, inventory and
+//! signatures of the volume, and its version, of which a directory keeps the time of writing when it is mounted
+//! again. What is there must be proven. A directory reads it again and compares it with the digests that were noted when it arrived; Azure has
 //! whole blocks under ids that only a copy of this version gives them. S3 and Google show no parts, and begin anew.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::stream::{self, StreamExt};
 
 use super::options::TransferOptions;
+use super::plan::{Piece, PlannedObject};
 use crate::content::{Error, ErrorKind, Event, ObjectWriter, RangedRead, Result, Version};
 use crate::storage::{BegunCopy, Origin, Overwrite, StorageContainer};
 
@@ -30,21 +32,17 @@ pub(super) struct Passed {
 /// Copies one version of an object.
 pub(super) async fn stream_object(
     options: &TransferOptions,
-    object: &str,
-    version: &Version,
+    planned: &PlannedObject,
     overwrite: Overwrite,
     passed: &Passed,
 ) -> Result<()> {
     let source = &*options.source;
+    let (object, version) = (planned.name(), planned.version());
     let read = source.open(object).await.map_err(at_source)?;
     if read.version() != version {
         return Err(changed(source, object));
     }
-    let origin = Origin {
-        name: source.shown(object),
-        version: version.clone(),
-        size_bytes: read.size_bytes(),
-    };
+    let origin = origin_of(planned, source);
     let begun = options.target.create_equal(object, overwrite, &origin);
     let BegunCopy {
         mut writer,
@@ -73,6 +71,18 @@ pub(super) async fn stream_object(
         return Err(error);
     }
     writer.finish().await.map_err(at_target)
+}
+
+fn origin_of(planned: &PlannedObject, source: &dyn StorageContainer) -> Origin {
+    let name = planned.name();
+    Origin {
+        name: match &planned.piece {
+            Piece::Volume(volume) => format!("{name} {}", volume.tail_digest),
+            Piece::Signature(_) => name.to_owned(),
+        },
+        version: source.lasting_version(planned.version()),
+        size_bytes: planned.size_bytes(),
+    }
 }
 
 async fn pump(

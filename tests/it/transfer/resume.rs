@@ -123,7 +123,16 @@ fn a_transfer_into_azure_goes_on_with_its_blocks() {
     command(shown(stock.path()), &near).run().assert_code(1);
     relay.judge(|_| Verdict::Pass);
     relay.take_bytes();
-    let (resumed, streamed) = split(&command(shown(stock.path()), &near).run());
+    // The stick is plugged in again: another device, other inodes, the same file.
+    let again = tempdir().unwrap();
+    let (name, bytes) = contents(stock.path()).pop_first().unwrap();
+    fs::write(again.path().join(&name), bytes).unwrap();
+    let written = fs::metadata(stock.path().join(&name)).unwrap().modified();
+    let file = fs::File::options()
+        .write(true)
+        .open(again.path().join(&name));
+    file.unwrap().set_modified(written.unwrap()).unwrap();
+    let (resumed, streamed) = split(&command(shown(again.path()), &near).run());
     assert_eq!((resumed, resumed + streamed), (16 * MIB, size));
     let (up, _) = relay.take_bytes();
     assert!(up < streamed + 10_000, "{up} bytes went for {streamed}");
