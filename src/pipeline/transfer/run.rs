@@ -228,10 +228,14 @@ impl Run<'_> {
                     self.tell_refusal(&error);
                     return Ok(false);
                 }
-                // What the service reads with is short-lived; another one goes on where this one has ended.
-                Err(error)
-                    if error.kind() == ErrorKind::Denied
-                        && heard.load(Ordering::Relaxed) > before => {}
+                // What the service reads with is short-lived; another one goes on where this one has ended. One
+                // that has to begin anew each time comes to an end too.
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    let now = heard.load(Ordering::Relaxed);
+                    if now == before || now >= object.size_bytes() {
+                        return Err(error.on_side("target"));
+                    }
+                }
                 Err(error) => return Err(error.on_side("target")),
             }
         }
