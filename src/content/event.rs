@@ -9,7 +9,7 @@ use crate::oci::{Digest, Repository, Tag};
 pub enum Event {
     /// The plan is complete: this much will be looked at.
     Planned { contents: usize, bytes: u64 },
-    /// So many bytes more will be looked at, because the target is read back.
+    /// So many bytes more will be gone through, because the target is read back.
     ReadingBack(u64),
     /// Bytes of content passed the verification.
     Moved(u64),

@@ -272,3 +272,36 @@ fn explain(error: crate::content::Error) -> anyhow::Error {
         false => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &str, target: &str) -> bool {
+        check_places(&source.parse().unwrap(), &target.parse().unwrap()).is_ok()
+    }
+
+    #[test]
+    fn a_place_is_not_copied_into_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        assert!(!check(path, path));
+        let azure = "https://acme.blob.core.windows.net/drop";
+        assert!(!check(
+            &format!("{azure}?sig=a"),
+            &format!("{azure}?credential=env:B")
+        ));
+        assert!(!check(azure, &format!("{azure}/archive")));
+        assert!(check(&format!("{azure}/archive"), azure));
+        assert!(check(azure, &format!("{azure}-archive")));
+        let bucket = |port: u16, path: &str| {
+            format!("s3://drop{path}?endpoint=http://127.0.0.1:{port}&style=path")
+        };
+        assert!(!check(&bucket(1, ""), &bucket(1, "")));
+        assert!(!check(&bucket(1, "/a"), &bucket(1, "/a/b")));
+        assert!(
+            check(&bucket(1, ""), &bucket(2, "")),
+            "of the same name, elsewhere"
+        );
+    }
+}

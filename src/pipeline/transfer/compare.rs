@@ -89,6 +89,7 @@ impl<'a> Target<'a> {
         if self.options.read_back == ReadBackPolicy::Skip {
             return Ok(Presence::Equal);
         }
+        (self.options.events)(Event::ReadingBack(volume.stream_bytes));
         match prove_volume(self.options, volume).await {
             Ok(()) => Ok(Presence::Equal),
             Err(error) if error.kind() == crate::content::ErrorKind::Unverified => {
@@ -140,7 +141,6 @@ pub(super) async fn prove_volume(options: &TransferOptions, volume: &StoredVolum
     if there.inventory_digest() != &volume.inventory_digest {
         return Err(not_right("it has another inventory".to_owned()));
     }
-    (options.events)(Event::ReadingBack(there.stream().size()));
     let on_bytes = |bytes| (options.events)(Event::Moved(bytes));
     match verify_volume(&there, &on_bytes).await?.faults.first() {
         Some(fault) => Err(not_right(format!("`{}`: {}", fault.place, fault.what))),

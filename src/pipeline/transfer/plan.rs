@@ -127,6 +127,16 @@ impl TransferPlan {
         accepted.map(PlannedBundle::bytes_to_copy).sum()
     }
 
+    /// What is gone through when everything that is copied is read back.
+    pub(super) fn bytes_to_read_back(&self) -> u64 {
+        let volumes = self.objects_to_copy().map(|object| match &object.piece {
+            Piece::Volume(volume) => volume.stream_bytes,
+            // It is compared, and small.
+            Piece::Signature(_) => 0,
+        });
+        volumes.sum()
+    }
+
     /// Everything that stands against it.
     pub fn refusals(self) -> Vec<Error> {
         let bundles = self.bundles.iter().filter_map(PlannedBundle::error);

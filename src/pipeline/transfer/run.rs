@@ -76,6 +76,9 @@ pub async fn run_transfer(options: &TransferOptions, plan: TransferPlan) -> Resu
     if contents > 0 {
         let bytes = plan.bytes_to_copy();
         (options.events)(Event::Planned { contents, bytes });
+        if options.read_back == ReadBackPolicy::Verify {
+            (options.events)(Event::ReadingBack(plan.bytes_to_read_back()));
+        }
     }
     let mut run = Run {
         options,

@@ -5,8 +5,9 @@
 //!
 //! An interrupted copy is gone on with where the target can. The origin must be the same: name, size, inventory and
 //! signatures of the volume, and its version, of which a directory keeps the time of writing when it is mounted
-//! again. What is there must be proven. A directory reads it again and compares it with the digests that were noted when it arrived; Azure has
-//! whole blocks under ids that only a copy of this version gives them. S3 and Google show no parts, and begin anew.
+//! again. What is there must be proven. A directory reads it again and compares it with the digests that were noted
+//! when it arrived; Azure has whole blocks under ids that only a copy of this version gives them. S3 and Google show
+//! no parts, and begin anew.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

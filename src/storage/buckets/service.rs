@@ -216,6 +216,31 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_is_asked_where_object_store_asks() {
+        let place = |text: &str| {
+            let reference = match text.parse() {
+                Ok(crate::storage::ContainerReference::S3(reference)) => reference,
+                other => panic!("{other:?}"),
+            };
+            let mut builder = AmazonS3Builder::new().with_bucket_name(&reference.bucket);
+            if let Some(endpoint) = &reference.endpoint {
+                builder = builder.with_endpoint(endpoint.as_str());
+            }
+            BucketPlace::of(&builder, &reference).map(|place| (place.url, place.endpoint))
+        };
+        let base = "https://oss.example:9000".to_owned();
+        let path = place("s3://drop?endpoint=https://oss.example:9000&style=path");
+        assert_eq!(path, Some((format!("{base}/drop"), Some(base))));
+        let amazon = "https://drop.s3.us-east-1.amazonaws.com".to_owned();
+        assert_eq!(place("s3://drop"), Some((amazon, None)));
+        let reference = "s3://drop".parse().unwrap();
+        if let crate::storage::ContainerReference::S3(reference) = reference {
+            let unsigned = AmazonS3Builder::new().with_skip_signature(true);
+            assert!(BucketPlace::of(&unsigned, &reference).is_none());
+        }
+    }
+
+    #[test]
     fn sources_keep_their_slashes() {
         assert_eq!(encode_source("drop", "a/b c+d.tar"), "drop/a/b%20c%2Bd.tar");
     }
