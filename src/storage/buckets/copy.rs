@@ -99,10 +99,10 @@ pub(super) async fn fetch(
     upload.discard().await;
     match error.kind() {
         // One condition failed, of two.
-        ErrorKind::Changed => {
-            upload.check_free().await?;
-            Err(changed(container, object))
-        }
+        ErrorKind::Changed => upload
+            .check_free()
+            .await
+            .and(Err(changed(container, object))),
         ErrorKind::AlreadyExists => Err(error),
         _ if arrived.into_inner() > 0 => Err(error),
         _ => Ok(ServiceCopy::Refused(error)),

@@ -17,7 +17,7 @@ use crate::support::wait;
 const MIB: u64 = 1 << 20;
 
 /// A directory with one bundle that is large enough to be interrupted.
-fn large_stock() -> TempDir {
+pub(crate) fn large_stock() -> TempDir {
     let directory = tempdir().unwrap();
     let memory = std::sync::Arc::new(airlift::content::Memory::default());
     let repository: airlift::oci::Repository = "apps/web".parse().unwrap();
