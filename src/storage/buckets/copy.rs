@@ -153,7 +153,7 @@ impl CopyRequest<'_> {
     }
 
     async fn copy_parts(&self, size_bytes: u64) -> Result<()> {
-        let upload_id = self.upload.begin().await?.clone();
+        let upload_id = self.upload.begun().await?.clone();
         let part = PART_MIN_BYTES.max(size_bytes.div_ceil(u64::from(PARTS_MAX)));
         let parts = stream::iter(0..size_bytes.div_ceil(part)).map(|number| {
             let start = number * part;

@@ -3,6 +3,7 @@
 mod copies;
 mod journey;
 mod leftovers;
+mod resumed;
 mod suite;
 
 use std::sync::Arc;

@@ -18,10 +18,15 @@ const MIB: u64 = 1 << 20;
 
 /// A directory with one bundle that is large enough to be interrupted.
 pub(crate) fn large_stock() -> TempDir {
+    stock_of(24 * MIB)
+}
+
+/// A directory with one bundle of about this size.
+fn stock_of(bytes: u64) -> TempDir {
     let directory = tempdir().unwrap();
     let memory = std::sync::Arc::new(airlift::content::Memory::default());
     let repository: airlift::oci::Repository = "apps/web".parse().unwrap();
-    let words = (0..3 * MIB).map(|word| word.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let words = (0..bytes / 8).map(|word| word.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let layer: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
     let document = image(&memory, &repository, "amd64", &[&layer]);
     let roots = [Root {
@@ -37,7 +42,9 @@ pub(crate) fn large_stock() -> TempDir {
 }
 
 fn command(from: &str, to: &str) -> Airlift {
-    Airlift::new(&["transfer", from, to, "--output", "json"]).env("NEAR_KEY", &account_key("near"))
+    Airlift::new(&["transfer", from, to, "--output", "json"])
+        .env("NEAR_KEY", &account_key("near"))
+        .env("FAR_KEY", &account_key("far"))
 }
 
 fn shown(path: &Path) -> &str {
@@ -200,4 +207,40 @@ fn ctrl_c_leaves_what_the_next_run_goes_on_with() {
     let (resumed, _) = split(&command(&near, shown(target.path())).run());
     assert!(resumed >= 8 * MIB, "{resumed} bytes were there");
     assert!(contents(target.path()) == contents(stock.path()));
+}
+
+#[test]
+fn what_a_service_reads_with_is_renewed_when_it_runs_out() {
+    let Some(azurite) = Azurite::start_or_skip() else {
+        return;
+    };
+    let stock = stock_of(40 * MIB);
+    let size = fs::metadata(stock.path().join("large.tar.zst"))
+        .unwrap()
+        .len();
+    let relay = Relay::before(azurite.blobs);
+    let named = |account: &str, name: &str, key: &str| {
+        let container = azurite.container(account, name);
+        format!("{container}?credential=env:{key}")
+    };
+    let near = named("near", "out", "NEAR_KEY");
+    let far = relay.through(&named("far", "inbox", "FAR_KEY"));
+    command(shown(stock.path()), &near).run().assert_success();
+    let mut is_valid = false;
+    relay.judge(move |seen| {
+        // The second range comes too late, once.
+        let is_late = seen.is_copy && !seen.copied_range.starts_with("bytes=0-");
+        match is_late && !std::mem::replace(&mut is_valid, is_late || is_valid) {
+            true => Verdict::Answer(403),
+            false => Verdict::Pass,
+        }
+    });
+    let output = command(&near, &far).run();
+    let document = output.assert_success().assert_nowhere("sig=").json();
+    assert_eq!(
+        (&document["copiedBytes"], &document["streamedBytes"]),
+        (&size.into(), &0.into())
+    );
+    let copies = relay.count(|seen| seen.is_copy);
+    assert_eq!(copies, 3, "the first range is not copied again");
 }
