@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::args::Format;
 use crate::cli::commands::import::{DeliveryArguments, parse_target};
-use crate::cli::container_args::{open_container, parse_container};
+use crate::cli::container_args::{open_container, parse_container, warn_of_typed_secret};
 use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
@@ -22,9 +23,11 @@ use crate::content::Event;
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
     DeliveredSource, OneOff, SETTLE_TIME, Until, WatchEvent, WatchEvents, WatchOptions,
-    WatchReport, WorkKey, run_watch,
+    WatchReport, WorkKey, connect_queue, run_watch,
 };
-use crate::storage::{ContainerReference, Missing, Purpose};
+use crate::storage::{
+    AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
+};
 
 /// Import every bundle of a container, as soon as it is complete
 ///
@@ -54,6 +57,10 @@ pub(in crate::cli) struct WatchArguments {
     /// How often the container is listed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     interval: Duration,
+
+    /// Look at once when Event Grid tells this Azure queue of a new blob
+    #[arg(long, value_name = "URL", value_parser = parse_queue, conflicts_with = "once")]
+    queue: Option<QueueReference>,
 
     /// Take bundles without a pipeline too; nothing can tell whether they are the newest
     #[arg(long)]
@@ -138,6 +145,10 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
         open_container(container, Missing::Refuse, Purpose::DeleteSource).await?;
     }
     let opened = open_container(container, Missing::Refuse, Purpose::Import).await?;
+    let queue = match &arguments.queue {
+        Some(queue) => Some(open_queue(queue, container).await?),
+        None => None,
+    };
     let memory = remember(state, &target, delivery.lane.as_deref(), opened.name()).await?;
     let memory = memory.called(RunKind::Watch, Trigger::Source);
     let place = delivery.registries.connect()?.target(&target).await?;
@@ -154,6 +165,7 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
             ContainerReference::Directory(path) => Some(path.clone()),
             _ => None,
         },
+        queue,
         policy,
         target,
         import: delivery.options_with(Arc::clone(&signs), || signs),
@@ -176,6 +188,28 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
     };
     let report = run_watch(&options, &place, &memory, &stop_on_signal()).await?;
     Ok(exit_of(&report, options.until))
+}
+
+fn parse_queue(text: &str) -> Result<QueueReference, String> {
+    text.parse()
+        .map_err(|error: InvalidQueue| error.to_string())
+}
+
+async fn open_queue(
+    queue: &QueueReference,
+    container: &ContainerReference,
+) -> anyhow::Result<Arc<AzureQueue>> {
+    let ContainerReference::Azure(azure) = container else {
+        let error = UsageError::new(format!("no queue tells of `{container}`"))
+            .hint("`--queue` is for a container of Azure; a directory tells by itself");
+        return Err(error.into());
+    };
+    if queue.sas.is_some() {
+        warn_of_typed_secret(queue);
+    }
+    connect_queue(queue, azure, Timestamp::now())
+        .await
+        .with_context(|| format!("cannot open the queue `{queue}`"))
 }
 
 async fn print_list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {

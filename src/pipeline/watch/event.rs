@@ -67,6 +67,11 @@ pub enum WatchEvent {
         reason: String,
     },
     Reachable,
+    /// The queue cannot be asked; the watch goes on by its interval.
+    QueueUnreachable {
+        reason: String,
+    },
+    QueueReachable,
     Stopped,
 }
 
@@ -99,6 +104,8 @@ impl WatchEvent {
             Self::Warning { .. } => "warning",
             Self::Unreachable { .. } => "unreachable",
             Self::Reachable => "reachable",
+            Self::QueueUnreachable { .. } => "queue unreachable",
+            Self::QueueReachable => "queue reachable",
             Self::Stopped => "stopped",
         }
     }
@@ -132,6 +139,10 @@ impl fmt::Display for WatchEvent {
             Self::Warning { text } => format!("warning: {text}"),
             Self::Unreachable { reason } => format!("the container cannot be listed: {reason}"),
             Self::Reachable => "the container can be listed again".to_owned(),
+            Self::QueueUnreachable { reason } => {
+                format!("the queue cannot be asked, listings go on: {reason}")
+            }
+            Self::QueueReachable => "the queue can be asked again".to_owned(),
             Self::Stopped => "stopped".to_owned(),
         };
         f.write_str(&escape_control(&text))

@@ -12,6 +12,7 @@
 mod book;
 mod deliver;
 mod event;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -42,7 +43,7 @@ use super::place::{Place, TargetReference};
 use super::rebuild::PlatformIndex;
 use crate::bundle::{SignaturePolicy, Volume};
 use crate::content::{Error, Result, describe};
-use crate::storage::StorageContainer;
+use crate::storage::{AzureQueue, StorageContainer};
 
 /// What becomes of a bundle without a pipeline. Safe by default: nothing orders it, so it could be played again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct WatchOptions {
     pub container: Arc<dyn StorageContainer>,
     /// The directory behind the container, where it is one, to be told of changes.
     pub directory: Option<PathBuf>,
+    /// The queue that is told of new objects of the container, where there is one.
+    pub queue: Option<Arc<AzureQueue>>,
     pub policy: SignaturePolicy,
     pub target: TargetReference,
     pub import: ImportOptions,
@@ -172,6 +175,9 @@ impl WatchOptions {
 impl Watching<'_> {
     fn start_wake(&mut self) -> Wake {
         let interval = self.options.interval;
+        if let Some(queue) = &self.options.queue {
+            return Wake::of_queue(queue, interval, &self.options.events);
+        }
         let Some(directory) = &self.options.directory else {
             return Wake::by_interval(interval);
         };

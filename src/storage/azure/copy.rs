@@ -13,17 +13,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use azure_core::http::Etag;
-use azure_storage_blob::models::{BlockBlobClientStageBlockFromUrlOptions, HttpRange};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AzureContainer;
+use super::block_copy::{BlockCopy, without_query};
 use super::upload::{self, BLOCKS_MAX, BlockUpload};
 use crate::content::{Error, ErrorKind, Result, UploadedPart, Version};
 use crate::oci::Digest;
 use crate::storage::container::{CopySource, Overwrite, ServiceCopy, StorageContainer};
-use crate::storage::failure;
 use crate::storage::parts::PartUpload;
 
 const RANGE_MIN_BYTES: u64 = 32 << 20;
@@ -36,7 +34,7 @@ pub(super) async fn offer(
     version: &Version,
 ) -> Result<Option<CopySource>> {
     let blob = format!("{}{object}", container.prefix);
-    let Some(signature) = container.signature.to_read(&blob) else {
+    let Some(signature) = container.access.signature.to_read(&blob) else {
         return Ok(None);
     };
     let Some(found) = container.find(object).await? else {
@@ -76,8 +74,12 @@ pub(super) async fn fetch(
     let arrived = AtomicU64::new(0);
     let ranges = Ranges {
         upload: &upload,
-        url,
-        version,
+        copy: BlockCopy {
+            blocks: container.copying_blocks(object, url)?,
+            name: &upload.name,
+            url,
+            version,
+        },
         arrived: &arrived,
         on_bytes,
     };
@@ -95,8 +97,7 @@ pub(super) async fn fetch(
 /// One version of a blob on its way.
 struct Ranges<'a> {
     upload: &'a BlockUpload,
-    url: &'a SecretString,
-    version: &'a Version,
+    copy: BlockCopy<'a>,
     /// Bytes that this run has brought over.
     arrived: &'a AtomicU64,
     on_bytes: &'a (dyn Fn(u64) + Send + Sync),
@@ -114,7 +115,7 @@ impl Ranges<'_> {
             let id = upload::block_id(&self.upload.upload_id, position);
             async move {
                 if staged.get(id.as_bytes()) != Some(&length) {
-                    self.stage(&id, start, length).await?;
+                    self.copy.stage(&id, start, length).await?;
                     self.arrived.fetch_add(length, Ordering::Relaxed);
                     (self.on_bytes)(length);
                 }
@@ -124,26 +125,10 @@ impl Ranges<'_> {
         });
         ranges.buffered(RANGES_AHEAD).try_collect().await
     }
-
-    async fn stage(&self, id: &str, start: u64, length: u64) -> Result<()> {
-        let options = BlockBlobClientStageBlockFromUrlOptions {
-            source_if_match: Some(Etag::from(self.version.as_str())),
-            source_range: Some(HttpRange::new(start, length)),
-            ..BlockBlobClientStageBlockFromUrlOptions::default()
-        };
-        let url = self.url.expose_secret().to_owned();
-        // The request itself has no body.
-        let blocks = &self.upload.blocks;
-        let staged = blocks.stage_block_from_url(id.as_bytes(), 0, url, Some(options));
-        staged.await.map(drop).map_err(|error| {
-            let message = format!("cannot let the service copy to `{}`", self.upload.name);
-            failure::from_azure(message, &error)
-        })
-    }
 }
 
 /// The same for every run that copies this version.
 fn upload_id(url: &SecretString, version: &Version) -> String {
-    let place = url.expose_secret().split('?').next().unwrap_or_default();
+    let place = without_query(url);
     Digest::sha256(format!("{place} {version}").as_bytes()).hex()[..16].to_owned()
 }

@@ -7,6 +7,7 @@ mod arriving;
 mod killed;
 mod places;
 mod process;
+mod queue;
 mod refused;
 mod shared;
 
@@ -149,6 +150,7 @@ impl Station {
         WatchOptions {
             container: Arc::new(DirectoryContainer::open(&drop).unwrap()),
             directory: Some(drop),
+            queue: None,
             policy: trust(&["snakeoil-p256"]),
             target: TargetReference::Layout {
                 path: self.path("far"),
