@@ -130,8 +130,9 @@ pub(super) async fn serve_health(
 pub(super) fn stop_on_signal() -> CancellationToken {
     let stop = CancellationToken::new();
     let stopping = stop.clone();
+    let signals = super::Signals::listen();
     tokio::spawn(async move {
-        super::wait_for_signal().await;
+        signals.wait().await;
         notify_supervisor("STOPPING=1");
         stopping.cancel();
     });

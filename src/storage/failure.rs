@@ -110,6 +110,12 @@ pub(super) fn from_azure(message: impl Into<String>, error: &azure_core::Error) 
     Error::new(kind, message).with_cause(said)
 }
 
+/// An answer that is an error, by its status and the service's own code.
+pub(super) fn from_status(message: impl Into<String>, status: u16, code: &str) -> Error {
+    let said = Said::from_words(&format!("the service answered {status} {code}"));
+    Error::new(kind_of(status, code, None), message).with_cause(said)
+}
+
 fn temporary() -> ErrorKind {
     ErrorKind::Temporary { retry_after: None }
 }
@@ -123,6 +129,7 @@ fn kind_of(status: u16, code: &str, retry_after: Option<Duration>) -> ErrorKind 
         (404, _) => ErrorKind::NotFound,
         (412, _) => ErrorKind::Changed,
         (416, _) => ErrorKind::Incomplete,
+        (501, _) => ErrorKind::Unsupported,
         (408 | 429 | 500..=599, _) => ErrorKind::Temporary { retry_after },
         _ => ErrorKind::Failed,
     }

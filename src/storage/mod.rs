@@ -13,7 +13,10 @@ mod credential;
 mod directory;
 mod failure;
 mod file_object;
+mod file_writer;
 mod http;
+mod partial_file;
+mod partial_record;
 mod parts;
 mod reference;
 pub mod sas;
@@ -27,8 +30,8 @@ pub use self::azure::{
 };
 use self::buckets::BucketContainer;
 pub use container::{
-    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer,
-    write_small,
+    BegunCopy, BucketService, CopySource, CreateOptions, FoundObject, OpenUpload, Origin,
+    Overwrite, Resume, ServiceCopy, StorageContainer, write_small,
 };
 pub use credential::Credential;
 pub use directory::DirectoryContainer;

@@ -37,7 +37,8 @@ pub use self::queue::{
 };
 use self::upload::BlockUpload;
 use super::container::{
-    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer,
+    BegunCopy, CopySource, CreateOptions, FoundObject, OpenUpload, Origin, Overwrite, ServiceCopy,
+    StorageContainer,
 };
 use super::credential::Credential;
 use super::failure;
@@ -188,15 +189,7 @@ impl StorageContainer for AzureContainer {
             None => upload::new_upload_id()?,
         };
         let upload = self.upload(object, upload_id, options.overwrite);
-        if options.overwrite == Overwrite::Refuse {
-            // The commit has the last word; this spares an upload that it would refuse.
-            match self.find(object).await {
-                Ok(None) => {}
-                Ok(Some(_)) => return Err(already_exists(&upload.name)),
-                Err(error) if error.kind() == ErrorKind::Denied => {}
-                Err(error) => return Err(error),
-            }
-        }
+        upload.check_free().await?;
         if let Some(resume) = &options.resume {
             upload.check_resumed(&resume.uploaded).await?;
         }
@@ -244,8 +237,28 @@ impl StorageContainer for AzureContainer {
         object: &str,
         source: &CopySource,
         overwrite: Overwrite,
-    ) -> Result<bool> {
-        copy::fetch(self, object, source, overwrite).await
+        on_bytes: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<ServiceCopy> {
+        copy::fetch(self, object, source, overwrite, on_bytes).await
+    }
+
+    async fn create_equal(
+        &self,
+        object: &str,
+        overwrite: Overwrite,
+        origin: &Origin,
+    ) -> Result<BegunCopy> {
+        let plan = PartPlan::choose(origin.size_bytes, upload::BLOCKS_MAX);
+        let part_size = plan.part_size_bytes();
+        let upload_id = upload::upload_id_of(origin, part_size);
+        let upload = self.upload(object, upload_id, overwrite);
+        upload.check_free().await?;
+        let parts = upload.staged_parts(part_size, origin.size_bytes).await?;
+        let present_bytes = parts.iter().map(|part| part.size_bytes).sum();
+        Ok(BegunCopy {
+            writer: Box::new(PartWriter::behind(Arc::new(upload), plan, parts)),
+            present_bytes,
+        })
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>> {

@@ -146,6 +146,13 @@ impl Running {
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
+
+    /// Sends it a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.process_id());
+        let status = Command::new("sh").args(["-c", &script]).status();
+        assert!(status.expect("a shell").success());
+    }
 }
 
 impl Drop for Running {

@@ -12,6 +12,7 @@ pub(crate) mod door;
 pub(crate) mod entra;
 pub(crate) mod real;
 pub(crate) mod registry;
+pub(crate) mod relay;
 pub(crate) mod snapshot;
 pub(crate) mod tls;
 pub(crate) mod wait;
