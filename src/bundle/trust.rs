@@ -12,7 +12,7 @@ use super::inventory::Inventory;
 use super::key::{KeyId, PublicKey};
 
 /// What the importer demands of signatures.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignaturePolicy {
     /// At least `threshold` distinct trusted keys, each allowed to ship the bundle's pipeline.
     Require { keys: TrustedKeys, threshold: usize },
@@ -21,13 +21,13 @@ pub enum SignaturePolicy {
 }
 
 /// A key, and the pipelines that it may ship; an empty list means all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TrustedKey {
     pub key: PublicKey,
     pub pipelines: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedKeys {
     keys: Vec<TrustedKey>,
     revoked: BTreeSet<KeyId>,

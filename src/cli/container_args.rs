@@ -24,12 +24,7 @@ pub(super) fn warn_of_secret(reference: &ContainerReference) {
     }
 }
 
-/// Opens a container that is written to.
-pub(super) async fn open_container(
-    reference: &ContainerReference,
-    missing: Missing,
-    purpose: Purpose,
-) -> anyhow::Result<Arc<dyn StorageContainer>> {
+pub(super) fn refuse_file(reference: &ContainerReference) -> anyhow::Result<()> {
     if let ContainerReference::Directory(path) = reference
         && path.is_file()
     {
@@ -37,6 +32,16 @@ pub(super) async fn open_container(
             .hint("a container is a directory or a URL: give the one that holds the bundles");
         return Err(error.into());
     }
+    Ok(())
+}
+
+/// Opens a container that is written to.
+pub(super) async fn open_container(
+    reference: &ContainerReference,
+    missing: Missing,
+    purpose: Purpose,
+) -> anyhow::Result<Arc<dyn StorageContainer>> {
+    refuse_file(reference)?;
     warn_of_secret(reference);
     connect_container(reference, missing, purpose, Timestamp::now())
         .await

@@ -60,6 +60,6 @@ pub use transfer::{
     watch_source,
 };
 pub use watch::{
-    DeliveredSource, OneOff, SETTLE_TIME, Until, WatchEvent, WatchEvents, WatchOptions,
-    WatchReport, WorkKey, run_watch,
+    DeliveredSource, OneOff, Opener, PolicyReader, SETTLE_TIME, Until, WatchEvent, WatchEvents,
+    WatchOptions, WatchReport, WorkKey, run_watch,
 };

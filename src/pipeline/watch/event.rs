@@ -18,6 +18,8 @@ pub enum WatchEvent {
     Listed {
         objects: usize,
     },
+    /// A sign of life: something was tried and came to nothing, or takes long.
+    Tried,
     /// It is no bundle, and nothing is done with it.
     Foreign {
         object: String,
@@ -67,6 +69,15 @@ pub enum WatchEvent {
         reason: String,
     },
     Reachable,
+    /// The target cannot be used at the start; the watch goes on trying.
+    TargetUnreachable {
+        reason: String,
+    },
+    TargetReachable,
+    /// Keys or credentials have changed, and are in force.
+    Renewed {
+        text: String,
+    },
     Stopped,
 }
 
@@ -77,7 +88,10 @@ impl WatchEvent {
             Self::Waiting { object, .. }
             | Self::Postponed { object, .. }
             | Self::SetAside { object, .. } => Some(object),
-            Self::Unreachable { .. } | Self::Reachable => Some(""),
+            Self::Unreachable { .. }
+            | Self::Reachable
+            | Self::TargetUnreachable { .. }
+            | Self::TargetReachable => Some(""),
             _ => None,
         }
     }
@@ -87,6 +101,7 @@ impl WatchEvent {
         match self {
             Self::Ready { .. } => "ready",
             Self::Listed { .. } => "listed",
+            Self::Tried => "tried",
             Self::Foreign { .. } | Self::ForeignCount { .. } => "foreign",
             Self::Waiting { .. } => "waiting",
             Self::Postponed { .. } => "postponed",
@@ -99,6 +114,9 @@ impl WatchEvent {
             Self::Warning { .. } => "warning",
             Self::Unreachable { .. } => "unreachable",
             Self::Reachable => "reachable",
+            Self::TargetUnreachable { .. } => "target unreachable",
+            Self::TargetReachable => "target reachable",
+            Self::Renewed { .. } => "renewed",
             Self::Stopped => "stopped",
         }
     }
@@ -111,6 +129,7 @@ impl fmt::Display for WatchEvent {
                 format!("watching `{container}`, {objects} objects")
             }
             Self::Listed { objects } => format!("listed, {objects} objects"),
+            Self::Tried => "tried".to_owned(),
             Self::Foreign { object } => {
                 format!("{object}: ignored, it is not a bundle by its name")
             }
@@ -132,6 +151,9 @@ impl fmt::Display for WatchEvent {
             Self::Warning { text } => format!("warning: {text}"),
             Self::Unreachable { reason } => format!("the container cannot be listed: {reason}"),
             Self::Reachable => "the container can be listed again".to_owned(),
+            Self::TargetUnreachable { reason } => format!("the target cannot be used: {reason}"),
+            Self::TargetReachable => "the target can be used".to_owned(),
+            Self::Renewed { text } => text.clone(),
             Self::Stopped => "stopped".to_owned(),
         };
         f.write_str(&escape_control(&text))
