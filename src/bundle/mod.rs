@@ -7,6 +7,7 @@
 //! end entry and the seek table. What a writer writes, `verify` can compute from the inventory.
 
 mod bundle_source;
+mod early_volume;
 mod encoder;
 mod end_entry;
 mod error;
@@ -29,6 +30,7 @@ mod volume_plan;
 mod writer;
 
 pub use bundle_source::{Bundle, IncompleteSet};
+pub use early_volume::EarlyVolume;
 pub use error::{BundleError, Part as DamagedPart};
 pub use frame::compressor_version;
 pub use inventory::{

@@ -106,6 +106,17 @@ impl TrustedKeys {
 }
 
 impl SignaturePolicy {
+    /// The same keys, of which one is enough: for what nobody can use before the threshold is reached.
+    pub fn of_one_signer(&self) -> Self {
+        match self {
+            Self::AcceptUnsigned => Self::AcceptUnsigned,
+            Self::Require { keys, .. } => Self::Require {
+                keys: keys.clone(),
+                threshold: 1,
+            },
+        }
+    }
+
     /// Step 4 of reading a volume: decides on raw bytes, before any of them is parsed. One trusted
     /// signature lets the volume be looked at; pipeline and threshold follow in [`Self::admit`].
     pub fn authenticate(&self, message: &[u8], signatures: &[Signature]) -> Result<(), NotTrusted> {

@@ -10,6 +10,7 @@ mod admission;
 mod containers;
 mod deliver;
 mod describe;
+mod early;
 mod export;
 mod export_known;
 mod export_memory;

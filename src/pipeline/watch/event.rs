@@ -37,6 +37,11 @@ pub enum WatchEvent {
         object: String,
         reason: String,
     },
+    /// It waits for other volumes, and its blobs are at the target.
+    Ahead {
+        object: String,
+        summary: String,
+    },
     Started {
         bundle: String,
     },
@@ -105,6 +110,7 @@ impl WatchEvent {
             Self::Foreign { .. } | Self::ForeignCount { .. } => "foreign",
             Self::Waiting { .. } => "waiting",
             Self::Postponed { .. } => "postponed",
+            Self::Ahead { .. } => "ahead",
             Self::Started { .. } => "started",
             Self::Imported { .. } => "imported",
             Self::PartlyImported { .. } => "partly imported",
@@ -139,6 +145,9 @@ impl fmt::Display for WatchEvent {
             Self::Waiting { object, reason } => format!("{object}: waiting: {reason}"),
             Self::Postponed { object, reason } => {
                 format!("{object}: will be tried again: {reason}")
+            }
+            Self::Ahead { object, summary } => {
+                format!("{object}: its blobs are at the target: {summary}")
             }
             Self::Started { bundle } => format!("{bundle}: importing"),
             Self::Imported { bundle, summary } => format!("{bundle}: imported: {summary}"),

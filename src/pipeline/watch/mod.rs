@@ -14,6 +14,7 @@ mod book;
 mod claiming;
 mod copies;
 mod deliver;
+mod early;
 mod ends;
 mod event;
 mod objects;
@@ -183,7 +184,11 @@ impl Watching<'_> {
                 self.report.waiting = self.book.waiting_count();
                 return;
             }
-            let due = self.book.next_due(Instant::now());
+            let now = Instant::now();
+            let due = match self.has_early() && !self.is_unreachable {
+                true => Some(now),
+                false => self.book.next_due(now),
+            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -262,6 +267,7 @@ impl Watching<'_> {
             tried.push(set.set.clone());
             self.deliver(set, stop).await;
         }
+        self.push_early(stop).await;
     }
 
     /// Lists with the credential that we have, and where that is refused with the one that there is now.
@@ -297,7 +303,7 @@ impl Watching<'_> {
             self.book.observe(object, now);
             count += 1;
         }
-        let changes = self.book.end_listing();
+        let changes = self.book.end_listing(now);
         self.teller.forget(&changes.forgotten);
         self.forget(&changes).await;
         self.teller.tell(WatchEvent::Listed { objects: count });

@@ -36,7 +36,7 @@ fn list(book: &mut Book, objects: &[(&str, &str)], now: Instant) -> Changes {
     for (name, version) in objects {
         book.observe(object(name, version), now);
     }
-    book.end_listing()
+    book.end_listing(now)
 }
 
 #[test]

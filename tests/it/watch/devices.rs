@@ -13,35 +13,29 @@ struct Device {
 impl Device {
     fn mount(path: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
-        let device = Self {
-            path: path.to_owned(),
-        };
         let options = format!("size={size}");
-        if device.run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs"]) {
-            return Some(device);
+        if run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs"], path) {
+            let path = path.to_owned();
+            return Some(Self { path });
         }
         eprintln!("skipped: this user cannot mount a file system");
-        std::mem::forget(device);
         None
     }
 
     fn remount(&self, options: &str) {
         let options = format!("remount,{options}");
-        assert!(self.run("mount", &["-o", &options]), "{options}");
+        assert!(run("mount", &["-o", &options], &self.path), "{options}");
     }
+}
 
-    fn run(&self, program: &str, arguments: &[&str]) -> bool {
-        let status = Command::new(program)
-            .args(arguments)
-            .arg(&self.path)
-            .status();
-        status.is_ok_and(|status| status.success())
-    }
+fn run(program: &str, arguments: &[&str], path: &Path) -> bool {
+    let status = Command::new(program).args(arguments).arg(path).status();
+    status.is_ok_and(|status| status.success())
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
-        self.run("umount", &["-l"]);
+        run("umount", &["-l"], &self.path);
     }
 }
 

@@ -6,6 +6,7 @@
 mod arriving;
 mod copies;
 mod devices;
+mod early;
 mod hooked;
 mod killed;
 mod lanes;

@@ -12,6 +12,7 @@ use super::hooked::checked_opener;
 use super::process::terminate;
 use super::{Station, key, names};
 use crate::support::base64;
+use crate::support::clouds::{Azurite, account_key};
 use crate::support::command::{Airlift, Running};
 use crate::support::registry::{Auth, Login, Registry};
 use crate::support::wait;
@@ -123,6 +124,63 @@ fn a_credential_that_is_refused_is_read_again() {
     station.bring("chart.tar.zst");
     watch.await_line("chart.tar.zst: imported");
     assert_eq!(watch.count("cannot be listed"), 0, "{:#?}", watch.lines());
+}
+
+/// A signature that reads, lists and creates in the container, for so long.
+fn sign(container: &str, time: &str) -> String {
+    let made = Airlift::new(&[
+        "sas",
+        "make",
+        container,
+        "--account-key",
+        "env:KEY",
+        "--permissions",
+        "rlcw",
+        "--expires",
+        time,
+        "--allow-http",
+    ]);
+    let made = made.env("KEY", &account_key("far")).run();
+    let url = made.assert_success().stdout.trim().to_owned();
+    url.split_once('?').unwrap().1.to_owned()
+}
+
+#[test]
+fn a_signature_that_has_expired_is_read_again_from_its_file() {
+    let Some(azurite) = Azurite::start_or_skip() else {
+        return;
+    };
+    let station = Station::new();
+    station.export_chart("chart");
+    let container = azurite.container("far", "drop");
+    let file = station.path("drop.sas");
+    let write = |time: &str| fs::write(&file, sign(&container, time)).unwrap();
+    write("8s");
+    let (named, far) = (
+        format!("{container}?credential=file:{}", file.display()),
+        format!("oci:{}", station.text("far")),
+    );
+    let (trusted, state) = (key("snakeoil-p256.pub"), station.text("state"));
+    let line = [
+        "watch", &named, "--target", &far, "--trust", &trusted, "--state", &state,
+    ];
+    let more = ["--interval", "1s", "--accept-one-off"];
+    let running = Airlift::new(&[&line[..], &more].concat()).spawn();
+    await_told(&running, "watching");
+    write("1h");
+    await_told(&running, "the container's credential was read again");
+    let usb = station.text("usb");
+    let sent = Airlift::new(&["transfer", &usb, &named, "--trust", &trusted]).run();
+    sent.assert_success();
+    await_told(&running, "chart.tar.zst: imported");
+    terminate(&running);
+    let output = running.output();
+    output.assert_success().assert_nowhere("sig=");
+    assert!(
+        !output.stdout.contains("cannot be listed"),
+        "{}",
+        output.stdout
+    );
 }
 
 /// What `docker login` leaves behind.

@@ -77,6 +77,8 @@ struct Entry {
     standing: Standing,
     /// Where it belongs, once this version was opened.
     place: Option<VolumePlace>,
+    /// Whether its blobs were looked at before its set was complete.
+    was_early: bool,
     state: State,
 }
 
@@ -181,6 +183,7 @@ impl Book {
             failures: 0,
             standing: Standing::Unread,
             place: None,
+            was_early: false,
             state: State::Unread { due: now },
         };
         self.entries.insert(name.into(), entry);
@@ -204,7 +207,7 @@ impl Book {
     }
 
     /// The listing is complete: forgets what is gone, and says what else is new.
-    pub(super) fn end_listing(&mut self) -> Changes {
+    pub(super) fn end_listing(&mut self, now: Instant) -> Changes {
         let round = std::mem::take(&mut self.round);
         let mut forgotten = round.renewed;
         self.entries.retain(|name, _| {
@@ -214,8 +217,13 @@ impl Book {
             }
             is_there
         });
-        self.signatures
-            .retain(|name, _| round.signatures.contains(name));
+        let known = self.signatures.keys();
+        let gone = known.filter(|name| !round.signatures.contains(*name));
+        for name in gone.cloned().collect::<Vec<_>>() {
+            // It may have been a wrong one that stood in the way.
+            self.reopen_signed(&name, now);
+            self.signatures.remove(&name);
+        }
         let entries = &self.entries;
         let mut withdrawn = Vec::new();
         self.set_aside.retain(|name, key| {

@@ -115,6 +115,34 @@ impl Book {
         set.objects.iter().filter(has_other).cloned().collect()
     }
 
+    /// A volume before the last of an incomplete set, whose blobs nobody has looked at; the first by name.
+    pub(in crate::pipeline::watch) fn next_early(&self) -> Option<String> {
+        let is_open = |entry: &Entry| {
+            let is_early = |place: &VolumePlace| place.volume < place.volumes;
+            !entry.was_early
+                && entry.state == State::Opened
+                && entry.place.as_ref().is_some_and(is_early)
+        };
+        if !self.entries.values().any(is_open) {
+            return None;
+        }
+        let mut names = Vec::new();
+        for present in self.present().into_values() {
+            let of = present.values().map(|(_, place)| place.volumes).max();
+            if of.is_some_and(|of| present.len() < of as usize) {
+                names.extend(present.values().map(|(name, _)| *name));
+            }
+        }
+        let is_early = |name: &&str| self.entries.get(*name).is_some_and(is_open);
+        names.into_iter().filter(is_early).min().map(str::to_owned)
+    }
+
+    pub(in crate::pipeline::watch) fn examined_early(&mut self, object: &str) {
+        if let Some(entry) = self.entries.get_mut(object) {
+            entry.was_early = true;
+        }
+    }
+
     /// All of the object was read.
     pub(in crate::pipeline::watch) fn examined(&mut self, object: &str, is_right: bool) {
         if let Some(entry) = self.entries.get_mut(object) {
