@@ -81,7 +81,7 @@ pub struct Claim {
     pub run: Option<RunId>,
     /// Of what was set aside.
     pub blame: Option<Blame>,
-    /// What the bundle was to its lane, in the words of [`Decision`](super::Decision), once that was asked.
+    /// What the bundle was to its lane, in the words of [`Decision`], once that was asked.
     pub decision: Option<String>,
 }
 

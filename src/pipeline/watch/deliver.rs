@@ -48,7 +48,10 @@ impl Watching<'_> {
         loop {
             let name = name_of(&set);
             self.read_trust();
-            self.target.renew().await;
+            tokio::select! {
+                () = self.target.renew() => {}
+                () = stop.cancelled() => return,
+            }
             let tried = self.try_set(&set, &name, stop).await;
             if let Err(error) = &tried
                 && may_be_damage(error)
@@ -179,7 +182,11 @@ impl Watching<'_> {
         name: &str,
         stop: &CancellationToken,
     ) -> Result<Tried> {
-        let opened = match self.open_set(set).await {
+        let opened = tokio::select! {
+            opened = self.open_set(set) => opened,
+            () = stop.cancelled() => return Ok(Tried::Stopped),
+        };
+        let opened = match opened {
             Ok(opened) => opened,
             Err(BundleError::NotTrusted(reason @ NotTrusted::BelowThreshold { .. })) => {
                 return Ok(Tried::WaitingForSignatures(reason.to_string()));

@@ -17,12 +17,13 @@ impl Watching<'_> {
     /// Opens what is new. A set whose volumes are all here is delivered afterwards.
     pub(super) async fn open_new(&mut self, stop: &CancellationToken) {
         for object in self.book.to_open(Instant::now()) {
-            if stop.is_cancelled() {
-                return;
-            }
             let signatures = self.book.signatures_of(&object);
             let container = &*self.watched.container;
-            match open_volume(container, &object, &signatures, &self.trust.policy).await {
+            let opened = tokio::select! {
+                opened = open_volume(container, &object, &signatures, &self.trust.policy) => opened,
+                () = stop.cancelled() => return,
+            };
+            match opened {
                 Ok(volume) => self.opened(&object, &volume).await,
                 Err(error) => self.judge_object(&object, &error).await,
             }

@@ -21,6 +21,7 @@ struct Hooked {
     opened: Arc<AtomicUsize>,
     nth: usize,
     hook: Hook,
+    hangs: bool,
     check: Check,
 }
 
@@ -30,7 +31,16 @@ pub(super) fn hooked_opener(
     nth: usize,
     hook: Hook,
 ) -> Opener<Arc<dyn StorageContainer>> {
-    opener(path, nth, hook, Arc::new(|| Arc::new(|| Ok(()))))
+    opener(path, nth, hook, false, Arc::new(|| Arc::new(|| Ok(()))))
+}
+
+/// The same, and that opening never comes to an end.
+pub(super) fn hanging_opener(
+    path: &Path,
+    nth: usize,
+    hook: Hook,
+) -> Opener<Arc<dyn StorageContainer>> {
+    opener(path, nth, hook, true, Arc::new(|| Arc::new(|| Ok(()))))
 }
 
 /// Each opening makes a check of its own, as each reads a credential.
@@ -38,13 +48,14 @@ pub(super) fn checked_opener(
     path: &Path,
     make: Arc<dyn Fn() -> Check + Send + Sync>,
 ) -> Opener<Arc<dyn StorageContainer>> {
-    opener(path, 0, Arc::new(|| {}), make)
+    opener(path, 0, Arc::new(|| {}), false, make)
 }
 
 fn opener(
     path: &Path,
     nth: usize,
     hook: Hook,
+    hangs: bool,
     make: Arc<dyn Fn() -> Check + Send + Sync>,
 ) -> Opener<Arc<dyn StorageContainer>> {
     let (path, opened) = (path.to_owned(), Arc::new(AtomicUsize::new(0)));
@@ -55,6 +66,7 @@ fn opener(
                 opened: Arc::clone(&opened),
                 nth,
                 hook: Arc::clone(&hook),
+                hangs,
                 check: make(),
             }) as Arc<dyn StorageContainer>
         });
@@ -87,6 +99,9 @@ impl StorageContainer for Hooked {
         let opened = self.inner.open(object).await;
         if self.opened.fetch_add(1, Ordering::SeqCst) + 1 == self.nth {
             (self.hook)();
+            if self.hangs {
+                return std::future::pending().await;
+            }
         }
         opened
     }
