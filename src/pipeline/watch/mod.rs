@@ -282,8 +282,12 @@ impl Watching<'_> {
         let Err(error) = listed else {
             return Ok(());
         };
+        if error.kind() != ErrorKind::Denied {
+            return Err(error);
+        }
         self.watched.doubt();
-        if error.kind() != ErrorKind::Denied || !self.watched.is_doubted() {
+        if !self.watched.is_doubted() {
+            // A directory has no other credential.
             return Err(error);
         }
         self.watched.renew().await?;

@@ -35,8 +35,11 @@ impl Watching<'_> {
         for incomplete in self.book.sets(Instant::now()).1 {
             let missing = incomplete.missing.iter().map(ToString::to_string);
             let missing: Vec<String> = missing.collect();
-            let (missing, volumes) = (missing.join(", "), incomplete.volumes);
-            let reason = format!("volume {missing} of {volumes} has not arrived");
+            let volumes = incomplete.volumes;
+            let reason = match missing.as_slice() {
+                [one] => format!("volume {one} of {volumes} has not arrived"),
+                many => format!("volumes {} of {volumes} have not arrived", many.join(", ")),
+            };
             for object in self.book.objects_of(&incomplete.set) {
                 self.teller.tell(WatchEvent::Waiting {
                     object,
