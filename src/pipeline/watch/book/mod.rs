@@ -295,12 +295,12 @@ impl Book {
     /// while, is tried with it.
     pub(super) fn opened(&mut self, object: &str, place: VolumePlace) {
         for (name, entry) in &mut self.entries {
-            let is_of = entry.place.as_ref().is_some_and(|old| old.set == place.set);
             let is_at_rest = matches!(
                 entry.state,
                 State::SetAside(Fault::Content) | State::Unread { .. }
             );
-            if is_of && is_at_rest {
+            let is_of = |old: &VolumePlace| old.set == place.set;
+            if is_at_rest && entry.place.as_ref().is_some_and(is_of) {
                 entry.state = State::Opened;
                 self.set_aside.remove(name);
             }
