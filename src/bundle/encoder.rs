@@ -17,8 +17,21 @@ pub(super) struct VolumeEncoder {
     seek_table: SeekTableBuilder,
     /// Bytes of the tar stream so far.
     position: u64,
+    /// Bytes of the object that were taken so far.
+    stored: u64,
     entry: Option<OpenEntry>,
     out: Vec<Bytes>,
+}
+
+/// Where an encoder stands between two entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Bytes of the tar stream.
+    pub(super) position: u64,
+    /// Bytes of the object.
+    pub(super) stored: u64,
+    /// Stored and uncompressed sizes.
+    pub(super) frames: Vec<(u32, u32)>,
 }
 
 struct OpenEntry {
@@ -44,11 +57,13 @@ enum Frame {
 }
 
 impl VolumeEncoder {
-    pub(super) fn new(profile: Profile) -> Self {
+    /// Goes on where another encoder stood between two entries; by default at the beginning.
+    pub(super) fn resume(profile: Profile, standing: Standing) -> Self {
         Self {
             profile,
-            seek_table: SeekTableBuilder::default(),
-            position: 0,
+            seek_table: SeekTableBuilder::from(standing.frames),
+            position: standing.position,
+            stored: standing.stored,
             entry: None,
             out: Vec::new(),
         }
@@ -56,7 +71,19 @@ impl VolumeEncoder {
 
     /// What is ready to be stored, in order.
     pub(super) fn take_output(&mut self) -> Vec<Bytes> {
-        std::mem::take(&mut self.out)
+        let out = std::mem::take(&mut self.out);
+        self.stored += out.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        out
+    }
+
+    /// Bytes of the object that were taken so far.
+    pub(super) fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// The frames that are finished.
+    pub(super) fn frames(&self) -> &[(u32, u32)] {
+        self.seek_table.frames()
     }
 
     /// Bytes of the tar stream so far.
@@ -230,7 +257,7 @@ mod tests {
     use crate::bundle::seek_table::SeekTable;
 
     fn encode(profile: Profile, encoding: Encoding, data: &[u8], piece: usize) -> Vec<u8> {
-        let mut encoder = VolumeEncoder::new(profile);
+        let mut encoder = VolumeEncoder::resume(profile, Standing::default());
         encoder
             .begin("blobs/x", data.len() as u64, encoding)
             .unwrap();

@@ -12,6 +12,7 @@ mod encoder;
 mod end_entry;
 mod error;
 mod expected;
+mod finished_entry;
 mod frame;
 mod inventory;
 mod key;
@@ -32,6 +33,7 @@ mod writer;
 pub use bundle_source::{Bundle, IncompleteSet};
 pub use early_volume::EarlyVolume;
 pub use error::{BundleError, Part as DamagedPart};
+pub use finished_entry::FinishedEntry;
 pub use frame::compressor_version;
 pub use inventory::{
     Absent, Artifact, DescriptorRow, Encoding, Inventory, MEDIA_TYPE, Part, Pipeline, Profile,

@@ -30,7 +30,17 @@ pub(super) struct SeekTableBuilder {
     frames: Vec<(u32, u32)>,
 }
 
+impl From<Vec<(u32, u32)>> for SeekTableBuilder {
+    fn from(frames: Vec<(u32, u32)>) -> Self {
+        Self { frames }
+    }
+}
+
 impl SeekTableBuilder {
+    pub(super) fn frames(&self) -> &[(u32, u32)] {
+        &self.frames
+    }
+
     pub(super) fn push(&mut self, stored_size: usize, size: usize) {
         let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
         self.frames.push((narrow(stored_size), narrow(size)));

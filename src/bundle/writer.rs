@@ -8,15 +8,16 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::encoder::{VolumeEncoder, zeros};
+use super::encoder::{Standing, VolumeEncoder, zeros};
 use super::end_entry::End;
+use super::finished_entry::FinishedEntry;
 use super::inventory::{Encoding, Inventory, Part, Profile, Row, Void};
 use super::key::{KeyId, SigningKey};
 use super::layout_files;
 use super::reader::{INVENTORY_NAME, signature_name};
 use super::stream_plan::entry_name;
 use super::volume_plan::SlicePart;
-use crate::content::{Error, ErrorKind, ObjectWriter, Result, VerifiedStream};
+use crate::content::{Error, ErrorKind, ObjectWriter, Result, Uploaded, VerifiedStream};
 use crate::oci::{Algorithm, Descriptor, Hasher, media_type};
 
 /// The longest reason that a void states, in characters.
@@ -29,6 +30,9 @@ pub struct VolumeWriter {
     profile: Profile,
     contents: Vec<Row>,
     voids: Vec<Void>,
+    /// The last entry, until it is asked for.
+    finished: Option<FinishedEntry>,
+    frames_told: usize,
 }
 
 /// A volume whose bytes are all written, and that nobody can see yet.
@@ -74,6 +78,18 @@ impl PartedStream {
         Ok(Some(self.pending.split_to(length)))
     }
 
+    /// Reads a part that is written already.
+    pub async fn pass_over(&mut self, size: u64) -> Result<()> {
+        let mut left = size;
+        while left > 0 {
+            match self.next(left).await? {
+                Some(piece) => left -= piece.len() as u64,
+                None => return Err(Error::unverified("content ends before its size")),
+            }
+        }
+        Ok(())
+    }
+
     /// Reads on to the end, where the digest is checked. There is nothing left to hand on.
     async fn finish(&mut self) -> Result<()> {
         match self.next(u64::MAX).await? {
@@ -85,18 +101,48 @@ impl PartedStream {
 
 impl VolumeWriter {
     pub fn new(object: Box<dyn ObjectWriter>, profile: Profile) -> Self {
+        Self::resume(object, profile, Vec::new())
+    }
+
+    /// Goes on behind entries that a former run has finished; `object` is given what comes after them.
+    pub fn resume(
+        object: Box<dyn ObjectWriter>,
+        profile: Profile,
+        entries: Vec<FinishedEntry>,
+    ) -> Self {
+        let mut standing = Standing::default();
+        let mut contents = Vec::new();
+        for entry in entries {
+            standing.position = entry.tar_position;
+            standing.stored = entry.end_offset;
+            standing.frames.extend(entry.frames);
+            contents.push(entry.row);
+        }
         Self {
             object,
-            encoder: VolumeEncoder::new(profile),
+            frames_told: standing.frames.len(),
+            encoder: VolumeEncoder::resume(profile, standing),
             profile,
-            contents: Vec::new(),
+            contents,
             voids: Vec::new(),
+            finished: None,
         }
     }
 
-    /// Gives up: removes what was written.
-    pub async fn abort(self) {
-        self.object.abort().await;
+    /// What the service has taken in so far; `None` where a later run cannot go on from it.
+    pub fn uploaded(&self) -> Option<Uploaded> {
+        self.object.uploaded()
+    }
+
+    /// The entry that the last call has finished. Behind a void there is none: a later run tries that again,
+    /// and other bytes may take its place.
+    pub fn take_finished(&mut self) -> Option<FinishedEntry> {
+        self.finished.take()
+    }
+
+    /// Gives up, and hands back the unfinished object.
+    pub fn into_object(self) -> Box<dyn ObjectWriter> {
+        self.object
     }
 
     /// Writes a whole blob. `Ok(Some(error))`: the content failed and its entry is a void now.
@@ -138,8 +184,7 @@ impl VolumeWriter {
             return Ok(Some(error));
         }
         self.end(encoding).await?;
-        self.contents
-            .push(row(&descriptor, offset, encoding, repositories, None));
+        self.push_row(row(&descriptor, offset, encoding, repositories, None));
         Ok(None)
     }
 
@@ -176,8 +221,7 @@ impl VolumeWriter {
             digest: hasher.finish(),
             size,
         };
-        self.contents
-            .push(row(&descriptor, offset, encoding, repositories, Some(part)));
+        self.push_row(row(&descriptor, offset, encoding, repositories, Some(part)));
         Ok(None)
     }
 
@@ -319,6 +363,18 @@ impl VolumeWriter {
         self.object.write(self.encoder.take_output()).await
     }
 
+    fn push_row(&mut self, row: Row) {
+        let frames = self.encoder.frames();
+        self.finished = self.voids.is_empty().then(|| FinishedEntry {
+            row: row.clone(),
+            end_offset: self.encoder.stored(),
+            tar_position: self.encoder.position(),
+            frames: frames[self.frames_told..].to_vec(),
+        });
+        self.frames_told = frames.len();
+        self.contents.push(row);
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "the fields of one void, known in one place"
@@ -333,6 +389,7 @@ impl VolumeWriter {
         error: &Error,
         hasher: Hasher,
     ) {
+        self.finished = None;
         self.voids.push(Void {
             digest: descriptor.digest.clone(),
             size,

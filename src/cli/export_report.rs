@@ -113,8 +113,12 @@ pub(super) fn show_report(
         .filter(|(position, _)| report.exported.contains(position))
         .map(|(_, row)| row);
     let rows: Vec<Vec<String>> = std::iter::once(artifact_heads()).chain(exported).collect();
+    let resumed = match report.resumed_bytes {
+        0 => String::new(),
+        bytes => format!(", {} brought by an interrupted run", show_size(bytes)),
+    };
     text.push_str(&format!(
-        "{}, {} moved\n",
+        "{}, {} moved{resumed}\n",
         count(report.exported.len(), "artifact"),
         show_size(report.moved_bytes)
     ));
@@ -158,6 +162,7 @@ pub(super) fn report_document(
         "volumes": volumes,
         "artifacts": artifacts,
         "movedBytes": report.moved_bytes,
+        "resumedBytes": report.resumed_bytes,
         "failures": failures_document(&report.failures),
     })
 }

@@ -6,7 +6,8 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::history::{Ledger, RunKind, Trigger};
-use crate::pipeline::{ExportMemory, Remembrance, TargetReference};
+use crate::pipeline::{ExportMemory, RememberedUploads, Remembrance, TargetReference};
+use crate::storage::ContainerReference;
 
 #[derive(Args)]
 pub(super) struct StateArguments {
@@ -27,6 +28,20 @@ impl StateArguments {
             Some(directory) => Ok(Some(remember(directory, target, lane, &container).await?)),
             None => Ok(None),
         }
+    }
+
+    /// What the ledger knows of uploads into the container.
+    pub(super) async fn remembered_uploads(
+        &self,
+        container: &ContainerReference,
+    ) -> anyhow::Result<Option<RememberedUploads>> {
+        let Some(directory) = self.state.as_ref().filter(|it| it.is_dir()) else {
+            return Ok(None);
+        };
+        Ok(Some(RememberedUploads {
+            ledger: Ledger::open(directory).await?,
+            container: container.to_string(),
+        }))
     }
 
     /// The ledger's part of an export by hand to `container`.

@@ -74,12 +74,22 @@ pub trait RangedRead: Send + Sync {
 /// A new object being written. Nobody sees it under its name before `finish` has returned.
 #[async_trait]
 pub trait ObjectWriter: Send {
+    /// Makes sure that `uploaded` tells of the upload from now on, where it ever does.
+    async fn begin(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// The next bytes, as the pieces that they happen to lie in.
     async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()>;
 
     /// What the service has taken in so far; `None` where a later run cannot go on from it.
     fn uploaded(&self) -> Option<Uploaded> {
         None
+    }
+
+    /// Waits until the service has taken in what was sent; what is less than a part stays here.
+    async fn settle(&mut self) -> Result<()> {
+        Ok(())
     }
 
     /// Makes what was written durable, and still invisible. Nothing is written after it.

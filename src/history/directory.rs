@@ -3,6 +3,7 @@
 //! A file lock ends with its process, so nothing here is ever cleaned up by hand.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,8 +22,7 @@ impl StateDirectory {
     pub(super) fn create(path: &Path) -> Result<Self> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.mode(0o700);
         builder.create(path).map_err(|cause| {
             let shown = path.display();
             Error::io(format!("cannot make the state directory `{shown}`"), cause)
@@ -87,13 +87,43 @@ impl StateDirectory {
         }
     }
 
-    /// Waits until no other delivery to the lane is under way.
-    pub(super) async fn hold(&self, lane: &str) -> Result<LaneHold> {
-        let name = Digest::sha256(lane.as_bytes());
-        let file = self.lock_file(&format!("lane-{}.lock", name.short()))?;
-        let file = self.wait_for(file, File::try_lock).await?;
-        Ok(LaneHold { _file: file })
+    /// Waits until nobody else has what the name stands for.
+    pub(super) async fn hold(&self, name: &str) -> Result<Hold> {
+        let name = hold_file(name);
+        loop {
+            let file = self.lock_file(&name)?;
+            let file = self.wait_for(file, File::try_lock).await?;
+            let path = self.path.join(&name);
+            // The one before has removed the file that was waited for.
+            if is_at(&file, &path) {
+                return Ok(Hold { path, _file: file });
+            }
+        }
     }
+
+    /// Whether somebody has it at this moment.
+    pub(super) fn is_held(&self, name: &str) -> Result<bool> {
+        let file = match File::open(self.path.join(hold_file(name))) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(cause) => return Err(self.unusable(cause)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(cause)) => Err(self.unusable(cause)),
+        }
+    }
+}
+
+fn hold_file(name: &str) -> String {
+    format!("hold-{}.lock", Digest::sha256(name.as_bytes()).short())
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let held = file.metadata().map(identity).ok();
+    held.is_some() && held == path.metadata().map(identity).ok()
 }
 
 /// This process among those that use the directory.
@@ -112,8 +142,16 @@ impl Presence {
     }
 }
 
-/// The right to deliver to one lane, or to export one pipeline, until it is dropped.
+/// The right to deliver to one lane, to export one pipeline, or to upload one plan, until it is dropped.
 #[derive(Debug)]
-pub struct LaneHold {
+pub struct Hold {
+    path: PathBuf,
     _file: File,
+}
+
+impl Drop for Hold {
+    /// The file goes while it is still locked: who waits for it finds another one in its place.
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
 }

@@ -84,6 +84,23 @@ impl Ledger {
         rows.into_iter().map(bundle).collect()
     }
 
+    /// Remembers the id that a pipeline's bundles will have, so that a run that goes on with an interrupted one
+    /// writes the same bytes. What has a bundle keeps its id.
+    pub async fn remember_pipeline(&self, position: &ExportPosition, now: Timestamp) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO pipeline (id, name, created_ms) VALUES ($1, $2, $3)
+             ON CONFLICT (name) DO UPDATE SET id = excluded.id
+             WHERE NOT EXISTS (SELECT 1 FROM exported WHERE exported.pipeline = pipeline.id)",
+        )
+        .bind(position.pipeline.as_str())
+        .bind(&position.name)
+        .bind(millis(now))
+        .execute(self.pool())
+        .await
+        .map_err(self.failed("cannot record the pipeline"))?;
+        Ok(())
+    }
+
     /// Records that `position` is about to become visible as the bundle. Two exports that want the same
     /// number with different content cannot both have it.
     pub async fn reserve_sequence(

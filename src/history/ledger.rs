@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::dialect::{self, Pool, Transaction};
-use super::directory::{LaneHold, Presence, StateDirectory};
+use super::directory::{Hold, Presence, StateDirectory};
 use super::sequence::Lane;
 use crate::content::{Error, ErrorKind, Result};
 
@@ -44,7 +44,7 @@ impl Ledger {
     }
 
     /// Waits until no other delivery to the lane is under way, in this process or another.
-    pub async fn hold_lane(&self, lane: &Lane) -> Result<LaneHold> {
+    pub async fn hold_lane(&self, lane: &Lane) -> Result<Hold> {
         let Lane {
             pipeline,
             name,
@@ -56,8 +56,12 @@ impl Ledger {
     }
 
     /// Waits until no other export of the pipeline is under way, in this process or another.
-    pub async fn hold_pipeline(&self, name: &str) -> Result<LaneHold> {
+    pub async fn hold_pipeline(&self, name: &str) -> Result<Hold> {
         self.directory.hold(&format!("export\n{name}")).await
+    }
+
+    pub(super) fn directory(&self) -> &StateDirectory {
+        &self.directory
     }
 
     /// The state directory, for messages.

@@ -25,10 +25,10 @@ mod tests;
 
 pub use accepted::{Delivery, DeliveryRecord};
 pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
-pub use directory::LaneHold;
+pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
 pub use id::{PipelineId, RunId};
 pub use ledger::Ledger;
 pub use run::{ArtifactCounts, NewRun, Run, RunFailure, RunKind, RunOutcome, RunStatus, Trigger};
 pub use sequence::{Decision, Judgement, Lane, Link, judge, may_move_tag};
-pub use uploads::{NewUpload, Upload, UploadEntry, UploadKey, UploadPart};
+pub use uploads::{CompleteUpload, NewUpload, Upload, UploadEntry, UploadKey, UploadPart};

@@ -4,9 +4,11 @@
 
 use jiff::Timestamp;
 
+use super::directory::Hold;
 use super::id::random_hex;
 use super::ledger::{Ledger, count, millis, number, time};
 use crate::content::Result;
+use crate::oci::Digest;
 
 /// Names an upload in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +22,9 @@ pub struct NewUpload {
     pub object: String,
     /// The start of the plan's digest: another plan abandons the upload.
     pub set: String,
-    /// The bundle's `created`, which its bytes depend on.
+    /// The pipeline whose bundle it is; none where it is one-off.
+    pub pipeline: Option<String>,
+    /// The bundle's `created`; whoever goes on takes it over.
     pub created: Timestamp,
     /// The store's name for the upload.
     pub upload_id: String,
@@ -29,6 +33,7 @@ pub struct NewUpload {
 /// A part that the store has confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadPart {
+    /// Counted from zero.
     pub number: u64,
     pub part_id: String,
     pub size_bytes: u64,
@@ -42,10 +47,18 @@ pub struct UploadEntry {
     pub end_offset: u64,
     /// Where the tar stream stands behind it.
     pub tar_position: u64,
-    /// The inventory's row or void for it, as JSON.
+    /// The inventory's row for it, as JSON.
     pub row_json: String,
     /// Sizes of its frames, in the writer's own packing.
     pub frames: Vec<u8>,
+}
+
+/// A volume whose last byte the store has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompleteUpload {
+    /// Of everything that its bytes depend on beside its contents.
+    pub frame: Digest,
+    pub inventory: Digest,
 }
 
 /// An upload as the ledger has it.
@@ -54,27 +67,52 @@ pub struct Upload {
     pub key: UploadKey,
     pub upload: NewUpload,
     pub started: Timestamp,
+    pub complete: Option<CompleteUpload>,
     /// In the order of their numbers; empty in lists.
     pub parts: Vec<UploadPart>,
     pub entries: Vec<UploadEntry>,
 }
 
-type UploadRow = (String, String, String, String, i64, String, i64);
+#[derive(sqlx::FromRow)]
+struct UploadRow {
+    id: String,
+    container: String,
+    object: String,
+    set_id: String,
+    pipeline: Option<String>,
+    created_ms: i64,
+    upload_id: String,
+    started_ms: i64,
+    frame: Option<String>,
+    inventory: Option<String>,
+}
 
 const DOING: &str = "cannot record the upload";
 
 impl Ledger {
+    /// Waits until nobody else writes a bundle of this plan into the container, in this process or another.
+    pub async fn hold_upload(&self, container: &str, set: &str) -> Result<Hold> {
+        self.directory().hold(&upload_lock(container, set)).await
+    }
+
+    /// Whether somebody writes it at this moment.
+    pub fn is_uploading(&self, container: &str, set: &str) -> Result<bool> {
+        self.directory().is_held(&upload_lock(container, set))
+    }
+
     /// Remembers an upload. One object has one upload: the one before is to be aborted and forgotten first.
     pub async fn begin_upload(&self, upload: &NewUpload, now: Timestamp) -> Result<UploadKey> {
         let key = UploadKey(random_hex::<16>()?);
         sqlx::query(
-            "INSERT INTO upload (id, container, object, set_id, created_ms, upload_id, started_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO upload
+                (id, container, object, set_id, pipeline, created_ms, upload_id, started_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(&key.0)
         .bind(&upload.container)
         .bind(&upload.object)
         .bind(&upload.set)
+        .bind(&upload.pipeline)
         .bind(millis(upload.created))
         .bind(&upload.upload_id)
         .bind(millis(now))
@@ -84,46 +122,91 @@ impl Ledger {
         Ok(key)
     }
 
-    pub async fn record_part(&self, key: &UploadKey, part: &UploadPart) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO upload_part (upload, number, part_id, size_bytes) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (upload, number)
-             DO UPDATE SET part_id = excluded.part_id, size_bytes = excluded.size_bytes",
-        )
-        .bind(&key.0)
-        .bind(number(part.number))
-        .bind(&part.part_id)
-        .bind(number(part.size_bytes))
-        .execute(self.pool())
-        .await
-        .map_err(self.failed(DOING))?;
+    /// Remembers parts and entries that came since, all or none.
+    pub async fn record_progress(
+        &self,
+        key: &UploadKey,
+        parts: &[UploadPart],
+        entries: &[UploadEntry],
+    ) -> Result<()> {
+        let doing = self.failed(DOING);
+        let mut writing = self.begin().await.map_err(&doing)?;
+        for part in parts {
+            sqlx::query(
+                "INSERT INTO upload_part (upload, number, part_id, size_bytes) VALUES ($1, $2, $3, $4)",
+            )
+            .bind(&key.0)
+            .bind(number(part.number))
+            .bind(&part.part_id)
+            .bind(number(part.size_bytes))
+            .execute(&mut *writing)
+            .await
+            .map_err(&doing)?;
+        }
+        for entry in entries {
+            sqlx::query(
+                "INSERT INTO upload_entry (upload, number, end_offset, tar_position, row_json, frames)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(&key.0)
+            .bind(number(entry.number))
+            .bind(number(entry.end_offset))
+            .bind(number(entry.tar_position))
+            .bind(&entry.row_json)
+            .bind(&entry.frames)
+            .execute(&mut *writing)
+            .await
+            .map_err(&doing)?;
+        }
+        writing.commit().await.map_err(&doing)
+    }
+
+    /// Remembers that the parts are all of the volume.
+    pub async fn complete_upload(&self, key: &UploadKey, complete: &CompleteUpload) -> Result<()> {
+        sqlx::query("UPDATE upload SET frame = $2, inventory = $3 WHERE id = $1")
+            .bind(&key.0)
+            .bind(complete.frame.to_string())
+            .bind(complete.inventory.to_string())
+            .execute(self.pool())
+            .await
+            .map_err(self.failed(DOING))?;
         Ok(())
     }
 
-    pub async fn record_entry(&self, key: &UploadKey, entry: &UploadEntry) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO upload_entry (upload, number, end_offset, tar_position, row_json, frames)
-             VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (upload, number) DO UPDATE SET end_offset = excluded.end_offset,
-                tar_position = excluded.tar_position, row_json = excluded.row_json, frames = excluded.frames",
-        )
-        .bind(&key.0)
-        .bind(number(entry.number))
-        .bind(number(entry.end_offset))
-        .bind(number(entry.tar_position))
-        .bind(&entry.row_json)
-        .bind(&entry.frames)
-        .execute(self.pool())
-        .await
-        .map_err(self.failed(DOING))?;
-        Ok(())
+    /// Forgets the parts and entries behind the first ones: others will take their places.
+    pub async fn truncate_upload(&self, key: &UploadKey, parts: u64, entries: u64) -> Result<()> {
+        let doing = self.failed(DOING);
+        let mut writing = self.begin().await.map_err(&doing)?;
+        sqlx::query("UPDATE upload SET frame = NULL, inventory = NULL WHERE id = $1")
+            .bind(&key.0)
+            .execute(&mut *writing)
+            .await
+            .map_err(&doing)?;
+        for (statement, kept) in [
+            (
+                "DELETE FROM upload_part WHERE upload = $1 AND number >= $2",
+                parts,
+            ),
+            (
+                "DELETE FROM upload_entry WHERE upload = $1 AND number >= $2",
+                entries,
+            ),
+        ] {
+            sqlx::query(statement)
+                .bind(&key.0)
+                .bind(number(kept))
+                .execute(&mut *writing)
+                .await
+                .map_err(&doing)?;
+        }
+        writing.commit().await.map_err(&doing)
     }
 
     /// The upload of an object, with its parts and entries.
     pub async fn find_upload(&self, container: &str, object: &str) -> Result<Option<Upload>> {
         let doing = self.failed("cannot read the upload");
         let row: Option<UploadRow> = sqlx::query_as(
-            "SELECT id, container, object, set_id, created_ms, upload_id, started_ms FROM upload
+            "SELECT * FROM upload
              WHERE container = $1 AND object = $2",
         )
         .bind(container)
@@ -182,11 +265,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// Uploads that are under way or abandoned, of one container or of all, oldest first.
-    pub async fn list_uploads(&self, container: Option<&str>) -> Result<Vec<Upload>> {
+    /// Uploads into a container that are under way or abandoned, oldest first, without parts and entries.
+    pub async fn list_uploads(&self, container: &str) -> Result<Vec<Upload>> {
         let rows: Vec<UploadRow> = sqlx::query_as(
-            "SELECT id, container, object, set_id, created_ms, upload_id, started_ms FROM upload
-             WHERE container = $1 OR $1 IS NULL ORDER BY started_ms, object",
+            "SELECT * FROM upload
+             WHERE container = $1 ORDER BY started_ms, object",
         )
         .bind(container)
         .fetch_all(self.pool())
@@ -196,17 +279,25 @@ impl Ledger {
     }
 }
 
-fn upload_of((id, container, object, set, created, upload_id, started): UploadRow) -> Upload {
+fn upload_lock(container: &str, set: &str) -> String {
+    format!("upload\n{container}\n{set}")
+}
+
+fn upload_of(row: UploadRow) -> Upload {
+    let digest = |text: Option<String>| text.and_then(|text| text.parse().ok());
+    let complete = digest(row.frame).zip(digest(row.inventory));
     Upload {
-        key: UploadKey(id),
+        key: UploadKey(row.id),
         upload: NewUpload {
-            container,
-            object,
-            set,
-            created: time(created),
-            upload_id,
+            container: row.container,
+            object: row.object,
+            set: row.set_id,
+            pipeline: row.pipeline,
+            created: time(row.created_ms),
+            upload_id: row.upload_id,
         },
-        started: time(started),
+        started: time(row.started_ms),
+        complete: complete.map(|(frame, inventory)| CompleteUpload { frame, inventory }),
         parts: Vec::new(),
         entries: Vec::new(),
     }

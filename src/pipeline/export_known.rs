@@ -45,19 +45,25 @@ pub(super) struct Knowledge<'a> {
 impl Knowledge<'_> {
     /// Looks up the pipeline, with its newest `count` bundles.
     pub(super) async fn find(&self, name: &str, count: usize) -> Result<Option<KnownPipeline>> {
+        let mut known = None;
         if let Some(ledger) = self.ledger
             && let Some(pipeline) = ledger.find_pipeline(name).await?
         {
             let limit = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
             let bundles = ledger.list_exported(&pipeline.id, limit).await?;
-            return Ok(Some(KnownPipeline {
+            known = Some(KnownPipeline {
                 id: pipeline.id,
                 bundles: bundles.into_iter().map(KnownBundle::from).collect(),
-            }));
+            });
         }
+        // Where the ledger has only the id, no export has come to its end with it.
+        let is_told = known.as_ref().is_some_and(|it| !it.bundles.is_empty());
         match self.container {
-            Some(container) => find_in_container(name, container, self.keys).await,
-            None => Ok(None),
+            Some(container) if !is_told => {
+                let found = find_in_container(name, container, self.keys).await?;
+                Ok(found.or(known))
+            }
+            _ => Ok(known),
         }
     }
 }

@@ -55,6 +55,10 @@ impl Exporter<'_> {
         let Some(mut position) = position else {
             return Ok(());
         };
+        if let Some(memory) = self.memory {
+            let now = (memory.clock)();
+            memory.ledger.remember_pipeline(&position, now).await?;
+        }
         for plan in &mut plans[count..] {
             plan.place(position.clone(), self.options.name.as_deref())?;
             let report = self.write(plan).await?;

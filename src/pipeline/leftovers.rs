@@ -2,6 +2,8 @@
 //!
 //! It judges by name, age and holder, and reads no object.
 //!
+//! A state directory knows of the uploads that its exports have begun, also where the container cannot tell.
+//!
 //! **Invariants.** What a running process holds is never removed, nor what nobody of us has begun: only uploads of
 //! volumes and signatures are ours. What is removed was no object.
 
@@ -13,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::open_bundles::{is_signature_name, is_volume_name};
 use crate::content::{Error, Result, Uploaded, describe};
+use crate::history::{Ledger, Upload};
 use crate::storage::{FoundObject, OpenUpload, StorageContainer};
 
 /// What an object is by its name.
@@ -48,20 +51,82 @@ pub struct ContainerListing {
     pub uploads: Option<Vec<OpenUpload>>,
 }
 
-pub async fn list_container(container: &dyn StorageContainer) -> Result<ContainerListing> {
+/// What a ledger remembers of uploads into a container, which it knows by this name.
+pub struct RememberedUploads {
+    pub ledger: Ledger,
+    pub container: String,
+}
+
+impl RememberedUploads {
+    async fn list(&self) -> Result<Vec<Upload>> {
+        self.ledger.list_uploads(&self.container).await
+    }
+
+    fn is_held(&self, upload: &Upload) -> Result<bool> {
+        self.ledger
+            .is_uploading(&self.container, &upload.upload.set)
+    }
+
+    async fn open_upload(&self, upload: Upload) -> Result<OpenUpload> {
+        let is_held = self.is_held(&upload)?;
+        let object = &upload.upload.object;
+        let known = self.ledger.find_upload(&self.container, object).await?;
+        let parts = known.map(|known| known.parts).unwrap_or_default();
+        Ok(OpenUpload {
+            object: upload.upload.object,
+            upload_id: upload.upload.upload_id,
+            size_bytes: Some(parts.iter().map(|part| part.size_bytes).sum()),
+            modified: Some(upload.started),
+            is_held,
+        })
+    }
+
+    async fn forget(&self, removed: &OpenUpload) -> Result<()> {
+        for upload in self.list().await? {
+            let of = &upload.upload;
+            if (&of.object, &of.upload_id) == (&removed.object, &removed.upload_id) {
+                self.ledger.forget_upload(&upload.key).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub async fn list_container(
+    container: &dyn StorageContainer,
+    remembered: Option<&RememberedUploads>,
+) -> Result<ContainerListing> {
     let mut objects: Vec<FoundObject> = container.list("").try_collect().await?;
     objects.sort_by(|a, b| a.name.cmp(&b.name));
-    let uploads = match container.can_list_uploads() {
-        true => Some(list_uploads(container).await?),
-        false => None,
-    };
+    let uploads = list_uploads(container, remembered).await?;
     Ok(ContainerListing { objects, uploads })
 }
 
-async fn list_uploads(container: &dyn StorageContainer) -> Result<Vec<OpenUpload>> {
-    let mut uploads = container.list_uploads().await?;
+/// `None` where nobody can tell.
+async fn list_uploads(
+    container: &dyn StorageContainer,
+    remembered: Option<&RememberedUploads>,
+) -> Result<Option<Vec<OpenUpload>>> {
+    let mut uploads = match (container.can_list_uploads(), remembered) {
+        (true, _) => container.list_uploads().await?,
+        (false, Some(_)) => Vec::new(),
+        (false, None) => return Ok(None),
+    };
+    if let Some(remembered) = remembered {
+        for upload in remembered.list().await? {
+            let of = &upload.upload;
+            let is_it =
+                |it: &&mut OpenUpload| (&it.object, &it.upload_id) == (&of.object, &of.upload_id);
+            match uploads.iter_mut().find(is_it) {
+                Some(listed) => listed.is_held |= remembered.is_held(&upload)?,
+                // Where the container can tell, the store has lost it.
+                None if container.can_list_uploads() => {}
+                None => uploads.push(remembered.open_upload(upload).await?),
+            }
+        }
+    }
     uploads.sort_by(|a, b| (&a.object, &a.upload_id).cmp(&(&b.object, &b.upload_id)));
-    Ok(uploads)
+    Ok(Some(uploads))
 }
 
 /// What becomes of an open upload.
@@ -121,18 +186,16 @@ pub struct JudgedUpload {
 /// Judges the open uploads; `None` where the container cannot list them.
 pub async fn plan_cleaning(
     container: &dyn StorageContainer,
+    remembered: Option<&RememberedUploads>,
     older_than: Duration,
     now: Timestamp,
 ) -> Result<Option<Vec<JudgedUpload>>> {
-    if !container.can_list_uploads() {
-        return Ok(None);
-    }
     let judge = |upload| JudgedUpload {
         outcome: judge_upload(&upload, older_than, now),
         upload,
     };
-    let uploads = list_uploads(container).await?;
-    Ok(Some(uploads.into_iter().map(judge).collect()))
+    let uploads = list_uploads(container, remembered).await?;
+    Ok(uploads.map(|uploads| uploads.into_iter().map(judge).collect()))
 }
 
 fn judge_upload(upload: &OpenUpload, older_than: Duration, now: Timestamp) -> UploadOutcome {
@@ -156,6 +219,7 @@ fn judge_upload(upload: &OpenUpload, older_than: Duration, now: Timestamp) -> Up
 /// Removes what was judged abandoned. One failure does not keep the others.
 pub async fn clean_uploads(
     container: &dyn StorageContainer,
+    remembered: Option<&RememberedUploads>,
     mut uploads: Vec<JudgedUpload>,
 ) -> Result<Vec<JudgedUpload>> {
     for judged in &mut uploads {
@@ -183,6 +247,11 @@ pub async fn clean_uploads(
             {
                 judged.outcome = UploadOutcome::Unremovable;
             }
+        }
+    }
+    if let Some(remembered) = remembered {
+        for judged in uploads.iter().filter(|judged| is_removed(judged)) {
+            remembered.forget(&judged.upload).await?;
         }
     }
     Ok(uploads)

@@ -12,11 +12,17 @@ mod deliver;
 mod describe;
 mod early;
 mod export;
+mod export_inventory;
 mod export_known;
 mod export_memory;
 mod export_name;
 mod export_plan;
+mod export_reading;
+mod export_resume;
 mod export_room;
+mod export_uploads;
+mod export_volume;
+mod export_writing;
 mod exporter;
 mod import;
 mod leftovers;
@@ -42,8 +48,8 @@ pub use import::{
     survey_import,
 };
 pub use leftovers::{
-    ContainerListing, JudgedUpload, ObjectRole, UploadOutcome, clean_uploads, list_container,
-    plan_cleaning,
+    ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome, clean_uploads,
+    list_container, plan_cleaning,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
 pub use open_bundles::{

@@ -30,6 +30,11 @@ pub(super) trait PartUpload: Send + Sync + 'static {
     /// The service's name for the upload; `None` until it has one.
     fn upload_id(&self) -> Option<String>;
 
+    /// Makes sure that the upload has its name.
+    async fn begin(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Sends the part with this number, counted from zero.
     async fn put(&self, number: usize, bytes: Bytes) -> Result<UploadedPart>;
 
@@ -186,6 +191,10 @@ impl PartWriter {
 
 #[async_trait]
 impl ObjectWriter for PartWriter {
+    async fn begin(&mut self) -> Result<()> {
+        self.upload.begin().await
+    }
+
     async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()> {
         for piece in pieces {
             self.take(piece).await?;
@@ -203,6 +212,11 @@ impl ObjectWriter for PartWriter {
         })
     }
 
+    async fn settle(&mut self) -> Result<()> {
+        while self.land().await? {}
+        Ok(())
+    }
+
     async fn seal(&mut self) -> Result<()> {
         if self.skip_bytes > 0 {
             let message = format!("`{}` was resumed and is shorter now", self.upload.shown());
@@ -212,8 +226,7 @@ impl ObjectWriter for PartWriter {
         if is_begun && !self.filling.is_empty() {
             self.launch().await?;
         }
-        while self.land().await? {}
-        Ok(())
+        self.settle().await
     }
 
     async fn finish(mut self: Box<Self>) -> Result<()> {

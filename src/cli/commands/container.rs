@@ -13,6 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::{Output, table};
 use crate::cli::size::{count, show_size};
+use crate::cli::state_args::StateArguments;
 use crate::pipeline::{
     ContainerListing, JudgedUpload, ObjectRole, UploadOutcome, clean_uploads, list_container,
     plan_cleaning,
@@ -45,6 +46,9 @@ struct ListArguments {
     /// A directory or a URL
     #[arg(value_name = "CONTAINER", value_parser = parse_container)]
     container: ContainerReference,
+
+    #[command(flatten)]
+    state: StateArguments,
 }
 
 #[derive(Args)]
@@ -60,6 +64,9 @@ struct CleanArguments {
     /// Print what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    state: StateArguments,
 }
 
 pub(in crate::cli) async fn run(
@@ -74,7 +81,11 @@ pub(in crate::cli) async fn run(
 
 async fn list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {
     let container = open_container(&arguments.container, Missing::Refuse, Purpose::Import).await?;
-    let listing = list_container(&*container).await?;
+    let remembered = arguments
+        .state
+        .remembered_uploads(&arguments.container)
+        .await?;
+    let listing = list_container(&*container, remembered.as_ref()).await?;
     if listing.uploads.is_none() {
         Output::note(&format!(
             "{}; {LIFECYCLE}",
@@ -88,8 +99,8 @@ async fn list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-const LIFECYCLE: &str =
-    "a lifecycle rule of the bucket that aborts incomplete multipart uploads removes them";
+const LIFECYCLE: &str = "`--state` names those that exports with it have begun, and a lifecycle rule of the \
+    bucket that aborts incomplete multipart uploads removes all";
 
 fn cannot_list_uploads(container: &dyn StorageContainer) -> String {
     format!("open uploads of `{}` cannot be listed", container.name())
@@ -170,14 +181,20 @@ fn upload_document(upload: &OpenUpload) -> Value {
 
 async fn clean(arguments: &CleanArguments, output: Output) -> anyhow::Result<Exit> {
     let container = open_to_clean(arguments).await?;
-    let planned = plan_cleaning(&*container, arguments.older_than, Timestamp::now()).await?;
+    let remembered = arguments
+        .state
+        .remembered_uploads(&arguments.container)
+        .await?;
+    let remembered = remembered.as_ref();
+    let (older_than, now) = (arguments.older_than, Timestamp::now());
+    let planned = plan_cleaning(&*container, remembered, older_than, now).await?;
     let Some(planned) = planned else {
         let error = UsageError::new(cannot_list_uploads(&*container)).hint(LIFECYCLE);
         return Err(error.exit(Exit::Failed).into());
     };
     let uploads = match arguments.dry_run {
         true => planned,
-        false => clean_uploads(&*container, planned).await?,
+        false => clean_uploads(&*container, remembered, planned).await?,
     };
     let document = cleaning_document(&*container, &uploads, arguments.dry_run);
     output.print(&show_cleaning(&uploads), &document)?;

@@ -155,6 +155,7 @@ async fn an_upload_is_found_as_it_was_left() {
         container: "s3://bundles".to_owned(),
         object: "web.tar.zst".to_owned(),
         set: "abc".to_owned(),
+        pipeline: Some("plant".to_owned()),
         created: at(100),
         upload_id: "u-1".to_owned(),
     };
@@ -162,7 +163,7 @@ async fn an_upload_is_found_as_it_was_left() {
     let again = ledger.begin_upload(&new, at(1)).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::AlreadyExists);
     let part = UploadPart {
-        number: 1,
+        number: 0,
         part_id: "etag".to_owned(),
         size_bytes: 8 << 20,
     };
@@ -173,9 +174,24 @@ async fn an_upload_is_found_as_it_was_left() {
         row_json: "{}".to_owned(),
         frames: vec![0, 1, 255],
     };
-    ledger.record_part(&key, &part).await.unwrap();
-    ledger.record_part(&key, &part).await.unwrap();
-    ledger.record_entry(&key, &entry).await.unwrap();
+    let later = |number| UploadPart {
+        number,
+        ..part.clone()
+    };
+    let parts = [part.clone(), later(1), later(2)];
+    let next = UploadEntry {
+        number: 1,
+        ..entry.clone()
+    };
+    ledger
+        .record_progress(&key, &parts[..2], &[])
+        .await
+        .unwrap();
+    ledger
+        .record_progress(&key, &parts[2..], &[entry.clone(), next])
+        .await
+        .unwrap();
+    ledger.truncate_upload(&key, 1, 1).await.unwrap();
     let found = ledger
         .find_upload("s3://bundles", "web.tar.zst")
         .await
@@ -185,20 +201,16 @@ async fn an_upload_is_found_as_it_was_left() {
         (found.upload, found.parts, found.entries),
         (new, vec![part], vec![entry])
     );
-    assert_eq!(
-        ledger
-            .list_uploads(Some("s3://bundles"))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-    assert_eq!(
-        ledger.list_uploads(Some("elsewhere")).await.unwrap().len(),
-        0
-    );
+    assert_eq!(ledger.list_uploads("s3://bundles").await.unwrap().len(), 1);
+    assert_eq!(ledger.list_uploads("elsewhere").await.unwrap().len(), 0);
     ledger.forget_upload(&key).await.unwrap();
-    assert!(ledger.list_uploads(None).await.unwrap().is_empty());
+    let left = ledger.list_uploads("s3://bundles").await.unwrap();
+    assert!(left.is_empty());
+    assert!(!ledger.is_uploading("s3://bundles", "abc").unwrap());
+    let hold = ledger.hold_upload("s3://bundles", "abc").await.unwrap();
+    assert!(ledger.is_uploading("s3://bundles", "abc").unwrap());
+    drop(hold);
+    assert!(!ledger.is_uploading("s3://bundles", "abc").unwrap());
 }
 
 #[tokio::test]

@@ -85,7 +85,8 @@ impl PartsOfUpload {
         Err(Error::new(ErrorKind::Changed, message))
     }
 
-    async fn begin(&self) -> Result<&String> {
+    /// The service's name for the upload, which is begun where it was not.
+    async fn begun(&self) -> Result<&String> {
         let begun = self
             .upload_id
             .get_or_try_init(|| self.container.store.create_multipart(&self.path))
@@ -116,8 +117,12 @@ impl PartUpload for PartsOfUpload {
         self.upload_id.get().cloned()
     }
 
+    async fn begin(&self) -> Result<()> {
+        self.begun().await.map(|_| ())
+    }
+
     async fn put(&self, number: usize, bytes: Bytes) -> Result<UploadedPart> {
-        let upload_id = self.begin().await?;
+        let upload_id = self.begun().await?;
         let size_bytes = bytes.len() as u64;
         let store = &self.container.store;
         let put = store.put_part(&self.path, upload_id, number, bytes.into());
@@ -130,7 +135,7 @@ impl PartUpload for PartsOfUpload {
 
     async fn complete(&self, parts: &[UploadedPart]) -> Result<()> {
         self.check_free().await?;
-        let upload_id = self.begin().await?;
+        let upload_id = self.begun().await?;
         let ids = parts.iter().map(|part| PartId {
             content_id: part.id.clone(),
         });
@@ -144,7 +149,7 @@ impl PartUpload for PartsOfUpload {
     }
 
     fn takes_whole(&self) -> bool {
-        true
+        self.upload_id.get().is_none()
     }
 
     async fn put_whole(&self, bytes: Bytes) -> Result<()> {

@@ -77,10 +77,10 @@ fn a_bucket_says_that_it_cannot_tell() {
     let listed = container(&["list", &named, "--output", "json"], secret);
     listed
         .assert_success()
-        .assert_stderr("open uploads of `s3://drop` cannot be listed; a lifecycle rule");
+        .assert_stderr("open uploads of `s3://drop` cannot be listed; `--state` names those");
     assert!(listed.json()["uploads"].is_null());
     container(&["clean", &named], secret)
         .assert_code(1)
         .assert_stderr("error: open uploads of `s3://drop` cannot be listed")
-        .assert_stderr("hint: a lifecycle rule");
+        .assert_stderr("hint: `--state` names those");
 }

@@ -2,6 +2,7 @@
 
 mod journey;
 mod leftovers;
+mod resumed;
 mod suite;
 
 use std::sync::Arc;

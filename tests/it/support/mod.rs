@@ -8,6 +8,7 @@ pub(crate) mod base64;
 pub(crate) mod clouds;
 pub(crate) mod command;
 pub(crate) mod containers;
+pub(crate) mod door;
 pub(crate) mod real;
 pub(crate) mod registry;
 pub(crate) mod snapshot;
