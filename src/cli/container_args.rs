@@ -18,10 +18,15 @@ pub(super) fn parse_container(text: &str) -> Result<ContainerReference, String> 
 
 pub(super) fn warn_of_secret(reference: &ContainerReference) {
     if reference.holds_secret() {
-        Output::warn(&format!(
-            "the signature of `{reference}` can be seen by everybody on this machine; name it with `?credential=env:NAME` or `?credential=file:PATH`"
-        ));
+        warn_of_typed_secret(reference);
     }
+}
+
+/// `place` was typed with a signature.
+pub(super) fn warn_of_typed_secret(place: &dyn std::fmt::Display) {
+    Output::warn(&format!(
+        "the signature of `{place}` can be seen by everybody on this machine; name it with `?credential=env:NAME` or `?credential=file:PATH`"
+    ));
 }
 
 pub(super) fn refuse_file(reference: &ContainerReference) -> anyhow::Result<()> {

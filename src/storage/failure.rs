@@ -22,6 +22,12 @@ const SECRETS: [&str; 6] = [
     "bearer ",
 ];
 
+/// How the SDK of Azure says that it does not try again.
+const GIVEN_UP: [&str; 2] = [
+    "retry policy expired and the request will no longer be retried",
+    "non-transport error occurred which will not be retried",
+];
+
 /// The words of somebody else's error, and of all its causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -33,8 +39,10 @@ impl Said {
         let mut next = Some(error);
         while let Some(error) = next {
             let said = error.to_string();
-            // Many errors repeat their cause.
-            if !words.iter().any(|known| known.contains(&said)) {
+            // Many errors repeat their cause, and that the SDK gives up is seen.
+            if !GIVEN_UP.contains(&said.as_str())
+                && !words.iter().any(|known| known.contains(&said))
+            {
                 words.push(said);
             }
             next = error.source();

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::args::Format;
 use crate::cli::commands::import::{DeliveryArguments, parse_target};
-use crate::cli::container_args::{parse_container, refuse_file, warn_of_secret};
+use crate::cli::container_args::{
+    parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
+};
 use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
@@ -22,10 +25,14 @@ use crate::content::Event;
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
     Connections, DeliveredSource, OneOff, Opener, Place, SETTLE_TIME, TargetReference, Until,
-    WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container, run_watch,
+    WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container, connect_queue,
+    run_watch,
 };
 use crate::registry::RegistryOptions;
-use crate::storage::{ContainerReference, Missing, Purpose, StorageContainer};
+use crate::storage::{
+    AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
+    StorageContainer,
+};
 
 /// Import every bundle of a container, as soon as it is complete
 ///
@@ -55,6 +62,10 @@ pub(in crate::cli) struct WatchArguments {
     /// How often the container is listed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     interval: Duration,
+
+    /// Look at once when Event Grid tells this Azure queue of a new blob
+    #[arg(long, value_name = "URL", value_parser = parse_queue, conflicts_with = "once")]
+    queue: Option<QueueReference>,
 
     /// Take bundles without a pipeline too; nothing can tell whether they are the newest
     #[arg(long)]
@@ -136,6 +147,10 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
     delivery.trust.policy()?;
     refuse_file(container)?;
     warn_of_secret(container);
+    let queue = match &arguments.queue {
+        Some(queue) => Some(open_queue(queue, container).await?),
+        None => None,
+    };
     let shown = container.to_string();
     let memory = remember(state, &target, delivery.lane.as_deref(), &shown).await?;
     let memory = memory.called(RunKind::Watch, Trigger::Source);
@@ -152,6 +167,7 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
             ContainerReference::Directory(path) => Some(path.clone()),
             _ => None,
         },
+        queue,
         read_trust: delivery.trust.reader(),
         open_target: target_opener(delivery.registries.options()?, &target),
         target,
@@ -209,6 +225,28 @@ fn target_opener(options: RegistryOptions, target: &TargetReference) -> Opener<P
         let (connections, target) = (Connections::new(options.clone()), target.clone());
         Box::pin(async move { connections.target(&target).await })
     })
+}
+
+fn parse_queue(text: &str) -> Result<QueueReference, String> {
+    text.parse()
+        .map_err(|error: InvalidQueue| error.to_string())
+}
+
+async fn open_queue(
+    queue: &QueueReference,
+    container: &ContainerReference,
+) -> anyhow::Result<Arc<AzureQueue>> {
+    let ContainerReference::Azure(azure) = container else {
+        let error = UsageError::new(format!("no queue tells of `{container}`"))
+            .hint("`--queue` is for a container of Azure; a directory tells by itself");
+        return Err(error.into());
+    };
+    if queue.sas.is_some() {
+        warn_of_typed_secret(queue);
+    }
+    connect_queue(queue, azure, Timestamp::now())
+        .await
+        .with_context(|| format!("cannot open the queue `{queue}`"))
 }
 
 async fn print_list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {

@@ -83,6 +83,11 @@ pub enum WatchEvent {
     Renewed {
         text: String,
     },
+    /// The queue cannot be asked; the watch goes on by its interval.
+    QueueUnreachable {
+        reason: String,
+    },
+    QueueReachable,
     Stopped,
 }
 
@@ -123,6 +128,8 @@ impl WatchEvent {
             Self::TargetUnreachable { .. } => "target unreachable",
             Self::TargetReachable => "target reachable",
             Self::Renewed { .. } => "renewed",
+            Self::QueueUnreachable { .. } => "queue unreachable",
+            Self::QueueReachable => "queue reachable",
             Self::Stopped => "stopped",
         }
     }
@@ -163,6 +170,10 @@ impl fmt::Display for WatchEvent {
             Self::TargetUnreachable { reason } => format!("the target cannot be used: {reason}"),
             Self::TargetReachable => "the target can be used".to_owned(),
             Self::Renewed { text } => text.clone(),
+            Self::QueueUnreachable { reason } => {
+                format!("the queue cannot be asked, listings go on: {reason}")
+            }
+            Self::QueueReachable => "the queue can be asked again".to_owned(),
             Self::Stopped => "stopped".to_owned(),
         };
         f.write_str(&escape_control(&text))

@@ -18,6 +18,7 @@ mod early;
 mod ends;
 mod event;
 mod objects;
+mod queue;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -51,7 +52,7 @@ use super::import::ImportOptions;
 use super::place::{Place, TargetReference};
 use super::rebuild::PlatformIndex;
 use crate::content::{Error, ErrorKind, Result, describe};
-use crate::storage::StorageContainer;
+use crate::storage::{AzureQueue, StorageContainer};
 
 /// What becomes of a bundle without a pipeline. Safe by default: nothing orders it, so it could be played again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub struct WatchOptions {
     pub open_container: Opener<Arc<dyn StorageContainer>>,
     /// The directory behind the container, where it is one, to be told of changes.
     pub directory: Option<PathBuf>,
+    /// The queue that is told of new objects of the container, where there is one.
+    pub queue: Option<Arc<AzureQueue>>,
     pub read_trust: PolicyReader,
     pub target: TargetReference,
     pub open_target: Opener<Place>,
@@ -204,6 +207,9 @@ impl Watching<'_> {
 
     fn start_wake(&mut self) -> Wake {
         let interval = self.options.interval;
+        if let Some(queue) = &self.options.queue {
+            return Wake::of_queue(queue, interval, &self.options.events);
+        }
         let Some(directory) = &self.options.directory else {
             return Wake::by_interval(interval);
         };

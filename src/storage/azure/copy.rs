@@ -6,17 +6,15 @@
 
 use std::collections::HashSet;
 
-use azure_core::http::Etag;
-use azure_storage_blob::models::{BlockBlobClientStageBlockFromUrlOptions, HttpRange};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AzureContainer;
+use super::block_copy::{BlockCopy, without_query};
 use super::upload::{self, BLOCKS_MAX, BlockUpload};
 use crate::content::{Error, ErrorKind, Result, UploadedPart, Version};
 use crate::oci::Digest;
 use crate::storage::container::{CopySource, Overwrite, StorageContainer};
-use crate::storage::failure;
 use crate::storage::parts::PartUpload;
 
 const RANGE_MIN_BYTES: u64 = 32 << 20;
@@ -29,7 +27,7 @@ pub(super) async fn offer(
     version: &Version,
 ) -> Result<Option<CopySource>> {
     let blob = format!("{}{object}", container.prefix);
-    let Some(signature) = container.signature.to_read(&blob) else {
+    let Some(signature) = container.access.signature.to_read(&blob) else {
         return Ok(None);
     };
     let Some(found) = container.find(object).await? else {
@@ -61,9 +59,15 @@ pub(super) async fn fetch(
         size_bytes,
     } = source;
     let upload = container.upload(object, upload_id(url, version), overwrite);
+    let copy = BlockCopy {
+        blocks: container.copying_blocks(object, url)?,
+        name: &upload.name,
+        url,
+        version,
+    };
     let staged = staged_ids(&upload).await?;
     let range = RANGE_MIN_BYTES.max(size_bytes.div_ceil(u64::from(BLOCKS_MAX)));
-    let upload = &upload;
+    let (upload, copy) = (&upload, &copy);
     let parts = stream::iter(0..size_bytes.div_ceil(range))
         .map(|number| {
             let start = number * range;
@@ -75,7 +79,7 @@ pub(super) async fn fetch(
             let is_there = staged.contains(&(id.clone().into_bytes(), length));
             async move {
                 if !is_there {
-                    stage(upload, &id, url, version, start, length).await?;
+                    copy.stage(&id, start, length).await?;
                 }
                 let size_bytes = length;
                 Ok::<_, Error>(UploadedPart { id, size_bytes })
@@ -97,7 +101,7 @@ pub(super) async fn fetch(
 
 /// The same for every run that copies this version.
 fn upload_id(url: &SecretString, version: &Version) -> String {
-    let place = url.expose_secret().split('?').next().unwrap_or_default();
+    let place = without_query(url);
     Digest::sha256(format!("{place} {version}").as_bytes()).hex()[..16].to_owned()
 }
 
@@ -112,29 +116,4 @@ async fn staged_ids(upload: &BlockUpload) -> Result<HashSet<(Vec<u8>, u64)>> {
     let blocks = list.uncommitted_blocks.unwrap_or_default().into_iter();
     let known = blocks.filter_map(|block| Some((block.name?, u64::try_from(block.size?).ok()?)));
     Ok(known.collect())
-}
-
-async fn stage(
-    upload: &BlockUpload,
-    id: &str,
-    url: &SecretString,
-    version: &Version,
-    start: u64,
-    length: u64,
-) -> Result<()> {
-    let options = BlockBlobClientStageBlockFromUrlOptions {
-        source_if_match: Some(Etag::from(version.as_str())),
-        source_range: Some(HttpRange::new(start, length)),
-        ..BlockBlobClientStageBlockFromUrlOptions::default()
-    };
-    let url = url.expose_secret().to_owned();
-    // The request itself has no body.
-    let staged = upload
-        .blocks
-        .stage_block_from_url(id.as_bytes(), 0, url, Some(options))
-        .await;
-    staged.map(drop).map_err(|error| {
-        let message = format!("cannot let the service copy to `{}`", upload.name);
-        failure::from_azure(message, &error)
-    })
 }

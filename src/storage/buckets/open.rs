@@ -4,17 +4,22 @@
 //! the container's or the machine's role for S3; application default credentials and the metadata server for
 //! Google. Profiles of `~/.aws` are not among them: name such a key with `credential=`.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::{HttpClient, HttpConnector};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService,
+};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ClientOptions, RetryConfig};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Bucket, BucketContainer};
 use crate::content::{Error, ErrorKind, Result};
+use crate::http::Patience;
 use crate::storage::reference::{ContainerReference, GcsReference, S3Reference, S3Style};
 use crate::storage::{failure, http};
 
@@ -27,7 +32,37 @@ struct SharedConnector(reqwest::Client);
 
 impl HttpConnector for SharedConnector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(PatientClient {
+            http: self.0.clone(),
+            patience: Patience::default(),
+        }))
+    }
+}
+
+/// Tells people of trouble that lasts.
+#[derive(Debug)]
+struct PatientClient {
+    http: reqwest::Client,
+    patience: Patience,
+}
+
+#[async_trait]
+impl HttpService for PatientClient {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let authority = request.uri().authority();
+        let host = authority
+            .map(|it| it.as_str().to_owned())
+            .unwrap_or_default();
+        let is_safe = request.method().is_safe();
+        let answer = self.http.call(request);
+        let answer = match is_safe {
+            true => self.patience.wait(&host, answer).await,
+            false => answer.await,
+        };
+        let cause = |error| StdError::source(error).and_then(|it| it.downcast_ref());
+        let status = answer.as_ref().map(|answer| answer.status().as_u16());
+        http::notice(&self.patience, &host, status.map_err(cause));
+        answer
     }
 }
 

@@ -12,6 +12,7 @@ mod killed;
 mod lanes;
 mod places;
 mod process;
+mod queue;
 mod refused;
 mod renewed;
 mod replaced;
@@ -156,6 +157,7 @@ impl Station {
         WatchOptions {
             open_container: directory_opener(&drop),
             directory: Some(drop),
+            queue: None,
             read_trust: reading(trust(&["snakeoil-p256"])),
             open_target: target_opener(&target),
             target,
