@@ -29,12 +29,7 @@ pub(super) fn warn_of_typed_secret(place: &dyn std::fmt::Display) {
     ));
 }
 
-/// Opens a container that is written to.
-pub(super) async fn open_container(
-    reference: &ContainerReference,
-    missing: Missing,
-    purpose: Purpose,
-) -> anyhow::Result<Arc<dyn StorageContainer>> {
+pub(super) fn refuse_file(reference: &ContainerReference) -> anyhow::Result<()> {
     if let ContainerReference::Directory(path) = reference
         && path.is_file()
     {
@@ -42,6 +37,16 @@ pub(super) async fn open_container(
             .hint("a container is a directory or a URL: give the one that holds the bundles");
         return Err(error.into());
     }
+    Ok(())
+}
+
+/// Opens a container that is written to.
+pub(super) async fn open_container(
+    reference: &ContainerReference,
+    missing: Missing,
+    purpose: Purpose,
+) -> anyhow::Result<Arc<dyn StorageContainer>> {
+    refuse_file(reference)?;
     warn_of_secret(reference);
     connect_container(reference, missing, purpose, Timestamp::now())
         .await

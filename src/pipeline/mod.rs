@@ -10,6 +10,7 @@ mod admission;
 mod containers;
 mod deliver;
 mod describe;
+mod early;
 mod export;
 mod export_inventory;
 mod export_known;
@@ -66,6 +67,6 @@ pub use transfer::{
     watch_source,
 };
 pub use watch::{
-    DeliveredSource, OneOff, SETTLE_TIME, Until, WatchEvent, WatchEvents, WatchOptions,
-    WatchReport, WorkKey, run_watch,
+    DeliveredSource, OneOff, Opener, PolicyReader, SETTLE_TIME, Until, WatchEvent, WatchEvents,
+    WatchOptions, WatchReport, WorkKey, run_watch,
 };

@@ -17,6 +17,24 @@ use crate::history::ClaimState;
 /// What the ledger says of work that is done, as long as objects of it may be left.
 const REMOVING: &str = "its objects are being removed";
 
+/// The same with what the ledger said before.
+fn note_removing(before: Option<&str>) -> String {
+    match before {
+        Some(before) if !is_removing(before) => format!("{REMOVING}; {before}"),
+        Some(before) => before.to_owned(),
+        None => REMOVING.to_owned(),
+    }
+}
+
+fn is_removing(note: &str) -> bool {
+    note.starts_with(REMOVING)
+}
+
+/// What the ledger said before.
+fn note_removed(note: &str) -> Option<&str> {
+    note.strip_prefix(REMOVING)?.strip_prefix("; ")
+}
+
 impl Watching<'_> {
     /// The set is done with: nothing looks at its objects again, and they go where that was asked for.
     pub(super) async fn end_set(&mut self, key: &WorkKey, objects: &[String], is_whole: bool) {
@@ -31,6 +49,9 @@ impl Watching<'_> {
             );
             self.teller.tell(WatchEvent::Warning { text });
         }
+        for object in objects {
+            self.forget_failure(object).await;
+        }
         self.book.finish(objects);
         self.teller.forget(objects);
     }
@@ -38,7 +59,12 @@ impl Watching<'_> {
     async fn remove_all(&mut self, key: &WorkKey, objects: &[String]) -> Result<()> {
         let key = key.to_string();
         let ledger = &self.memory.ledger;
-        ledger.annotate_done(&key, Some(REMOVING)).await?;
+        let before = ledger
+            .find_claim(&key)
+            .await?
+            .and_then(|claim| claim.reason);
+        let note = note_removing(before.as_deref());
+        ledger.annotate_done(&key, Some(&note)).await?;
         let mut is_all = true;
         for object in objects {
             let mut names = vec![object.clone()];
@@ -48,7 +74,7 @@ impl Watching<'_> {
             }
         }
         match is_all {
-            true => ledger.annotate_done(&key, None).await,
+            true => ledger.annotate_done(&key, note_removed(&note)).await,
             false => Ok(()),
         }
     }
@@ -90,10 +116,10 @@ impl Watching<'_> {
         let Some((bundle, inventory)) = &incomplete.last else {
             return Ok(None);
         };
-        let key = self.key_of(bundle, inventory);
+        let key = self.key_of_bundle(bundle, inventory);
         let claim = self.memory.ledger.find_claim(&key.to_string()).await?;
         let is_going = claim.is_some_and(|claim| {
-            claim.state == ClaimState::Done && claim.reason.as_deref() == Some(REMOVING)
+            claim.state == ClaimState::Done && claim.reason.as_deref().is_some_and(is_removing)
         });
         Ok(is_going.then_some(key))
     }
@@ -109,8 +135,11 @@ impl Watching<'_> {
     fn tell_missing(&mut self, incomplete: &IncompleteSet, objects: Vec<String>) {
         let missing = incomplete.missing.iter().map(ToString::to_string);
         let missing: Vec<String> = missing.collect();
-        let (missing, volumes) = (missing.join(", "), incomplete.volumes);
-        let reason = format!("volume {missing} of {volumes} has not arrived");
+        let volumes = incomplete.volumes;
+        let reason = match missing.as_slice() {
+            [one] => format!("volume {one} of {volumes} has not arrived"),
+            many => format!("volumes {} of {volumes} have not arrived", many.join(", ")),
+        };
         for object in objects {
             self.teller.tell(WatchEvent::Waiting {
                 object,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::book::{Book, Changes, IncompleteSet, VolumePlace, delay_after};
-use super::verdict::Verdict;
+use super::verdict::{Fault, Verdict};
 use crate::content::Version;
 use crate::storage::FoundObject;
 
@@ -36,7 +36,7 @@ fn list(book: &mut Book, objects: &[(&str, &str)], now: Instant) -> Changes {
     for (name, version) in objects {
         book.observe(object(name, version), now);
     }
-    book.end_listing()
+    book.end_listing(now)
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_fails_is_read_again_when_it_has_settled_and_then_rests() {
     let later = now + SETTLE_TIME;
     assert_eq!(book.next_due(now), Some(later));
     assert_eq!(book.to_open(later), ["a.tar.zst"]);
-    book.judged("a.tar.zst", Verdict::SetAside, later);
+    book.judged("a.tar.zst", Verdict::SetAside(Fault::Content), later);
     assert!(book.to_open(later + SETTLE_TIME).is_empty());
     list(&mut book, &[("a.tar.zst", "2")], later);
     assert_eq!(book.to_open(later), ["a.tar.zst"]);

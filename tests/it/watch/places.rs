@@ -1,10 +1,13 @@
 //! Trouble around the bundles: a target that is away, a container that is gone, and objects to be removed.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use airlift::history::Ledger;
 use airlift::pipeline::{DeliveredSource, Until, WatchOptions};
 
+use super::hooked::hanging_opener;
 use super::{Station, names};
 use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
@@ -118,4 +121,21 @@ fn what_a_killed_watch_has_left_of_a_delivered_bundle_is_removed_by_the_next() {
     watch.await_line(&format!("{last}: removed from the container"));
     assert!(names(&station.path("drop")).is_empty());
     assert_eq!(watch.count("waiting"), 0, "{:#?}", watch.lines());
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_container_that_hangs() {
+    // At the first opening, and at that of the import.
+    for nth in [1, 2] {
+        let station = Station::new();
+        station.export_chart("chart");
+        station.bring("chart.tar.zst");
+        let hangs = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&hangs);
+        let hook = move || told.store(true, Ordering::SeqCst);
+        let opener = hanging_opener(&station.path("drop"), nth, Arc::new(hook));
+        let watch = station.watch_with(|options| options.open_container = opener);
+        wait::until("it hangs", || hangs.load(Ordering::SeqCst));
+        assert_eq!(watch.end().imported, 0);
+    }
 }

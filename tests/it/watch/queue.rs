@@ -83,7 +83,10 @@ impl Cloud {
         let queue = AzureQueue::open(&queue, sas(), azure, Timestamp::now()).unwrap();
         let queue = queue.with_visibility(Duration::from_secs(1));
         station.watch_with(|options| {
-            options.container = opened;
+            options.open_container = Arc::new(move || {
+                let opened = Arc::clone(&opened);
+                Box::pin(std::future::ready(Ok(opened)))
+            });
             options.directory = None;
             options.queue = Some(Arc::new(queue));
             options.interval = interval;
