@@ -14,6 +14,7 @@ mod directory;
 mod exported;
 mod id;
 mod ledger;
+mod readings;
 mod run;
 mod runs;
 mod sequence;
@@ -23,7 +24,7 @@ mod uploads;
 mod tests;
 
 pub use accepted::{Delivery, DeliveryRecord};
-pub use claims::{Claim, ClaimState, Claimed, Offered};
+pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
 pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
 pub use id::{PipelineId, RunId};

@@ -151,13 +151,35 @@ impl Remembrance {
         options: &ImportOptions,
         claim: Option<&Claimed>,
     ) -> Result<Delivered> {
+        let never = std::future::pending();
+        self.deliver_until(import, target, options, claim, never)
+            .await
+    }
+
+    /// The same until `interrupted` says why not any longer: then the run has ended so, and nothing is under way.
+    /// What is recorded is recorded whole; nothing interrupts that.
+    pub(super) async fn deliver_until(
+        &self,
+        import: &ImportPlan,
+        target: &Place,
+        options: &ImportOptions,
+        claim: Option<&Claimed>,
+        interrupted: impl Future<Output = Error> + Send,
+    ) -> Result<Delivered> {
+        let mut interrupted = std::pin::pin!(interrupted);
         let inventory = import.bundle.inventory();
         let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
         let _hold = match &place {
-            Some((lane, _)) => Some(self.ledger.hold_lane(lane).await?),
             None => None,
+            Some((lane, _)) => tokio::select! {
+                hold = self.ledger.hold_lane(lane) => Some(hold?),
+                why = &mut interrupted => return Err(why),
+            },
         };
         let Judgement { decision, missing } = self.judge(place.as_ref()).await?;
+        if let Some(claim) = claim {
+            self.ledger.note_decision(claim, &decision).await?;
+        }
         let new = self.describe(import);
         let run = self.ledger.start_run(&new, (self.clock)()).await?;
         if let Some(refusal) = CannotAdmit::from_decision(inventory, &decision) {
@@ -165,22 +187,24 @@ impl Remembrance {
             self.end(&run, &failed(RunStatus::Refused, &error)).await?;
             return Err(error);
         }
-        let report = if decision == Decision::Replay {
-            ImportReport::unchanged(import)
-        } else {
-            let delivered = self.import(import, target, options, place.as_ref()).await;
-            match delivered {
-                Ok(report) => report,
-                Err(error) => {
-                    self.end(&run, &failed(RunStatus::Failed, &error)).await?;
-                    return Err(error);
-                }
+        let imported = tokio::select! {
+            imported = self.import(import, target, options, place.as_ref(), &decision) => {
+                imported.map_err(|error| (RunStatus::Failed, error))
+            }
+            why = &mut interrupted => Err((RunStatus::Interrupted, why)),
+        };
+        let report = match imported {
+            Ok(report) => report,
+            Err((status, error)) => {
+                self.end(&run, &failed(status, &error)).await?;
+                return Err(error);
             }
         };
         let record = Record {
             run: &run,
             place: place.filter(|_| decision != Decision::Replay),
             claim,
+            notes: notes_on(&decision, &missing, &inventory.name),
         };
         self.record(record, import, &report).await?;
         Ok(Delivered {
@@ -197,7 +221,11 @@ impl Remembrance {
         target: &Place,
         options: &ImportOptions,
         place: Option<&(Lane, Link)>,
+        decision: &Decision,
     ) -> Result<ImportReport> {
+        if *decision == Decision::Replay {
+            return Ok(ImportReport::unchanged(import));
+        }
         let mut options = options.clone();
         if let Some((lane, link)) = place {
             options.copy.held = self.find_held(lane, link).await?.into();
@@ -229,7 +257,10 @@ impl Remembrance {
         import: &ImportPlan,
         report: &ImportReport,
     ) -> Result<()> {
-        let outcome = outcome_of(report);
+        let mut outcome = outcome_of(report);
+        if !record.notes.is_empty() {
+            outcome = outcome.because(record.notes.join("; "));
+        }
         let delivery = record.place.map(|(lane, link)| Delivery {
             lane,
             link,
@@ -267,6 +298,8 @@ struct Record<'a> {
     run: &'a RunId,
     place: Option<(Lane, Link)>,
     claim: Option<&'a Claimed>,
+    /// What a person should know of a delivery that went well.
+    notes: Vec<String>,
 }
 
 fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {

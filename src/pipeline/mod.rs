@@ -10,6 +10,7 @@ mod admission;
 mod containers;
 mod deliver;
 mod describe;
+mod early;
 mod export;
 mod export_inventory;
 mod export_known;
@@ -37,7 +38,7 @@ mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
-pub use containers::{connect_container, locate_bundles};
+pub use containers::{connect_container, connect_queue, locate_bundles};
 pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_known::CannotNumber;
@@ -71,6 +72,6 @@ pub use transfer::{
     watch_source,
 };
 pub use watch::{
-    DeliveredSource, OneOff, SETTLE_TIME, Until, WatchEvent, WatchEvents, WatchOptions,
-    WatchReport, WorkKey, run_watch,
+    DeliveredSource, OneOff, Opener, PolicyReader, SETTLE_TIME, Until, WatchEvent, WatchEvents,
+    WatchOptions, WatchReport, WorkKey, run_watch,
 };

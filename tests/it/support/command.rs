@@ -138,7 +138,16 @@ impl Running {
 
     /// What it has said so far.
     pub(crate) fn stderr(&self) -> String {
-        fs::read_to_string(self.home.path().join("stderr")).expect("the output is ours")
+        self.read("stderr")
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.read("stdout")
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.home.path().join(name)).expect("the output is ours")
     }
 
     /// The most memory that it has had so far; `None` once it has ended.
@@ -154,6 +163,13 @@ impl Running {
 
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.process_id());
+        let status = Command::new("sh").args(["-c", &script]).status();
+        assert!(status.expect("a shell").success());
     }
 }
 
