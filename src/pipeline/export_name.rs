@@ -5,22 +5,26 @@
 //! Specification: FORMAT.md, "Names".
 
 use super::export_plan::ExportPlan;
-use crate::bundle::{NAME_LENGTH_MAX, is_bundle_name};
+use crate::bundle::{NAME_LENGTH_MAX, Profile, is_bundle_name};
 use crate::content::{Error, ErrorKind, Result};
 use crate::history::ExportPosition;
+
+/// The objects' names of a bundle of so many volumes.
+pub(super) fn name_objects(bundle: &str, profile: Profile, of: usize) -> Vec<String> {
+    let suffix = profile.suffix();
+    if of == 1 {
+        return vec![format!("{bundle}{suffix}")];
+    }
+    let width = of.to_string().len();
+    (1..=of)
+        .map(|number| format!("{bundle}.v{number:0width$}of{of}{suffix}"))
+        .collect()
+}
 
 impl ExportPlan {
     /// The object's name of each volume.
     pub fn object_names(&self) -> Vec<String> {
-        let of = self.volumes.len();
-        let suffix = self.profile.suffix();
-        if of == 1 {
-            return vec![format!("{}{suffix}", self.name)];
-        }
-        let width = of.to_string().len();
-        (1..=of)
-            .map(|number| format!("{}.v{number:0width$}of{of}{suffix}", self.name))
-            .collect()
+        name_objects(&self.name, self.profile, self.volumes.len())
     }
 
     /// Gives the bundle its place in a pipeline, and the name that goes with it.

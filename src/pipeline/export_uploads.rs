@@ -241,17 +241,22 @@ fn reopen_changed(
 }
 
 fn left_volume(upload: Upload) -> LeftVolume {
+    LeftVolume {
+        entries: upload.entries.iter().map_while(parse_entry).collect(),
+        complete: upload.complete.clone(),
+        uploaded: uploaded_of(upload),
+    }
+}
+
+/// What the store has of it.
+pub(super) fn uploaded_of(upload: Upload) -> Uploaded {
     let part = |part: UploadPart| UploadedPart {
         id: part.part_id,
         size_bytes: part.size_bytes,
     };
-    LeftVolume {
-        uploaded: Uploaded {
-            upload_id: upload.upload.upload_id,
-            parts: upload.parts.into_iter().map(part).collect(),
-        },
-        entries: upload.entries.iter().map_while(parse_entry).collect(),
-        complete: upload.complete,
+    Uploaded {
+        upload_id: upload.upload.upload_id,
+        parts: upload.parts.into_iter().map(part).collect(),
     }
 }
 

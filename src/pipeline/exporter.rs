@@ -7,6 +7,7 @@
 //! sequence. Specification: design.md, "Sequence".
 
 use super::export::{ExportReport, run_reserved};
+use super::export_finish::finish_newest;
 use super::export_known::{Knowledge, KnownBundle, KnownPipeline, find_repeated, next_position};
 use super::export_memory::{ExportMemory, Reservation};
 use super::export_plan::{ExportOptions, ExportPlan, PipelineRequest};
@@ -42,7 +43,10 @@ impl Exporter<'_> {
             Some(memory) => Some(memory.ledger.hold_pipeline(&request.name).await?),
             None => None,
         };
-        let prepared = self.prepare(plans, request).await;
+        let prepared = match self.finish_newest(request).await {
+            Ok(()) => self.prepare(plans, request).await,
+            Err(error) => Err(error),
+        };
         if let (Err(error), Some(memory)) = (&prepared, self.memory) {
             memory.record_failure(self.options, error).await?;
         }
@@ -66,6 +70,17 @@ impl Exporter<'_> {
             position = after(position, &report);
         }
         Ok(())
+    }
+
+    /// What an export that was ended in the middle of its publication has left.
+    async fn finish_newest(&self, request: &PipelineRequest) -> Result<()> {
+        match self.memory {
+            Some(memory) => {
+                let events = &self.options.events;
+                finish_newest(memory, self.container, &request.name, events).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// The plans, from the first, that are bundles already; and the place of the first that is not.

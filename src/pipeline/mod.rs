@@ -12,6 +12,7 @@ mod deliver;
 mod describe;
 mod early;
 mod export;
+mod export_finish;
 mod export_inventory;
 mod export_known;
 mod export_memory;

@@ -11,9 +11,11 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::open;
+
 use crate::support::artifacts::{Dice, image};
 use crate::support::clouds::{Azurite, Moto, account_key};
 use crate::support::command::{Airlift, Output};
+use crate::support::containers::object_names;
 use crate::support::door::Door;
 use crate::support::registry::{Fault, Registry, When};
 
@@ -316,4 +318,39 @@ fn what_a_bucket_cannot_tell_the_state_directory_does() {
     let document = bundle(&road.export(&["--name", "one"]).run());
     assert_eq!(bytes(&document, "resumedBytes"), 0);
     road.check_bundle(&document);
+}
+
+/// Killed when the first of many volumes is visible, which is mostly before the last one is.
+#[test]
+fn a_bundle_that_was_visible_in_part_is_finished_by_the_next_export() {
+    let Some(azurite) = Azurite::start_or_skip() else {
+        return;
+    };
+    let runtime = runtime();
+    let url = azurite.container("near", "drop");
+    let key = account_key("near");
+    let sizes = [100 << 10; 12];
+    let road = runtime.block_on(Road::with_layers(&sizes, &url, azurite.blobs, &key));
+    let container = runtime.block_on(open(&url, Some(&key)));
+    let names = || runtime.block_on(object_names(&*container));
+    let more = ["--pipeline", "plant", "--volume-size", "140KiB"];
+    let running = road.export(&more).spawn();
+    running.kill_when(|| !names().is_empty());
+    let killed_at = names().len();
+    runtime.block_on(push_image(&road.source, &sizes[..2], 2));
+    bundle(&road.export(&more).run());
+    let first = names().into_iter().filter(|name| name.contains("-1-"));
+    let first: Vec<String> = first.collect();
+    let of: usize = first[0]
+        .split("of")
+        .last()
+        .unwrap()
+        .split('.')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    eprintln!("{killed_at} of {of} were visible");
+    assert!(of >= 12 && first.len() == of, "{first:?}");
+    assert!(runtime.block_on(road.uploads()).is_empty());
 }
