@@ -35,7 +35,7 @@ impl ExportMemory {
     }
 
     /// Records an export that had nothing to do.
-    pub async fn record_nothing(&self, options: &ExportOptions) -> Result<()> {
+    pub(super) async fn record_nothing(&self, options: &ExportOptions) -> Result<()> {
         let mut run = self.describe();
         run.pipeline = options.pipeline.as_ref().map(|p| p.name.clone());
         let run = self.ledger.start_run(&run, (self.clock)()).await?;

@@ -72,6 +72,21 @@ impl Exporter<'_> {
         Ok(())
     }
 
+    /// Ends an export that selects nothing. What was left visible in part is finished all the same.
+    pub async fn run_nothing(&self) -> Result<()> {
+        let Some(memory) = self.memory else {
+            return Ok(());
+        };
+        if let Some(request) = &self.options.pipeline {
+            let _hold = memory.ledger.hold_pipeline(&request.name).await?;
+            if let Err(error) = self.finish_newest(request).await {
+                memory.record_failure(self.options, &error).await?;
+                return Err(error);
+            }
+        }
+        memory.record_nothing(self.options).await
+    }
+
     /// What an export that was ended in the middle of its publication has left.
     async fn finish_newest(&self, request: &PipelineRequest) -> Result<()> {
         match self.memory {

@@ -218,9 +218,7 @@ async fn write(
     output: Output,
 ) -> anyhow::Result<Exit> {
     if plans.is_empty() {
-        if let Some(memory) = exporter.memory {
-            memory.record_nothing(exporter.options).await?;
-        }
+        exporter.run_nothing().await?;
         output.print(
             "nothing selected, nothing exported",
             &json!({ "bundles": [] }),

@@ -316,7 +316,9 @@ fn nothing_selected_is_no_failure() {
 async fn a_run_that_had_nothing_to_do_is_recorded() {
     let (desk, registry) = (Desk::new(), shop());
     let host = registry.address();
-    let line = format!("export {host}/apps/* --newest 0 --container usb --unsigned --state state");
+    let line = format!(
+        "export {host}/apps/* --newest 0 --container usb --unsigned --state state --pipeline nightly"
+    );
     desk.run(&line).assert_success();
     desk.run(&format!("{line} --dry-run")).assert_success();
     let ledger = Ledger::open(&desk.path("state")).await.unwrap();
