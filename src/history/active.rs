@@ -119,9 +119,7 @@ impl ActiveRun {
     /// Records what came of a run that accepts nothing.
     pub async fn end(mut self, outcome: &RunOutcome) -> Result<()> {
         self.close().await;
-        self.ledger
-            .end_run(&self.id, outcome, (self.clock)())
-            .await
+        self.ledger.end_run(&self.id, outcome, (self.clock)()).await
     }
 
     /// Records why it came to nothing: what it had moved by then is kept.

@@ -23,7 +23,8 @@ pub struct FoundRuns {
 }
 
 /// Conditions of a [`RunFilter`], as its values are bound by `find_runs`.
-const MATCHES: &str = "($1 IS NULL OR pipeline = $1) AND ($2 IS NULL OR status = $2) AND ($3 IS NULL OR kind = $3)";
+const MATCHES: &str =
+    "($1 IS NULL OR pipeline = $1) AND ($2 IS NULL OR status = $2) AND ($3 IS NULL OR kind = $3)";
 /// Runs that are named where the start of an id fits several.
 const AMBIGUOUS_MAX: i64 = 10;
 
@@ -75,15 +76,14 @@ impl Ledger {
     /// Runs whose ids begin with `start`, newest first; not more than a person wants to read.
     pub async fn find_runs_by_start(&self, start: &str) -> Result<Vec<Run>> {
         // Ids are hex digits, and all of them sort before a `g`.
-        let rows = sqlx::query(
-            "SELECT * FROM run WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT $3",
-        )
-        .bind(start)
-        .bind(format!("{start}g"))
-        .bind(AMBIGUOUS_MAX)
-        .fetch_all(self.pool())
-        .await
-        .map_err(self.failed("cannot read the run"))?;
+        let rows =
+            sqlx::query("SELECT * FROM run WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT $3")
+                .bind(start)
+                .bind(format!("{start}g"))
+                .bind(AMBIGUOUS_MAX)
+                .fetch_all(self.pool())
+                .await
+                .map_err(self.failed("cannot read the run"))?;
         rows.iter().map(|row| self.run_of(row)).collect()
     }
 

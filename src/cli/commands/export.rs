@@ -20,7 +20,7 @@ use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::{parse_size, show_size};
-use crate::cli::state_args::StateArguments;
+use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::{InvalidReference, Platform};
 use crate::pipeline::{
@@ -79,6 +79,9 @@ pub(in crate::cli) struct ExportArguments {
 
     #[command(flatten)]
     state: StateArguments,
+
+    #[command(flatten)]
+    comment: CommentArgument,
 
     /// `plain`: .tar.zst; `guard`: .tar without any compression, for content inspection
     #[arg(long, value_name = "PROFILE", default_value = "plain")]
@@ -145,7 +148,7 @@ pub(in crate::cli) async fn run(
     };
     let memory = arguments
         .state
-        .remember_export(arguments.container.to_string())
+        .remember_export(arguments.container.to_string(), &arguments.comment)
         .await?;
     let mut plans = plan(&options, &connections, memory.as_ref(), arguments.dry_run).await?;
     if arguments.dry_run {

@@ -6,6 +6,7 @@
 
 use crate::bundle::{BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind};
+use crate::history::RunCancelled;
 use crate::pipeline::admission::CannotAdmit;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +43,12 @@ pub(super) fn judge_delivery(error: &Error, is_settled: bool) -> Verdict {
     judge_kind(error.kind(), is_settled)
 }
 
-/// Whether a rule refuses the bundle; its bytes have nothing to do with that.
+/// Whether a rule or a person refuses the bundle; its bytes have nothing to do with that.
 fn is_rule(error: &Error) -> bool {
     let first: &(dyn std::error::Error + 'static) = error;
-    std::iter::successors(Some(first), |error| error.source())
-        .any(<dyn std::error::Error>::is::<CannotAdmit>)
+    RunCancelled::is_cause_of(first)
+        || std::iter::successors(Some(first), |error| error.source())
+            .any(<dyn std::error::Error>::is::<CannotAdmit>)
 }
 
 fn judge_kind(kind: ErrorKind, is_settled: bool) -> Verdict {
@@ -84,6 +86,15 @@ mod tests {
         assert_eq!(judge_volume(&BundleError::Incomplete, true), Verdict::Wait);
         let unsigned = BundleError::NotTrusted(NotTrusted::Unsigned);
         assert_eq!(judge_volume(&unsigned, true), Verdict::Wait);
+    }
+
+    #[test]
+    fn what_a_person_has_stopped_waits_for_a_person() {
+        let cancelled = RunCancelled {
+            who: "ops (1000)".to_owned(),
+        };
+        let error = Error::new(ErrorKind::Failed, "stopped").with_cause(cancelled);
+        assert_eq!(judge_delivery(&error, false), Verdict::SetAside);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 28] = [
     "",
     "export",
     "transfer",
@@ -12,6 +12,11 @@ const COMMANDS: [&str; 23] = [
     "watch",
     "watch list",
     "watch retry",
+    "runs",
+    "runs show",
+    "runs log",
+    "runs cancel",
+    "runs clean",
     "list",
     "container",
     "container list",

@@ -13,6 +13,7 @@ mod mistakes;
 mod output;
 mod pipelines;
 mod registries;
+mod runs;
 mod sas;
 mod secrets;
 mod signals;

@@ -7,7 +7,7 @@ use crate::support::command::Running;
 use crate::support::registry::{Fault, When};
 use crate::support::wait;
 
-fn signal(running: &Running, name: &str) {
+pub(super) fn signal(running: &Running, name: &str) {
     let script = format!("kill -{name} {}", running.process_id());
     let status = Command::new("sh").args(["-c", &script]).status().unwrap();
     assert!(status.success());

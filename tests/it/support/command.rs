@@ -134,6 +134,11 @@ impl Running {
         fs::read_to_string(self.home.path().join("stderr")).expect("the output is ours")
     }
 
+    /// What it has printed so far.
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(self.home.path().join("stdout")).expect("the output is ours")
+    }
+
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
