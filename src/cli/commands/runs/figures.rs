@@ -56,11 +56,12 @@ pub(super) fn show_speed(run: &Run, now: Timestamp) -> String {
     }
 }
 
-/// `0.4s`, `12s`, `1m 12s`, `2h 5m`, `3d 4h`: two units are enough.
+/// `78ms`, `4.1s`, `12s`, `1m 12s`, `2h 5m`, `3d 4h`: two units are enough.
 pub(super) fn show_duration(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     match seconds {
-        ..10 => format!("{}.{}s", seconds, duration.subsec_millis() / 100),
+        ..1 => format!("{}ms", duration.subsec_millis()),
+        1..10 => format!("{}.{}s", seconds, duration.subsec_millis() / 100),
         10..60 => format!("{seconds}s"),
         60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
         3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
@@ -153,8 +154,9 @@ mod tests {
     #[test]
     fn durations_have_two_units_at_most() {
         for (millis, text) in [
-            (0, "0.0s"),
-            (449, "0.4s"),
+            (0, "0ms"),
+            (449, "449ms"),
+            (4_190, "4.1s"),
             (9_999, "9.9s"),
             (59_999, "59s"),
             (72_000, "1m 12s"),

@@ -67,7 +67,7 @@ impl FullRun {
             ("sequence", start.sequence.map(|number| number.to_string())),
             ("status", Some(outcome.status.as_str().to_owned())),
             ("reason", outcome.reason.clone()),
-            ("cancelled by", self.run.cancel_asked_by.clone()),
+            ("cancel asked by", self.run.cancel_asked_by.clone()),
             ("progress", self.progress.as_ref().map(show_progress)),
             ("trigger", Some(start.trigger.as_str().to_owned())),
             ("who", Some(start.who.clone())),
