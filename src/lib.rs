@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod history;
+pub mod http;
 pub mod layout;
 pub mod oci;
 pub mod pipeline;

@@ -64,6 +64,11 @@ impl Bundle {
             };
             Error::new(kind, "the bundle is not complete").with_cause(incomplete)
         })?;
+        Self::index(volumes)
+    }
+
+    /// Indexes the contents of volumes, the last of which may carry artifacts.
+    pub(super) fn index(volumes: Vec<Volume>) -> Result<Self> {
         let contents = index_contents(&volumes)?;
         let last = &volumes[volumes.len() - 1];
         let names = NameIndex::new(last.inventory());

@@ -7,6 +7,7 @@
 //! end entry and the seek table. What a writer writes, `verify` can compute from the inventory.
 
 mod bundle_source;
+mod early_volume;
 mod encoder;
 mod end_entry;
 mod error;
@@ -30,6 +31,7 @@ mod volume_plan;
 mod writer;
 
 pub use bundle_source::{Bundle, IncompleteSet};
+pub use early_volume::EarlyVolume;
 pub use error::{BundleError, Part as DamagedPart};
 pub use finished_entry::FinishedEntry;
 pub use frame::compressor_version;

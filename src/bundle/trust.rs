@@ -12,7 +12,7 @@ use super::inventory::Inventory;
 use super::key::{KeyId, PublicKey};
 
 /// What the importer demands of signatures.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignaturePolicy {
     /// At least `threshold` distinct trusted keys, each allowed to ship the bundle's pipeline.
     Require { keys: TrustedKeys, threshold: usize },
@@ -21,13 +21,13 @@ pub enum SignaturePolicy {
 }
 
 /// A key, and the pipelines that it may ship; an empty list means all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TrustedKey {
     pub key: PublicKey,
     pub pipelines: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedKeys {
     keys: Vec<TrustedKey>,
     revoked: BTreeSet<KeyId>,
@@ -106,6 +106,17 @@ impl TrustedKeys {
 }
 
 impl SignaturePolicy {
+    /// The same keys, of which one is enough: for what nobody can use before the threshold is reached.
+    pub fn of_one_signer(&self) -> Self {
+        match self {
+            Self::AcceptUnsigned => Self::AcceptUnsigned,
+            Self::Require { keys, .. } => Self::Require {
+                keys: keys.clone(),
+                threshold: 1,
+            },
+        }
+    }
+
     /// Step 4 of reading a volume: decides on raw bytes, before any of them is parsed. One trusted
     /// signature lets the volume be looked at; pipeline and threshold follow in [`Self::admit`].
     pub fn authenticate(&self, message: &[u8], signatures: &[Signature]) -> Result<(), NotTrusted> {

@@ -18,10 +18,26 @@ pub(super) fn parse_container(text: &str) -> Result<ContainerReference, String> 
 
 pub(super) fn warn_of_secret(reference: &ContainerReference) {
     if reference.holds_secret() {
-        Output::warn(&format!(
-            "the signature of `{reference}` can be seen by everybody on this machine; name it with `?credential=env:NAME` or `?credential=file:PATH`"
-        ));
+        warn_of_typed_secret(reference);
     }
+}
+
+/// `place` was typed with a signature.
+pub(super) fn warn_of_typed_secret(place: &dyn std::fmt::Display) {
+    Output::warn(&format!(
+        "the signature of `{place}` can be seen by everybody on this machine; name it with `?credential=env:NAME` or `?credential=file:PATH`"
+    ));
+}
+
+pub(super) fn refuse_file(reference: &ContainerReference) -> anyhow::Result<()> {
+    if let ContainerReference::Directory(path) = reference
+        && path.is_file()
+    {
+        let error = UsageError::new(format!("`{reference}` is a file"))
+            .hint("a container is a directory or a URL: give the one that holds the bundles");
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 /// Opens a container that is written to.
@@ -30,13 +46,7 @@ pub(super) async fn open_container(
     missing: Missing,
     purpose: Purpose,
 ) -> anyhow::Result<Arc<dyn StorageContainer>> {
-    if let ContainerReference::Directory(path) = reference
-        && path.is_file()
-    {
-        let error = UsageError::new(format!("`{reference}` is a file"))
-            .hint("a container is a directory or a URL: give the one that holds the bundles");
-        return Err(error.into());
-    }
+    refuse_file(reference)?;
     warn_of_secret(reference);
     connect_container(reference, missing, purpose, Timestamp::now())
         .await

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -9,11 +10,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::exit::Exit;
 use super::failure::UsageError;
-use crate::bundle::{InvalidKey, SignaturePolicy, SigningKey, TrustedKeys};
+use crate::bundle::{InvalidKey, InvalidTrust, SignaturePolicy, SigningKey, TrustedKeys};
+use crate::content::{Error, ErrorKind};
+use crate::pipeline::PolicyReader;
 
 const PASSPHRASE_VARIABLE: &str = "AIRLIFT_KEY_PASSPHRASE";
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Trust")]
 pub(super) struct TrustArguments {
     /// Public key of a sender, or a directory of `*.pub` files; `PIPELINE=FILE` binds a key to a pipeline
@@ -45,7 +48,20 @@ impl TrustArguments {
                     .exit(Exit::Unverified);
             return Err(error.into());
         }
-        self.require()
+        Ok(self.require()?)
+    }
+
+    /// Reads the same policy again and again, for a daemon that has read it once.
+    pub(super) fn reader(&self) -> PolicyReader {
+        let trust = self.clone();
+        Arc::new(move || {
+            if trust.insecure_accept_unsigned {
+                return Ok(SignaturePolicy::AcceptUnsigned);
+            }
+            trust.require().map_err(|cause| {
+                Error::new(ErrorKind::Failed, "cannot read the trusted keys").with_cause(cause)
+            })
+        })
     }
 
     /// The policy for commands that only look.
@@ -53,7 +69,7 @@ impl TrustArguments {
         if self.trust.is_empty() {
             Ok(SignaturePolicy::AcceptUnsigned)
         } else {
-            self.require()
+            Ok(self.require()?)
         }
     }
 
@@ -62,7 +78,7 @@ impl TrustArguments {
         !self.trust.is_empty()
     }
 
-    fn require(&self) -> anyhow::Result<SignaturePolicy> {
+    fn require(&self) -> Result<SignaturePolicy, InvalidTrust> {
         let mut keys = TrustedKeys::default();
         for text in &self.trust {
             add_trusted(&mut keys, text)?;
@@ -74,18 +90,17 @@ impl TrustArguments {
     }
 }
 
-fn add_trusted(keys: &mut TrustedKeys, text: &str) -> anyhow::Result<()> {
+fn add_trusted(keys: &mut TrustedKeys, text: &str) -> Result<(), InvalidTrust> {
     let (pipeline, path) = match text.split_once('=') {
         Some((pipeline, path)) if !Path::new(text).exists() => (Some(pipeline), Path::new(path)),
         _ => (None, Path::new(text)),
     };
     let pipelines: Vec<String> = pipeline.map(str::to_owned).into_iter().collect();
     if path.is_dir() {
-        keys.read_directory(path, &pipelines)?;
+        keys.read_directory(path, &pipelines)
     } else {
-        keys.read_file(path, &pipelines)?;
+        keys.read_file(path, &pipelines)
     }
-    Ok(())
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

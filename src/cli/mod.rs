@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use args::Command;
 use exit::Exit;
 use output::Output;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Threads that may block on files; each costs memory, and disks gain nothing from more.
 const BLOCKING_THREADS_MAX: usize = 16;
@@ -60,9 +61,11 @@ async fn run_until_signal(command: Command, output: Output) -> Exit {
         return done.unwrap_or_else(|error| Output::print_failure(&error));
     }
     let ends_by_signal = command.ends_by_signal();
+    // Listened for before anything is begun, or the first moments would end without a word.
+    let signals = Signals::listen();
     tokio::select! {
         done = run(command, output) => done.unwrap_or_else(|error| Output::print_failure(&error)),
-        () = wait_for_signal() => tell_of_signal(ends_by_signal),
+        () = signals.wait() => tell_of_signal(ends_by_signal),
     }
 }
 
@@ -75,18 +78,27 @@ fn tell_of_signal(ends_by_signal: bool) -> Exit {
     Exit::Interrupted
 }
 
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+/// The signals that end a command, listened for from the moment this is made.
+struct Signals([Option<Signal>; 2]);
 
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => drop(terminate.recv().await),
-            Err(_) => std::future::pending().await,
+impl Signals {
+    fn listen() -> Self {
+        Self([SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()))
+    }
+
+    /// Until the first of them comes.
+    async fn wait(self) {
+        let arrive = |signal: Option<Signal>| async {
+            match signal {
+                Some(mut signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        let [interrupt, terminate] = self.0.map(arrive);
+        tokio::select! {
+            () = interrupt => {}
+            () = terminate => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
     }
 }
 

@@ -62,10 +62,20 @@ impl Progress {
                     Output::note(&format!("{} {contents}, {size}", self.action));
                 }
             }
+            Event::ReadingBack(bytes) => self.lengthen(bytes),
             Event::Moved(bytes) | Event::Spared(bytes) => self.bar.inc(bytes),
             Event::Warning(text) => self.bar.suspend(|| Output::warn(&text)),
             Event::ContentDone(_) | Event::Tagged(..) => {}
         }
+    }
+
+    fn lengthen(&self, bytes: u64) {
+        if self.bar.length().is_none() {
+            // What was there before is proven before anything moves.
+            self.bar.set_message("reading back");
+        }
+        let length = self.bar.length().unwrap_or(0);
+        self.bar.set_length(length + bytes);
     }
 
     /// Removes the bar, before results are printed.

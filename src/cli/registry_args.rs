@@ -47,10 +47,14 @@ enum CredentialsArgument {
 
 impl RegistryArguments {
     pub(super) fn connect(&self) -> anyhow::Result<Connections> {
+        self.options().map(Connections::new)
+    }
+
+    pub(super) fn options(&self) -> anyhow::Result<RegistryOptions> {
         let authorities = self.ca_file.iter().map(|path| {
             std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
         });
-        Ok(Connections::new(RegistryOptions {
+        Ok(RegistryOptions {
             transport: match self.plain_http {
                 true => Transport::PlainHttpAllowed,
                 false => Transport::HttpsOnly,
@@ -66,6 +70,6 @@ impl RegistryArguments {
             },
             concurrent_requests_max: usize::from(self.concurrent_requests),
             ..RegistryOptions::default()
-        }))
+        })
     }
 }

@@ -19,6 +19,9 @@ const SILENT_INTERVALS_MAX: u32 = 10;
 /// A step may take this long whatever the interval is.
 const SILENCE_MAX: Duration = Duration::from_mins(10);
 
+/// While it is not ready, the supervisor is asked for this much more time: longer than any pause between tries.
+const START_EXTENSION: Duration = Duration::from_mins(10);
+
 /// The supervisor is told of life at most this often.
 const SIGN_INTERVAL_MS: u64 = 1000;
 
@@ -48,7 +51,20 @@ impl Liveness {
         }
     }
 
-    /// A sign of life: something has moved.
+    /// It is not ready, for a reason that may pass: that is no reason to be ended.
+    pub(super) fn ask_for_time(&self) {
+        if !self.is_ready() {
+            let micros = START_EXTENSION.as_micros();
+            notify_supervisor(&format!("EXTEND_TIMEOUT_USEC={micros}"));
+        }
+    }
+
+    /// What a supervisor shows beside the name of the service; one line.
+    pub(super) fn tell_status(status: &str) {
+        notify_supervisor(&format!("STATUS={status}"));
+    }
+
+    /// A sign of life: something has moved, or was tried.
     pub(super) fn sign(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let last = self.last_sign_ms.swap(now, Ordering::Relaxed);
@@ -114,7 +130,7 @@ pub(super) async fn serve_health(
                 answer(
                     liveness.is_healthy(),
                     "healthy\n",
-                    "nothing has moved for too long\n",
+                    "nothing was tried for too long\n",
                 )
             }),
         );
@@ -130,8 +146,9 @@ pub(super) async fn serve_health(
 pub(super) fn stop_on_signal() -> CancellationToken {
     let stop = CancellationToken::new();
     let stopping = stop.clone();
+    let signals = super::Signals::listen();
     tokio::spawn(async move {
-        super::wait_for_signal().await;
+        signals.wait().await;
         notify_supervisor("STOPPING=1");
         stopping.cancel();
     });

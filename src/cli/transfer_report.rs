@@ -46,7 +46,8 @@ pub(super) fn show_plan(plan: &TransferPlan, free_bytes: Option<u64>) -> String 
 pub(super) fn show_report(report: &TransferReport, options: &TransferOptions) -> String {
     let mut text = String::new();
     for bundle in &report.bundles {
-        text.push_str(&show_bundle(bundle));
+        let is_whole = !report.failures.iter().any(|it| it.name == bundle.name);
+        text.push_str(&show_bundle(bundle, is_whole));
     }
     // A transfer that stops at a failure tells it as its own.
     let is_told = options.on_error == OnError::Continue;
@@ -72,6 +73,12 @@ pub(super) fn show_report(report: &TransferReport, options: &TransferOptions) ->
             show_size(service_bytes)
         ));
     }
+    if report.resumed_bytes > 0 {
+        text.push_str(&format!(
+            "{} of them were there from an interrupted run, and are proven\n",
+            show_size(report.resumed_bytes)
+        ));
+    }
     if report.verified_objects > 0 {
         let objects = count(report.verified_objects, "object");
         text.push_str(&format!("{objects} read back and right\n"));
@@ -85,20 +92,21 @@ pub(super) fn show_report(report: &TransferReport, options: &TransferOptions) ->
     text
 }
 
-fn show_bundle(bundle: &TransferredBundle) -> String {
+fn show_bundle(bundle: &TransferredBundle, is_whole: bool) -> String {
     let copied = |(_, _, outcome): &&(String, u64, ObjectOutcome)| *outcome != ObjectOutcome::Kept;
     let copied: Vec<_> = bundle.objects.iter().filter(copied).collect();
     let bytes = copied.iter().map(|(_, size, _)| size).sum();
     let done = match copied.len() {
-        0 => "there already".to_owned(),
+        0 if is_whole => "there already".to_owned(),
         number => format!("{} copied, {}", count(number, "object"), show_size(bytes)),
     };
+    let stopped = if is_whole { "" } else { ", and not all of it" };
     let removed = match bundle.is_removed_at_source {
         true => ", removed at the source",
         false => "",
     };
     format!(
-        "bundle {}: {done}{}{removed}\n",
+        "bundle {}: {done}{stopped}{}{removed}\n",
         title(&bundle.name, bundle.pipeline.as_deref(), bundle.sequence),
         show_missing(&bundle.missing_volumes),
     )
@@ -227,6 +235,7 @@ pub(super) fn report_document(
             + report.total(ObjectOutcome::CopiedByService).1,
         "unchangedBytes": report.total(ObjectOutcome::Kept).1,
         "streamedBytes": report.streamed_bytes,
+        "resumedBytes": report.resumed_bytes,
         "verifiedObjects": report.verified_objects,
         "safeToRemove": report.is_safe_to_remove,
         "failures": failures.collect::<Vec<Value>>(),

@@ -69,6 +69,20 @@ impl Copy {
         Ok(report)
     }
 
+    /// Carries out the blobs of the plan alone, whether a manifest needs them or not.
+    pub async fn run_blobs(self) -> Result<CopyReport> {
+        let run = Arc::new(Run {
+            progress: Mutex::default(),
+            window: Semaphore::new(WINDOW_KIB),
+            copy: self,
+        });
+        run.copy.announce();
+        let all = (0..run.copy.plan.blobs.len()).collect();
+        run.clone().copy_blobs_at(all).await?;
+        let report = std::mem::take(&mut run.lock().report);
+        Ok(report)
+    }
+
     fn announce(&self) {
         (self.options.events)(Event::Planned {
             contents: self.plan.blobs.len() + self.plan.manifests.len(),
@@ -156,6 +170,10 @@ impl Run {
         let mut blobs: Vec<usize> = manifests.flat_map(|m| m.blobs.iter().copied()).collect();
         blobs.sort_unstable();
         blobs.dedup();
+        self.copy_blobs_at(blobs).await
+    }
+
+    async fn copy_blobs_at(self: Arc<Self>, blobs: Vec<usize>) -> Result<()> {
         let limit = self.copy.options.concurrency;
         let run = Arc::clone(&self);
         for_each(blobs, limit, move |blob| {

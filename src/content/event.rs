@@ -9,6 +9,8 @@ use crate::oci::{Digest, Repository, Tag};
 pub enum Event {
     /// The plan is complete: this much will be looked at.
     Planned { contents: usize, bytes: u64 },
+    /// So many bytes more will be gone through, because the target is read back.
+    ReadingBack(u64),
     /// Bytes of content passed the verification.
     Moved(u64),
     /// Bytes that need not be moved, because they are there already.

@@ -69,6 +69,19 @@ pub trait RangedRead: Send + Sync {
 
     /// Exactly `length` bytes from `offset`; `Incomplete` where the object ends before.
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes>;
+
+    /// Where `length` bytes from `offset` end, if they lie within the object.
+    fn check_range(&self, offset: u64, length: usize) -> Result<u64> {
+        let end = offset.checked_add(length as u64);
+        end.filter(|end| *end <= self.size_bytes())
+            .ok_or_else(|| self.ends_before())
+    }
+
+    fn ends_before(&self) -> Error {
+        let name = self.name();
+        let message = format!("`{name}` ends before the bytes that were asked for");
+        Error::new(ErrorKind::Incomplete, message)
+    }
 }
 
 /// A new object being written. Nobody sees it under its name before `finish` has returned.
@@ -100,6 +113,11 @@ pub trait ObjectWriter: Send {
 
     /// Removes what was written.
     async fn abort(self: Box<Self>);
+
+    /// Ends early, and keeps what was written where a later run finds it and goes on from it.
+    async fn leave(self: Box<Self>) {
+        self.abort().await;
+    }
 }
 
 /// An object in memory.
@@ -157,13 +175,9 @@ impl RangedRead for MemoryObject {
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
         let bytes = self.bytes();
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        match start.checked_add(length) {
-            Some(end) if end <= bytes.len() => Ok(bytes.slice(start..end)),
-            _ => Err(Error::new(
-                ErrorKind::Incomplete,
-                "the object ends before the bytes that were asked for",
-            )),
-        }
+        let end = start.checked_add(length).filter(|end| *end <= bytes.len());
+        let end = end.ok_or_else(|| self.ends_before())?;
+        Ok(bytes.slice(start..end))
     }
 }
 

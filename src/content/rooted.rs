@@ -119,6 +119,26 @@ impl RootedDirectory {
             .map_err(|errno| self.failed("create", name, errno))
     }
 
+    /// Opens a file that was begun earlier, to read it and to go on with it. One that belongs to somebody else, or
+    /// that has another name too, is refused: what is written into it would be written elsewhere as well.
+    pub fn reopen_file(&self, name: &str) -> Result<File> {
+        let (folder, last) = self.parent_of(name)?;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = fs::openat(&folder, last, flags, Mode::empty())
+            .map_err(|errno| self.failed("open", name, errno))?;
+        let status = fs::fstat(&file).map_err(|errno| self.failed("inspect", name, errno))?;
+        let is_regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+        let is_own = status.st_uid == rustix::process::geteuid().as_raw() && status.st_nlink == 1;
+        if is_regular && is_own {
+            return Ok(file.into());
+        }
+        let shown = self.path.join(name);
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!("`{}` is not a file of our own", shown.display()),
+        ))
+    }
+
     /// Makes a folder; one that exists already is fine.
     pub fn create_folder(&self, name: &str) -> Result<()> {
         let (folder, last) = self.parent_of(name)?;

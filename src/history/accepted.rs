@@ -80,7 +80,8 @@ impl Ledger {
         const DOING: &str = "cannot record what was delivered";
         let mut transaction = self.begin().await.map_err(self.failed(DOING))?;
         if let Some(claim) = record.claim {
-            let done = complete_claim(&mut transaction, claim, record.run).await;
+            let note = record.outcome.reason.as_deref();
+            let done = complete_claim(&mut transaction, claim, record.run, note).await;
             Self::check_fence(done.map_err(self.failed(DOING))?, claim)?;
         }
         let recorded = async {

@@ -5,11 +5,13 @@
 //! that slept through its lease finds its fence stale and changes nothing.
 
 use jiff::{SignedDuration, Timestamp};
+use sqlx::Row as _;
 
-use super::dialect::{self, Transaction};
+use super::dialect::{self, Row, Transaction};
 use super::id::RunId;
 use super::ledger::{Ledger, count, millis, time};
 use super::run::words;
+use super::sequence::Decision;
 use crate::content::{Error, ErrorKind, Result, escape_control};
 
 words! {
@@ -19,6 +21,49 @@ words! {
         Done = "done",
         /// It failed for good; a person may bring it back.
         SetAside = "set aside",
+    }
+}
+
+/// What would have to change before work that was set aside can succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// A rule refuses it. Only a person brings it back.
+    Rule,
+    /// Its signatures do not count. They may when other keys are trusted.
+    Trust,
+    /// These versions of its objects are damaged. Another version may not be.
+    Content { versions: Vec<String> },
+}
+
+impl Blame {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Trust => "trust",
+            Self::Content { .. } => "content",
+        }
+    }
+
+    fn versions(&self) -> Option<String> {
+        match self {
+            Self::Content { versions } => Some(versions.join("\n")),
+            _ => None,
+        }
+    }
+
+    fn parse(word: &str, versions: Option<&str>) -> Option<Self> {
+        match word {
+            "rule" => Some(Self::Rule),
+            "trust" => Some(Self::Trust),
+            "content" => Some(Self::Content {
+                versions: versions
+                    .unwrap_or_default()
+                    .lines()
+                    .map(str::to_owned)
+                    .collect(),
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -34,6 +79,10 @@ pub struct Claim {
     pub offered: Timestamp,
     pub reason: Option<String>,
     pub run: Option<RunId>,
+    /// Of what was set aside.
+    pub blame: Option<Blame>,
+    /// What the bundle was to its lane, in the words of [`Decision`], once that was asked.
+    pub decision: Option<String>,
 }
 
 /// The right to work on an object, as long as the lease lasts.
@@ -51,18 +100,6 @@ pub enum Offered {
     New,
     Known(ClaimState),
 }
-
-type ClaimRow = (
-    String,
-    String,
-    Option<String>,
-    i64,
-    i64,
-    i64,
-    i64,
-    Option<String>,
-    Option<String>,
-);
 
 const DOING: &str = "cannot record the work";
 
@@ -170,7 +207,7 @@ impl Ledger {
     pub async fn complete(&self, claim: &Claimed, run: &RunId) -> Result<()> {
         let completed = async {
             let mut transaction = self.begin().await?;
-            let is_current = complete_claim(&mut transaction, claim, run).await?;
+            let is_current = complete_claim(&mut transaction, claim, run, None).await?;
             transaction.commit().await?;
             Ok(is_current)
         };
@@ -179,13 +216,29 @@ impl Ledger {
 
     /// Gives the work back, to be claimed again after `until`.
     pub async fn postpone(&self, claim: &Claimed, until: Timestamp, reason: &str) -> Result<()> {
-        self.leave(claim, ClaimState::Waiting, until, reason).await
+        self.leave(claim, ClaimState::Waiting, until, reason, None)
+            .await
     }
 
-    /// Gives the work up, until a person says [`retry`](Self::retry).
-    pub async fn set_aside(&self, claim: &Claimed, reason: &str) -> Result<()> {
+    /// Gives the work up, until [`retry`](Self::retry).
+    pub async fn set_aside(&self, claim: &Claimed, reason: &str, blame: &Blame) -> Result<()> {
         let until = claim.lease_until;
-        self.leave(claim, ClaimState::SetAside, until, reason).await
+        self.leave(claim, ClaimState::SetAside, until, reason, Some(blame))
+            .await
+    }
+
+    /// Notes what the claimed bundle is to its lane.
+    pub async fn note_decision(&self, claim: &Claimed, decision: &Decision) -> Result<()> {
+        let noted = sqlx::query(
+            "UPDATE claim SET decision = $3 WHERE object = $1 AND fence = $2 AND state = 'claimed'",
+        )
+        .bind(&claim.object)
+        .bind(claim.fence)
+        .bind(decision.as_str())
+        .execute(self.pool())
+        .await
+        .map_err(self.failed(DOING))?;
+        Self::check_fence(noted.rows_affected() == 1, claim)
     }
 
     async fn leave(
@@ -194,9 +247,11 @@ impl Ledger {
         state: ClaimState,
         until: Timestamp,
         reason: &str,
+        blame: Option<&Blame>,
     ) -> Result<()> {
         let left = sqlx::query(
-            "UPDATE claim SET state = $3, next_try_ms = $4, reason = $5, holder = NULL, lease_until_ms = 0
+            "UPDATE claim SET state = $3, next_try_ms = $4, reason = $5, blame = $6, versions = $7,
+                holder = NULL, lease_until_ms = 0
              WHERE object = $1 AND fence = $2 AND state = 'claimed'",
         )
         .bind(&claim.object)
@@ -204,6 +259,8 @@ impl Ledger {
         .bind(state.as_str())
         .bind(millis(until))
         .bind(escape_control(reason))
+        .bind(blame.map(Blame::as_str))
+        .bind(blame.and_then(Blame::versions))
         .execute(self.pool())
         .await
         .map_err(self.failed(DOING))?;
@@ -214,7 +271,7 @@ impl Ledger {
     /// was such work.
     pub async fn retry(&self, object: &str, now: Timestamp) -> Result<bool> {
         let revived = sqlx::query(
-            "UPDATE claim SET state = 'waiting', next_try_ms = $2, attempts = 0
+            "UPDATE claim SET state = 'waiting', next_try_ms = $2, attempts = 0, blame = NULL, versions = NULL
              WHERE object = $1 AND state IN ('set aside', 'waiting')",
         )
         .bind(object)
@@ -246,6 +303,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// Says what is still to happen about work that is done, or that nothing is.
+    pub async fn annotate_done(&self, object: &str, note: Option<&str>) -> Result<()> {
+        sqlx::query("UPDATE claim SET reason = $2 WHERE object = $1 AND state = 'done'")
+            .bind(object)
+            .bind(note)
+            .execute(self.pool())
+            .await
+            .map_err(self.failed(DOING))?;
+        Ok(())
+    }
+
     /// Forgets an object that is done and gone.
     pub async fn forget_claim(&self, object: &str) -> Result<()> {
         sqlx::query("DELETE FROM claim WHERE object = $1 AND state = 'done'")
@@ -257,42 +325,47 @@ impl Ledger {
     }
 
     pub async fn find_claim(&self, object: &str) -> Result<Option<Claim>> {
-        let row: Option<ClaimRow> = sqlx::query_as(
-            "SELECT object, state, holder, lease_until_ms, attempts, next_try_ms, offered_ms, reason, run
-             FROM claim WHERE object = $1",
-        )
-        .bind(object)
-        .fetch_optional(self.pool())
-        .await
-        .map_err(self.failed("cannot read the work"))?;
-        row.map(|row| self.claim_of(row)).transpose()
+        let row = sqlx::query("SELECT * FROM claim WHERE object = $1")
+            .bind(object)
+            .fetch_optional(self.pool())
+            .await
+            .map_err(self.failed("cannot read the work"))?;
+        row.map(|row| self.claim_of(&row)).transpose()
     }
 
     /// All objects that were ever offered, oldest first.
     pub async fn list_claims(&self) -> Result<Vec<Claim>> {
-        let rows: Vec<ClaimRow> = sqlx::query_as(
-            "SELECT object, state, holder, lease_until_ms, attempts, next_try_ms, offered_ms, reason, run
-             FROM claim ORDER BY offered_ms, object",
-        )
-        .fetch_all(self.pool())
-        .await
-        .map_err(self.failed("cannot list the work"))?;
-        rows.into_iter().map(|row| self.claim_of(row)).collect()
+        let rows = sqlx::query("SELECT * FROM claim ORDER BY offered_ms, object")
+            .fetch_all(self.pool())
+            .await
+            .map_err(self.failed("cannot list the work"))?;
+        rows.iter().map(|row| self.claim_of(row)).collect()
     }
 
-    fn claim_of(&self, row: ClaimRow) -> Result<Claim> {
-        let (object, state, holder, lease_until, attempts, next_try, offered, reason, run) = row;
-        Ok(Claim {
-            object,
-            state: ClaimState::parse(&state).ok_or_else(|| self.damaged("a claim"))?,
-            holder,
-            lease_until: time(lease_until),
-            attempts: count(attempts),
-            next_try: time(next_try),
-            offered: time(offered),
-            reason,
-            run: run.map(RunId::from_ledger),
-        })
+    fn claim_of(&self, row: &Row) -> Result<Claim> {
+        let read = || -> sqlx::Result<Option<Claim>> {
+            let Some(state) = ClaimState::parse(row.try_get("state")?) else {
+                return Ok(None);
+            };
+            let blame: Option<&str> = row.try_get("blame")?;
+            let versions: Option<&str> = row.try_get("versions")?;
+            let run: Option<String> = row.try_get("run")?;
+            Ok(Some(Claim {
+                object: row.try_get("object")?,
+                state,
+                holder: row.try_get("holder")?,
+                lease_until: time(row.try_get("lease_until_ms")?),
+                attempts: count(row.try_get("attempts")?),
+                next_try: time(row.try_get("next_try_ms")?),
+                offered: time(row.try_get("offered_ms")?),
+                reason: row.try_get("reason")?,
+                run: run.map(RunId::from_ledger),
+                blame: blame.and_then(|word| Blame::parse(word, versions)),
+                decision: row.try_get("decision")?,
+            }))
+        };
+        let claim = read().map_err(self.failed("cannot read the work"))?;
+        claim.ok_or_else(|| self.damaged("a claim"))
     }
 
     pub(super) fn check_fence(is_current: bool, claim: &Claimed) -> Result<()> {
@@ -311,19 +384,22 @@ fn lease_end(now: Timestamp, lease: SignedDuration) -> Timestamp {
     now.checked_add(lease).unwrap_or(Timestamp::MAX)
 }
 
-/// Completes a claim within a larger transaction. Says whether it was the newest.
+/// Completes a claim within a larger transaction, with what a person should know. Says whether it was the newest.
 pub(super) async fn complete_claim(
     transaction: &mut Transaction,
     claim: &Claimed,
     run: &RunId,
+    note: Option<&str>,
 ) -> sqlx::Result<bool> {
     let completed = sqlx::query(
-        "UPDATE claim SET state = 'done', run = $3, reason = NULL, holder = NULL, lease_until_ms = 0
+        "UPDATE claim SET state = 'done', run = $3, reason = $4, blame = NULL, versions = NULL,
+            holder = NULL, lease_until_ms = 0
          WHERE object = $1 AND fence = $2 AND state = 'claimed'",
     )
     .bind(&claim.object)
     .bind(claim.fence)
     .bind(run.as_str())
+    .bind(note.map(escape_control))
     .execute(&mut **transaction)
     .await?;
     Ok(completed.rows_affected() == 1)

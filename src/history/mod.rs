@@ -18,6 +18,7 @@ mod find;
 mod id;
 mod journal;
 mod ledger;
+mod readings;
 mod run;
 mod run_log;
 mod runs;
@@ -29,7 +30,7 @@ mod tests;
 
 pub use accepted::{Delivery, DeliveryRecord};
 pub use active::{ActiveRun, RunCancelled, WRITE_INTERVAL};
-pub use claims::{Claim, ClaimState, Claimed, Offered};
+pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
 pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
 pub use find::{FoundRuns, RunFilter};

@@ -250,15 +250,17 @@ fn show_end(outcome: &RunOutcome) -> String {
         unchanged,
         kept,
         failed,
-    } = outcome.artifacts;
-    let status = outcome.status.as_str();
-    let reason = outcome.reason.as_deref().map(escape_control);
-    match reason {
-        Some(reason) => format!("{status}: {reason}"),
-        None => format!(
-            "{status}: {total} artifacts, {delivered} delivered, {unchanged} unchanged, {kept} kept, \
-             {failed} failed; {} bytes moved",
+    } = &outcome.artifacts;
+    let mut text = outcome.status.as_str().to_owned();
+    if *total > 0 {
+        text.push_str(&format!(
+            ": {total} artifacts, {delivered} delivered, {unchanged} unchanged, {kept} kept, {failed} failed; \
+             {} bytes moved",
             outcome.moved_bytes
-        ),
+        ));
     }
+    if let Some(reason) = &outcome.reason {
+        text.push_str(&format!(": {}", escape_control(reason)));
+    }
+    text
 }

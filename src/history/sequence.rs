@@ -50,6 +50,19 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// One word, as the ledger and machines have it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::OneOff => "one-off",
+            Self::New => "new",
+            Self::Replay => "replay",
+            Self::Late { .. } => "late",
+            Self::Fork { .. } => "fork",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub decision: Decision,

@@ -5,13 +5,41 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 
 use super::open_bundles::BundlePlace;
-use crate::config::resolve_secret;
+use crate::config::{entra_credential, resolve_secret};
 use crate::content::{Error, ErrorKind, Result};
 use crate::storage::{
-    ContainerReference, Missing, Purpose, StorageContainer, check_sas, open_container,
+    AzureQueue, AzureReference, ContainerReference, Credential, Missing, Purpose, QueueReference,
+    StorageContainer, check_sas, open_container,
 };
+
+/// Where somebody's identity comes from, if no secret is named.
+#[derive(Clone, Copy)]
+enum Identity {
+    Entra,
+    /// The URL has a signature, or the provider's own places are asked when the container is opened.
+    Elsewhere,
+}
+
+impl Identity {
+    fn of_azure(sas: Option<&SecretString>) -> Self {
+        match sas {
+            Some(_) => Self::Elsewhere,
+            None => Self::Entra,
+        }
+    }
+}
+
+/// The secret that is named comes first.
+async fn find_credential(secret: Option<&str>, identity: Identity) -> Result<Credential> {
+    match (secret, identity) {
+        (Some(secret), _) => Ok(Credential::Secret(resolve_secret(secret).await?)),
+        (None, Identity::Entra) => Ok(Credential::Entra(entra_credential()?)),
+        (None, Identity::Elsewhere) => Ok(Credential::None),
+    }
+}
 
 /// Opens a container for a purpose; `now` decides whether a signature still holds.
 pub async fn connect_container(
@@ -20,12 +48,25 @@ pub async fn connect_container(
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<Arc<dyn StorageContainer>> {
-    let credential = match reference.credential() {
-        Some(secret) => Some(resolve_secret(secret).await?),
-        None => None,
+    let identity = match reference {
+        ContainerReference::Azure(azure) => Identity::of_azure(azure.sas.as_ref()),
+        _ => Identity::Elsewhere,
     };
-    check_sas(reference, credential.as_ref(), purpose, now)?;
+    let credential = find_credential(reference.credential(), identity).await?;
+    check_sas(reference, credential.secret(), purpose, now)?;
     open_container(reference, credential, missing).await
+}
+
+/// Opens a queue of notices about the objects of `container`; sends nothing yet.
+pub async fn connect_queue(
+    reference: &QueueReference,
+    container: &AzureReference,
+    now: Timestamp,
+) -> Result<Arc<AzureQueue>> {
+    let identity = Identity::of_azure(reference.sas.as_ref());
+    let credential = find_credential(reference.credential.as_deref(), identity).await?;
+    let queue = AzureQueue::open(reference, credential, container, now)?;
+    Ok(Arc::new(queue))
 }
 
 /// Opens the container or object that was named: a file is an object of its directory.

@@ -154,13 +154,35 @@ impl Remembrance {
         options: &ImportOptions,
         claim: Option<&Claimed>,
     ) -> Result<Delivered> {
+        let never = std::future::pending();
+        self.deliver_until(import, target, options, claim, never)
+            .await
+    }
+
+    /// The same until `interrupted` says why not any longer: then the run has ended so, and nothing is under way.
+    /// What is recorded is recorded whole; nothing interrupts that.
+    pub(super) async fn deliver_until(
+        &self,
+        import: &ImportPlan,
+        target: &Place,
+        options: &ImportOptions,
+        claim: Option<&Claimed>,
+        interrupted: impl Future<Output = Error> + Send,
+    ) -> Result<Delivered> {
+        let mut interrupted = std::pin::pin!(interrupted);
         let inventory = import.bundle.inventory();
         let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
         let _hold = match &place {
-            Some((lane, _)) => Some(self.ledger.hold_lane(lane).await?),
             None => None,
+            Some((lane, _)) => tokio::select! {
+                hold = self.ledger.hold_lane(lane) => Some(hold?),
+                why = &mut interrupted => return Err(why),
+            },
         };
         let Judgement { decision, missing } = self.judge(place.as_ref()).await?;
+        if let Some(claim) = claim {
+            self.ledger.note_decision(claim, &decision).await?;
+        }
         let run = ActiveRun::begin(&self.ledger, &self.describe(import), self.clock).await?;
         if let Some(refusal) = CannotAdmit::from_decision(inventory, &decision) {
             let error = refuse(inventory, refusal);
@@ -171,24 +193,29 @@ impl Remembrance {
         for warning in import.warnings.iter().chain(&notes) {
             run.tell(LogEvent::Warning, warning);
         }
-        let imported = if decision == Decision::Replay {
-            Ok(ImportReport::unchanged(import))
-        } else {
-            tokio::select! {
-                imported = self.import(import, target, options, (place.as_ref(), &run)) => imported,
-                error = run.cancelled() => Err(error),
+        let imported = tokio::select! {
+            imported = self.import(import, target, options, (place.as_ref(), &decision), &run) => {
+                imported.map_err(|error| (RunStatus::Failed, error))
             }
+            why = &mut interrupted => Err((RunStatus::Interrupted, why)),
+            why = run.cancelled() => Err((RunStatus::Cancelled, why)),
         };
         let report = match imported {
             Ok(report) => report,
-            Err(error) => {
-                run.fail(RunStatus::Failed, &error).await?;
+            Err((status, error)) => {
+                run.fail(status, &error).await?;
                 return Err(error);
             }
         };
         let id = run.id().clone();
         let place = place.filter(|_| decision != Decision::Replay);
-        self.record(run, (place, claim), import, &report).await?;
+        let end = Ending {
+            run,
+            place,
+            claim,
+            notes,
+        };
+        self.record(end, import, &report).await?;
         Ok(Delivered {
             decision,
             missing,
@@ -202,8 +229,12 @@ impl Remembrance {
         import: &ImportPlan,
         target: &Place,
         options: &ImportOptions,
-        (place, run): (Option<&(Lane, Link)>, &ActiveRun),
+        (place, decision): (Option<&(Lane, Link)>, &Decision),
+        run: &ActiveRun,
     ) -> Result<ImportReport> {
+        if *decision == Decision::Replay {
+            return Ok(ImportReport::unchanged(import));
+        }
         let mut options = options.clone();
         options.copy.events = run.events(&options.copy.events, RunPhase::Moving);
         options.read_back = options
@@ -231,15 +262,18 @@ impl Remembrance {
 
     async fn record(
         &self,
-        mut run: ActiveRun,
-        (place, claim): (Option<(Lane, Link)>, Option<&Claimed>),
+        end: Ending<'_>,
         import: &ImportPlan,
         report: &ImportReport,
     ) -> Result<()> {
-        let outcome = outcome_of(import, report);
+        let mut outcome = outcome_of(import, report);
+        if !end.notes.is_empty() {
+            outcome = outcome.because(end.notes.join("; "));
+        }
+        let mut run = end.run;
         tell_artifacts(&run, &report.artifacts);
         run.close().await;
-        let delivery = place.map(|(lane, link)| Delivery {
+        let delivery = end.place.map(|(lane, link)| Delivery {
             lane,
             link,
             tags: tags_of(import, report),
@@ -249,7 +283,7 @@ impl Remembrance {
             run: run.id(),
             outcome: &outcome,
             delivery: delivery.as_ref(),
-            claim,
+            claim: end.claim,
             now: (self.clock)(),
         });
         if let Err(error) = recorded.await {
@@ -275,6 +309,14 @@ impl Remembrance {
             sequence: inventory.sequence,
         }
     }
+}
+
+struct Ending<'a> {
+    run: ActiveRun,
+    place: Option<(Lane, Link)>,
+    claim: Option<&'a Claimed>,
+    /// What a person should know of a delivery that went well.
+    notes: Vec<String>,
 }
 
 fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {

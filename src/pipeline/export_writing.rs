@@ -367,7 +367,10 @@ impl<'a> Writing<'a> {
         let mut volumes = Vec::new();
         let names = self.export.object_names();
         for (name, volume) in names.iter().zip(std::mem::take(&mut self.written)) {
-            volume.object.finish().await?;
+            if let Err(error) = volume.object.finish().await {
+                self.distrust(&error).await?;
+                return Err(error);
+            }
             if let Some(record) = volume.record {
                 record.forget().await?;
             }
@@ -388,6 +391,15 @@ impl<'a> Writing<'a> {
             moved_bytes: self.moved_bytes,
             resumed_bytes: self.resumed_bytes,
         })
+    }
+
+    /// What an interrupted run has brought to the store, and cannot be put together there, is not tried again.
+    async fn distrust(&self, error: &Error) -> Result<()> {
+        let is_about_it = matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
+        match self.uploads {
+            Some(uploads) if self.has_resumed && is_about_it => uploads.abandon_all().await,
+            _ => Ok(()),
+        }
     }
 
     /// Whether the store has not kept what an interrupted run had brought there.

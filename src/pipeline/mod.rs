@@ -11,6 +11,7 @@ mod containers;
 mod deliver;
 mod deliver_outcome;
 mod describe;
+mod early;
 mod export;
 mod export_inventory;
 mod export_known;
@@ -36,7 +37,7 @@ mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
-pub use containers::{connect_container, locate_bundles};
+pub use containers::{connect_container, connect_queue, locate_bundles};
 pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_known::CannotNumber;
@@ -67,6 +68,6 @@ pub use transfer::{
     watch_source,
 };
 pub use watch::{
-    DeliveredSource, OneOff, SETTLE_TIME, Until, WatchEvent, WatchEvents, WatchOptions,
-    WatchReport, WorkKey, run_watch,
+    DeliveredSource, OneOff, Opener, PolicyReader, SETTLE_TIME, Until, WatchEvent, WatchEvents,
+    WatchOptions, WatchReport, WorkKey, run_watch,
 };

@@ -93,7 +93,14 @@ pub(super) async fn open_volume(
         let Some(key_id) = countersigner(object, name) else {
             continue;
         };
-        let file = container.open(object).await?;
+        let file = match container.open(object).await {
+            Ok(file) => file,
+            // Gone meanwhile, or no file at all: it signs nothing, and hides nothing either.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Refused) => {
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let size = file.size_bytes();
         if size > SIGNATURE_SIZE_MAX_BYTES || own.len() == SIGNATURES_MAX {
             continue;

@@ -10,7 +10,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::net::NetError;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
@@ -18,6 +17,7 @@ use serde::Deserialize;
 use super::addresses::AddressRefused;
 use super::retry;
 use crate::content::{self, ErrorKind, escape_control};
+use crate::http::{self, ConnectionCause};
 
 pub(super) type Result<T, E = RegistryError> = std::result::Result<T, E>;
 
@@ -152,54 +152,9 @@ impl RegistryError {
     }
 }
 
-/// What broke a connection: the innermost cause, without the layers of software around it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectionCause {
-    #[error("no address is known for this name")]
-    UnknownName,
-    #[error("the certificate or the TLS handshake is refused: {0}")]
-    Tls(String),
-    #[error("{0}")]
-    Other(String),
-}
-
-impl ConnectionCause {
-    fn of(error: &reqwest::Error) -> Self {
-        let causes = || std::iter::successors(Some(error as &(dyn StdError + 'static)), inner);
-        let is_unknown = |cause: &NetError| cause.is_nx_domain() || cause.is_no_records_found();
-        if causes().any(|cause| cause.downcast_ref().is_some_and(is_unknown)) {
-            return Self::UnknownName;
-        }
-        if let Some(tls) = causes().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-            return Self::Tls(escape_control(&tls.to_string()));
-        }
-        let innermost = causes().skip(1).last();
-        Self::Other(innermost.map_or_else(
-            || "the request cannot be sent".to_owned(),
-            |cause| escape_control(&cause.to_string()),
-        ))
-    }
-}
-
-/// The source of an error of input and output is that of the error inside, not the one inside.
-fn inner<'a>(cause: &&'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    let cause: &'a (dyn StdError + 'static) = *cause;
-    match cause.downcast_ref::<std::io::Error>() {
-        Some(outer) => outer.get_ref().map(|inner| inner as _),
-        None => cause.source(),
-    }
-}
-
 /// A certificate that does not convince, an address that is refused and a name that nobody has stay so.
 fn is_hopeless(error: &reqwest::Error) -> bool {
-    let has_no_address = |cause: &NetError| cause.is_nx_domain();
-    let stays = |cause: &(dyn StdError + 'static)| {
-        cause.is::<rustls::Error>()
-            || cause.is::<AddressRefused>()
-            || cause.downcast_ref().is_some_and(has_no_address)
-    };
-    std::iter::successors(Some(error as &(dyn StdError + 'static)), inner).any(stays)
-        || error.is_builder()
+    http::is_hopeless(error) || http::causes(error).any(<dyn StdError>::is::<AddressRefused>)
 }
 
 /// A status that says no, with what the registry wrote about it.

@@ -46,8 +46,9 @@ use crate::content::{
 };
 use crate::oci::{Descriptor, Digest, Pin, Repository, Tag};
 
-pub use self::error::{Answer, ConnectionCause, RegistryError};
+pub use self::error::{Answer, RegistryError};
 pub use self::options::{Credentials, PrivateAddresses, RegistryOptions, Timeouts, Transport};
+pub use crate::http::ConnectionCause;
 
 /// One registry. Clones share connections, logins and what was learnt.
 #[derive(Clone)]

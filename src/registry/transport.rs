@@ -2,23 +2,18 @@
 //! after which a peer is given up.
 //!
 //! Redirects are not followed here, bodies are not decoded, and nothing is tried twice.
-//!
-//! HTTP/1.1 only: a broken or cancelled body then costs its own connection and no other, and a slow reader
-//! holds up nobody else's flow control.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{
-    Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, Url, redirect,
-};
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, Url};
 
 use super::addresses::{AddressGuard, GuardedResolver, is_loopback};
 use super::error::{Answer, RegistryError, Result};
 use super::options::{RegistryOptions, Transport};
+use super::retry::is_retried;
+use crate::http::{self, Patience};
 
-const USER_AGENT: &str = concat!("airlift/", env!("CARGO_PKG_VERSION"));
 /// How much of an error body is read.
 const REFUSAL_SIZE_MAX_BYTES: usize = 64 << 10;
 
@@ -26,6 +21,7 @@ const REFUSAL_SIZE_MAX_BYTES: usize = 64 << 10;
 pub(super) struct Wire {
     http: Client,
     guard: Arc<AddressGuard>,
+    patience: Patience,
     /// The registry as the user wrote it.
     pub(super) host: String,
     /// The root of the registry.
@@ -41,6 +37,7 @@ impl Wire {
         Ok(Self {
             http: client(host, &options, &guard, &authorities)?,
             guard,
+            patience: Patience::default(),
             host: host.to_owned(),
             base,
             options,
@@ -116,11 +113,13 @@ impl Wire {
         let name = self.name_of(request.url());
         let method = request.method().clone();
         let path = request.url().path().to_owned();
-        let answer = self.http.execute(request);
-        let response = self
-            .in_time(&name, answer)
-            .await?
-            .map_err(|cause| RegistryError::connection(&name, cause))?;
+        let answer = self.in_time(&name, self.http.execute(request));
+        // What is only read is there or not, and takes no long work to answer.
+        let answered = match method.is_safe() {
+            true => self.patience.wait(&name, answer).await,
+            false => answer.await,
+        };
+        let response = self.notice(&name, answered.and_then(|it| to_answer(&name, it)))?;
         let status = response.status().as_u16();
         tracing::debug!(host = name, %method, path, status, "answered");
         Ok(response)
@@ -130,7 +129,23 @@ impl Wire {
     pub(super) async fn execute_unhurried(&self, request: reqwest::Request) -> Result<Response> {
         let name = self.name_of(request.url());
         let answer = self.http.execute(request).await;
-        answer.map_err(|cause| RegistryError::connection(&name, cause))
+        self.notice(&name, to_answer(&name, answer))
+    }
+
+    /// Tells people of trouble that lasts. What is permanent is told by its error.
+    fn notice(&self, name: &str, answered: Result<Response>) -> Result<Response> {
+        match &answered {
+            Ok(response) if is_retried(response.status()) => {
+                let why = format!("it answered {}", response.status().as_u16());
+                self.patience.failed(name, &why);
+            }
+            Err(error) if error.is_temporary() => match error {
+                RegistryError::Connection { cause, .. } => self.patience.failed(name, cause),
+                other => self.patience.failed(name, other),
+            },
+            _ => self.patience.answered(),
+        }
+        answered
     }
 
     async fn in_time<T>(&self, name: &str, work: impl Future<Output = T>) -> Result<T> {
@@ -184,6 +199,10 @@ impl Wire {
             &body,
         ))
     }
+}
+
+fn to_answer(name: &str, answer: reqwest::Result<Response>) -> Result<Response> {
+    answer.map_err(|cause| RegistryError::connection(name, cause))
 }
 
 /// The root of `host`, by TLS unless `Transport` says otherwise.
@@ -243,17 +262,7 @@ fn client(
 }
 
 fn builder(options: &RegistryOptions, guard: &Arc<AddressGuard>) -> ClientBuilder {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_gzip()
-        .no_deflate()
-        .no_brotli()
-        .no_zstd()
-        .http1_only()
-        .referer(false)
+    http::builder()
         .connect_timeout(options.timeouts.connect)
-        .tcp_keepalive(Duration::from_secs(30))
         .dns_resolver(GuardedResolver::new(Arc::clone(guard)))
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::content::{Error, ObjectWriter, RangedRead, Result, Uploaded, Version};
+use crate::oci::Digest;
 
 /// An object as a listing tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,37 @@ pub struct Resume {
     pub start: u64,
 }
 
-/// One version of an object, and the right to read it, for another service.
+/// The version of an object that a new one is to be equal to.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Tells it from other objects, as well as the caller can; without credentials.
+    pub name: String,
+    /// As far as it lasts: see `StorageContainer::lasting_version`.
+    pub version: Version,
+    pub size_bytes: u64,
+}
+
+impl Origin {
+    /// The same for every run that copies this version, and for no other version.
+    pub fn digest(&self) -> Digest {
+        let Self {
+            name,
+            version,
+            size_bytes,
+        } = self;
+        Digest::sha256(format!("{name}\n{version}\n{size_bytes}").as_bytes())
+    }
+}
+
+/// An object that is being made equal to another one.
+pub struct BegunCopy {
+    /// Wants the bytes from `present_bytes` on.
+    pub writer: Box<dyn ObjectWriter>,
+    /// What an interrupted run has brought of the same version, as far as it is proven.
+    pub present_bytes: u64,
+}
+
+/// One version of an object, and what a service needs to read it by itself.
 #[derive(Clone, Debug)]
 pub enum CopySource {
     Azure {
@@ -59,6 +90,33 @@ pub enum CopySource {
         version: Version,
         size_bytes: u64,
     },
+    /// For the same service under the same login, which then needs nothing more.
+    Bucket {
+        service: BucketService,
+        bucket: String,
+        key: String,
+        version: Version,
+        size_bytes: u64,
+    },
+}
+
+/// A service that speaks S3's protocol, and who is logged in there. Equal ones can copy from each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketService {
+    /// `None` is Amazon's own.
+    pub endpoint: Option<String>,
+    /// Of the login that was given; `None` is what the machine offers.
+    pub login: Option<Digest>,
+}
+
+/// What came of asking a service to copy.
+#[derive(Debug)]
+pub enum ServiceCopy {
+    Done,
+    /// The two places have nothing to do with each other.
+    Apart,
+    /// The service does not do it, and has copied nothing.
+    Refused(Error),
 }
 
 /// A place that holds objects.
@@ -82,6 +140,11 @@ pub trait StorageContainer: Send + Sync {
 
     /// Begins a new object.
     async fn create(&self, object: &str, options: CreateOptions) -> Result<Box<dyn ObjectWriter>>;
+
+    /// What of a version is still the same when the place was away for a while, and nobody has written to the object.
+    fn lasting_version(&self, version: &Version) -> Version {
+        version.clone()
+    }
 
     /// Removes an object, and only this version of it where one is named; `Changed` where it has another one.
     /// An object that is not there is fine.
@@ -116,15 +179,36 @@ pub trait StorageContainer: Send + Sync {
         Ok(None)
     }
 
-    /// Lets the service of this container fetch the object from `source`, past this process. `false` where it
-    /// cannot; then nothing is visible, and the bytes have to be carried.
+    /// Lets the service of this container fetch the object from `source`, past this process; `on_bytes` hears of
+    /// what has arrived. Where it does not, nothing is visible, and the bytes have to be carried. An error after
+    /// some of it has arrived leaves that for the next run, where the service lets it be found again.
     async fn copy_from(
         &self,
         _object: &str,
         _source: &CopySource,
         _overwrite: Overwrite,
-    ) -> Result<bool> {
-        Ok(false)
+        _on_bytes: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<ServiceCopy> {
+        Ok(ServiceCopy::Apart)
+    }
+
+    /// Begins an object that is to be equal to `origin`, or goes on with what an interrupted run has brought of the
+    /// same version. Only what is proven counts: by a digest that was noted when it arrived, or by the service.
+    async fn create_equal(
+        &self,
+        object: &str,
+        overwrite: Overwrite,
+        origin: &Origin,
+    ) -> Result<BegunCopy> {
+        let options = CreateOptions {
+            overwrite,
+            expected_bytes: origin.size_bytes,
+            ..CreateOptions::default()
+        };
+        Ok(BegunCopy {
+            writer: self.create(object, options).await?,
+            present_bytes: 0,
+        })
     }
 
     /// Waits until the objects, whoever has written them, are on the device. What is read of them afterwards is

@@ -1,24 +1,28 @@
 //! A directory as a storage container: a disk, a share, a USB stick.
 //!
 //! An object is written as `<name>.partial` under a lock, made durable, and then renamed; without replacing unless
-//! that was asked for. A partial file that nobody holds is what an interrupted run has left, and is replaced by the
-//! next one.
+//! that was asked for. A partial file that nobody holds is what an interrupted run has left. The next run replaces
+//! it, or goes on with it: where the object is a copy, a hidden record beside the partial file says of which version
+//! it is and has the digest of every chunk that arrived, and the chunks are read again and compared before anything
+//! is written behind them. What does not agree is cut off and fetched again.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use rustix::fs::{FileType, FlockOperation, Stat, flock, fstat};
 
-use super::container::{CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer};
+use super::container::{
+    BegunCopy, CreateOptions, FoundObject, OpenUpload, Origin, Overwrite, StorageContainer,
+};
 use super::file_object::FileObject;
+use super::file_writer::FileWriter;
+use super::partial_record;
 use crate::content::{
-    Error, ErrorKind, FileSink, ObjectWriter, RangedRead, Result, RootedDirectory, Uploaded,
-    Version,
+    Error, ErrorKind, ObjectWriter, RangedRead, Result, RootedDirectory, Uploaded, Version,
 };
 
 const PARTIAL_SUFFIX: &str = ".partial";
@@ -26,7 +30,7 @@ const PARTIAL_SUFFIX: &str = ".partial";
 /// A directory that holds objects.
 #[derive(Clone)]
 pub struct DirectoryContainer {
-    directory: Arc<RootedDirectory>,
+    pub(super) directory: Arc<RootedDirectory>,
     name: String,
 }
 
@@ -52,7 +56,7 @@ impl DirectoryContainer {
         self.directory.path()
     }
 
-    fn path_of(&self, name: &str) -> PathBuf {
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
@@ -89,35 +93,36 @@ impl DirectoryContainer {
         }))
     }
 
-    fn create_object(&self, name: &str, overwrite: Overwrite) -> Result<Box<dyn ObjectWriter>> {
+    pub(super) fn create_object(&self, name: &str, overwrite: Overwrite) -> Result<FileWriter> {
+        self.check_free(name, overwrite)?;
+        let partial = Self::partial_name(name);
+        let file = self.create_partial(name, &partial)?;
+        self.writer(name, overwrite, file)
+    }
+
+    pub(super) fn check_free(&self, name: &str, overwrite: Overwrite) -> Result<()> {
         if overwrite == Overwrite::Refuse && self.directory.exists(name)? {
             return Err(already_exists(&self.path_of(name)));
         }
-        let partial = Self::partial_name(name);
-        let file = self.create_partial(&partial)?;
-        let lock = file
-            .try_clone()
-            .map_err(|cause| Error::io(format!("cannot create `{partial}`"), cause))?;
-        Ok(Box::new(FileWriter {
-            sink: Some(FileSink::new(
-                file,
-                self.path_of(&partial).display().to_string(),
-            )),
-            container: self.clone(),
-            partial,
-            name: name.to_owned(),
-            overwrite,
-            is_published: false,
-            lock,
-        }))
+        Ok(())
     }
 
-    fn create_partial(&self, partial: &str) -> Result<File> {
+    pub(super) fn writer(
+        &self,
+        name: &str,
+        overwrite: Overwrite,
+        file: File,
+    ) -> Result<FileWriter> {
+        let partial = Self::partial_name(name);
+        FileWriter::new(self.clone(), name, partial, overwrite, file)
+    }
+
+    fn create_partial(&self, name: &str, partial: &str) -> Result<File> {
         let file = match self.directory.create_file(partial) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 let left = self.directory.open_file(partial)?;
                 self.lock(&left, partial)?;
-                self.directory.remove(partial)?;
+                self.remove_partial(name, partial)?;
                 self.directory.create_file(partial)?
             }
             other => other?,
@@ -128,8 +133,30 @@ impl DirectoryContainer {
         Ok(file)
     }
 
+    /// Removes a partial file and what is noted of it.
+    pub(super) fn remove_partial(&self, name: &str, partial: &str) -> Result<()> {
+        self.directory.remove(partial)?;
+        self.directory.remove(&partial_record::name_for(name))
+    }
+
+    /// Gives the finished partial file the object's name.
+    pub(super) fn publish(&self, name: &str, partial: &str, overwrite: Overwrite) -> Result<()> {
+        let published = match overwrite {
+            Overwrite::Refuse => self.directory.publish(partial, name),
+            Overwrite::Replace => self.directory.replace(partial, name),
+        };
+        published.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => already_exists(&self.path_of(name)),
+            _ => error,
+        })
+    }
+
+    pub(super) fn forget_record(&self, name: &str) -> Result<()> {
+        self.directory.remove(&partial_record::name_for(name))
+    }
+
     /// Whether the name still stands for the file that we hold.
-    fn check_is_ours(&self, file: &File, name: &str) -> Result<()> {
+    pub(super) fn check_is_ours(&self, file: &File, name: &str) -> Result<()> {
         if self.directory.is_file(name, file)? {
             return Ok(());
         }
@@ -141,11 +168,11 @@ impl DirectoryContainer {
     }
 
     /// The name under which an object is written before it is published.
-    fn partial_name(name: &str) -> String {
+    pub(super) fn partial_name(name: &str) -> String {
         format!("{name}{PARTIAL_SUFFIX}")
     }
 
-    fn lock(&self, file: &File, name: &str) -> Result<()> {
+    pub(super) fn lock(&self, file: &File, name: &str) -> Result<()> {
         flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
             let shown = self.path_of(name);
             Error::io(
@@ -157,6 +184,7 @@ impl DirectoryContainer {
 }
 
 /// A file is replaced by renaming, changed in place by writing: the first changes the inode, the second the times.
+/// Device, inode, size, time of writing and time of change, in this order.
 fn version_of(status: &Stat) -> Version {
     Version::new(format!(
         "{:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
@@ -214,8 +242,37 @@ impl StorageContainer for DirectoryContainer {
         }))
     }
 
+    /// A stick that is plugged in again has another device number, and on FAT other inodes.
+    fn lasting_version(&self, version: &Version) -> Version {
+        let size_and_time: Vec<&str> = version.as_str().split('-').skip(2).take(2).collect();
+        Version::new(size_and_time.join("-"))
+    }
+
     async fn create(&self, object: &str, options: CreateOptions) -> Result<Box<dyn ObjectWriter>> {
-        self.create_object(object, options.overwrite)
+        let writer = self.create_object(object, options.overwrite)?;
+        Ok(Box::new(writer))
+    }
+
+    async fn create_equal(
+        &self,
+        object: &str,
+        overwrite: Overwrite,
+        origin: &Origin,
+    ) -> Result<BegunCopy> {
+        if origin.size_bytes < partial_record::RECORDED_MIN_BYTES {
+            return Ok(BegunCopy {
+                writer: Box::new(self.create_object(object, overwrite)?),
+                present_bytes: 0,
+            });
+        }
+        let (this, name, origin) = (self.clone(), object.to_owned(), origin.clone());
+        let begun =
+            tokio::task::spawn_blocking(move || this.begin_equal(&name, overwrite, &origin));
+        let (writer, present_bytes) = begun.await.map_err(ended_unexpectedly)??;
+        Ok(BegunCopy {
+            writer: Box::new(writer),
+            present_bytes,
+        })
     }
 
     async fn remove(&self, object: &str, version: Option<&Version>) -> Result<()> {
@@ -236,7 +293,7 @@ impl StorageContainer for DirectoryContainer {
                 self.lock(&left, &partial)?;
                 self.check_is_ours(&left, &partial)?;
                 // Held until it is gone: nobody begins to write what is being removed.
-                self.directory.remove(&partial)
+                self.remove_partial(object, &partial)
             }
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
@@ -301,9 +358,7 @@ impl StorageContainer for DirectoryContainer {
                 .try_for_each(|name| directory.flush_file(name))?;
             directory.flush_names()
         });
-        flushed.await.unwrap_or_else(|cause| {
-            Err(Error::new(ErrorKind::Failed, "a task ended unexpectedly").with_cause(cause))
-        })
+        flushed.await.map_err(ended_unexpectedly)?
     }
 
     async fn publish_left(&self, object: &str) -> Result<()> {
@@ -322,6 +377,10 @@ impl StorageContainer for DirectoryContainer {
     }
 }
 
+fn ended_unexpectedly(cause: tokio::task::JoinError) -> Error {
+    Error::new(ErrorKind::Failed, "a task ended unexpectedly").with_cause(cause)
+}
+
 fn changed(path: &Path) -> Error {
     Error::new(
         ErrorKind::Changed,
@@ -334,66 +393,4 @@ fn already_exists(path: &Path) -> Error {
         ErrorKind::AlreadyExists,
         format!("`{}` exists already, and is not replaced", path.display()),
     )
-}
-
-struct FileWriter {
-    sink: Option<FileSink>,
-    container: DirectoryContainer,
-    partial: String,
-    name: String,
-    overwrite: Overwrite,
-    is_published: bool,
-    /// Keeps the lock until the object is published or removed.
-    lock: File,
-}
-
-#[async_trait]
-impl ObjectWriter for FileWriter {
-    async fn write(&mut self, pieces: Vec<Bytes>) -> Result<()> {
-        match &mut self.sink {
-            Some(sink) => sink.write(pieces).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn seal(&mut self) -> Result<()> {
-        match self.sink.take() {
-            Some(sink) => sink.finish().await.map(drop),
-            None => Ok(()),
-        }
-    }
-
-    async fn finish(mut self: Box<Self>) -> Result<()> {
-        self.seal().await?;
-        self.container.check_is_ours(&self.lock, &self.partial)?;
-        let directory = &self.container.directory;
-        let published = match self.overwrite {
-            Overwrite::Refuse => directory.publish(&self.partial, &self.name),
-            Overwrite::Replace => directory.replace(&self.partial, &self.name),
-        };
-        published.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => already_exists(&self.container.path_of(&self.name)),
-            _ => error,
-        })?;
-        self.is_published = true;
-        Ok(())
-    }
-
-    async fn abort(self: Box<Self>) {}
-}
-
-impl Drop for FileWriter {
-    fn drop(&mut self) {
-        let is_ours = || {
-            self.container
-                .check_is_ours(&self.lock, &self.partial)
-                .is_ok()
-        };
-        if self.is_published || !is_ours() {
-            return;
-        }
-        if let Err(error) = self.container.directory.remove(&self.partial) {
-            tracing::warn!(%error, "a partial file is left behind");
-        }
-    }
 }

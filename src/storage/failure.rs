@@ -22,6 +22,12 @@ const SECRETS: [&str; 6] = [
     "bearer ",
 ];
 
+/// How the SDK of Azure says that it does not try again.
+const GIVEN_UP: [&str; 2] = [
+    "retry policy expired and the request will no longer be retried",
+    "non-transport error occurred which will not be retried",
+];
+
 /// The words of somebody else's error, and of all its causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -33,8 +39,10 @@ impl Said {
         let mut next = Some(error);
         while let Some(error) = next {
             let said = error.to_string();
-            // Many errors repeat their cause.
-            if !words.iter().any(|known| known.contains(&said)) {
+            // Many errors repeat their cause, and that the SDK gives up is seen.
+            if !GIVEN_UP.contains(&said.as_str())
+                && !words.iter().any(|known| known.contains(&said))
+            {
                 words.push(said);
             }
             next = error.source();
@@ -102,6 +110,12 @@ pub(super) fn from_azure(message: impl Into<String>, error: &azure_core::Error) 
     Error::new(kind, message).with_cause(said)
 }
 
+/// An answer that is an error, by its status and the service's own code.
+pub(super) fn from_status(message: impl Into<String>, status: u16, code: &str) -> Error {
+    let said = Said::from_words(&format!("the service answered {status} {code}"));
+    Error::new(kind_of(status, code, None), message).with_cause(said)
+}
+
 fn temporary() -> ErrorKind {
     ErrorKind::Temporary { retry_after: None }
 }
@@ -115,6 +129,7 @@ fn kind_of(status: u16, code: &str, retry_after: Option<Duration>) -> ErrorKind 
         (404, _) => ErrorKind::NotFound,
         (412, _) => ErrorKind::Changed,
         (416, _) => ErrorKind::Incomplete,
+        (501, _) => ErrorKind::Unsupported,
         (408 | 429 | 500..=599, _) => ErrorKind::Temporary { retry_after },
         _ => ErrorKind::Failed,
     }

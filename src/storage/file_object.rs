@@ -34,15 +34,7 @@ impl RangedRead for FileObject {
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
-        let is_within = offset
-            .checked_add(length as u64)
-            .is_some_and(|end| end <= self.size_bytes);
-        if !is_within {
-            return Err(Error::new(
-                ErrorKind::Incomplete,
-                format!("`{}` ends before the bytes that were asked for", self.name),
-            ));
-        }
+        self.check_range(offset, length)?;
         let file = Arc::clone(&self.file);
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = vec![0; length];

@@ -1,18 +1,16 @@
-//! The HTTP client that all clouds are spoken to with.
+//! The HTTP client that all clouds are spoken to with; the SDKs retry.
 //!
-//! Bodies are not decoded, redirects are not followed, and nothing is tried twice here: the SDKs retry. HTTP/1.1
-//! only, so that one broken or slow body costs its own connection and no other. A machine without certificate
-//! authorities is an error with words, never a panic, and no obstacle to plain HTTP.
+//! A machine without certificate authorities is an error with words, never a panic, and no obstacle to plain HTTP.
 
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, redirect};
+use reqwest::{Client, ClientBuilder};
 use url::Url;
 
 use super::failure::Said;
 use crate::content::{Error, ErrorKind, Result};
+use crate::http::{self, ConnectionCause, Patience};
 
-const USER_AGENT: &str = concat!("airlift/", env!("CARGO_PKG_VERSION"));
 const CONNECT: Duration = Duration::from_secs(20);
 /// The silence after which a service is given up.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -32,17 +30,34 @@ pub(super) fn client(endpoint: Option<&Url>) -> Result<Client> {
 }
 
 fn builder() -> ClientBuilder {
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_gzip()
-        .no_deflate()
-        .no_brotli()
-        .no_zstd()
-        .http1_only()
-        .referer(false)
+    http::builder()
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
-        .tcp_keepalive(Duration::from_secs(30))
+}
+
+/// Host and port, as people are told.
+pub(super) fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Tells people of trouble that lasts; `answer` is the status, or why there is none. What is permanent is told by
+/// its error.
+pub(super) fn notice(
+    patience: &Patience,
+    host: &str,
+    answer: std::result::Result<u16, Option<&reqwest::Error>>,
+) {
+    match answer {
+        Ok(status @ (408 | 429 | 500..)) => {
+            patience.failed(host, &format!("it answered {status}"));
+        }
+        Err(Some(error)) if !http::is_hopeless(error) => {
+            patience.failed(host, &ConnectionCause::of(error));
+        }
+        _ => patience.answered(),
+    }
 }

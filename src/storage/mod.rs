@@ -9,24 +9,31 @@
 mod azure;
 mod buckets;
 mod container;
+mod credential;
 mod directory;
 mod failure;
 mod file_object;
+mod file_writer;
 mod http;
+mod partial_file;
+mod partial_record;
 mod parts;
 mod reference;
 pub mod sas;
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
-
 use self::azure::AzureContainer;
+pub use self::azure::{
+    AzureQueue, InvalidQueue, MESSAGES_MAX, Notice, QueueMessage, QueueReference,
+    VISIBILITY_TIMEOUT,
+};
 use self::buckets::BucketContainer;
 pub use container::{
-    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, Resume, StorageContainer,
-    write_small,
+    BegunCopy, BucketService, CopySource, CreateOptions, FoundObject, OpenUpload, Origin,
+    Overwrite, Resume, ServiceCopy, StorageContainer, write_small,
 };
+pub use credential::Credential;
 pub use directory::DirectoryContainer;
 pub use reference::{
     AzureReference, ContainerReference, GcsReference, InvalidContainer, S3Reference, S3Style,
@@ -42,12 +49,13 @@ pub enum Missing {
     Create,
 }
 
-/// Opens the container. `credential` is the value of the secret that the reference names.
+/// Opens the container.
 pub async fn open_container(
     reference: &ContainerReference,
-    credential: Option<SecretString>,
+    credential: impl Into<Credential>,
     missing: Missing,
 ) -> Result<Arc<dyn StorageContainer>> {
+    let credential = credential.into();
     match (reference, missing) {
         (ContainerReference::Directory(path), Missing::Refuse) => {
             Ok(Arc::new(DirectoryContainer::open(path)?))
@@ -59,11 +67,11 @@ pub async fn open_container(
             Ok(Arc::new(AzureContainer::open(azure, credential)?))
         }
         (ContainerReference::S3(s3), _) => {
-            let bucket = BucketContainer::open_s3(s3, credential.as_ref())?;
+            let bucket = BucketContainer::open_s3(s3, credential.secret())?;
             Ok(Arc::new(bucket))
         }
         (ContainerReference::Gcs(gcs), _) => {
-            let bucket = BucketContainer::open_gcs(gcs, credential.as_ref())?;
+            let bucket = BucketContainer::open_gcs(gcs, credential.secret())?;
             Ok(Arc::new(bucket))
         }
     }

@@ -6,6 +6,7 @@
 //! `uploaded` tells only of parts that the service has taken in, from the first byte on and without a gap.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,8 @@ const PART_MIN_BYTES: u64 = 8 * MIB;
 const PART_MAX_BYTES: u64 = 4000 * MIB;
 const WRITER_MEMORY_BYTES: u64 = 48 * MIB;
 const IN_FLIGHT_MAX: u64 = 4;
+/// How long parts under way may take when the writer ends early.
+const LANDING: Duration = Duration::from_secs(10);
 
 /// One object under construction at a service.
 #[async_trait]
@@ -52,6 +55,11 @@ pub(super) trait PartUpload: Send + Sync + 'static {
         Err(Error::new(ErrorKind::Unsupported, message))
     }
 
+    /// Whether a later run that copies the same version finds the parts again.
+    fn is_found_again(&self) -> bool {
+        false
+    }
+
     /// Removes the parts, as well as it can be done.
     async fn discard(&self);
 }
@@ -82,6 +90,12 @@ impl PartPlan {
             in_flight: usize::try_from(in_flight).unwrap_or(1),
             count_max: count_max as usize,
         }
+    }
+}
+
+impl PartPlan {
+    pub(super) fn part_size_bytes(self) -> u64 {
+        self.size_bytes as u64
     }
 }
 
@@ -121,6 +135,22 @@ impl PartWriter {
             parts: parts.into_iter().map(Some).collect(),
             in_flight: JoinSet::new(),
         })
+    }
+
+    /// Goes on behind the parts that the service has.
+    pub(super) fn behind(
+        upload: Arc<dyn PartUpload>,
+        plan: PartPlan,
+        parts: Vec<UploadedPart>,
+    ) -> Self {
+        Self {
+            upload,
+            plan,
+            filling: BytesMut::new(),
+            skip_bytes: 0,
+            parts: parts.into_iter().map(Some).collect(),
+            in_flight: JoinSet::new(),
+        }
     }
 
     async fn take(&mut self, mut piece: Bytes) -> Result<()> {
@@ -246,5 +276,15 @@ impl ObjectWriter for PartWriter {
     async fn abort(mut self: Box<Self>) {
         self.in_flight.shutdown().await;
         self.upload.discard().await;
+    }
+
+    async fn leave(mut self: Box<Self>) {
+        if !self.upload.is_found_again() {
+            return self.abort().await;
+        }
+        let landed = async { while !matches!(self.land().await, Ok(false)) {} };
+        if tokio::time::timeout(LANDING, landed).await.is_err() {
+            tracing::debug!("parts that were under way are sent again by the next run");
+        }
     }
 }

@@ -163,7 +163,7 @@ impl AzureReference {
 }
 
 /// The secret's name, and everything else of the query as it was typed.
-fn split_credential(url: &Url) -> (Option<String>, String) {
+pub(super) fn split_credential(url: &Url) -> (Option<String>, String) {
     let mut credential = None;
     let mut others = Vec::new();
     for pair in url.query().unwrap_or_default().split('&') {
@@ -176,7 +176,7 @@ fn split_credential(url: &Url) -> (Option<String>, String) {
     (credential, others.join("&"))
 }
 
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
         .into_owned()

@@ -12,6 +12,7 @@ mod conformance;
 mod containers;
 mod frozen;
 mod hostile;
+mod identities;
 mod kill;
 mod real;
 mod road;

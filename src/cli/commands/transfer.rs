@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::container_args::{locate, open_container, parse_container};
+use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::keys::TrustArguments;
@@ -78,9 +79,9 @@ pub(in crate::cli) struct TransferArguments {
     #[arg(long, conflicts_with = "dry_run")]
     watch: bool,
 
-    /// Seconds between two rounds of a watch, at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86400), requires = "watch")]
-    interval: u64,
+    /// How often a watch looks at the source
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, requires = "watch")]
+    interval: Duration,
 
     /// Print what would be copied, and copy nothing
     #[arg(long)]
@@ -165,19 +166,43 @@ impl TransferArguments {
 }
 
 fn check_places(source: &ContainerReference, target: &ContainerReference) -> anyhow::Result<()> {
-    let is_same = match (source, target) {
+    if is_same(source, target) {
+        let told = format!("`{source}` and `{target}` are the same place");
+        return Err(UsageError::new(told).into());
+    }
+    // A cloud's listing has what is below a prefix too; only what was copied would be found again, and copied deeper.
+    let is_cloud = !matches!(source, ContainerReference::Directory(_));
+    let below = format!("{}/", source.to_string().trim_end_matches('/'));
+    if is_cloud && is_one_service(source, target) && target.to_string().starts_with(&below) {
+        let told = format!("`{target}` lies within `{source}`");
+        let error = UsageError::new(told)
+            .hint("what arrives there would be found in the source again: take a prefix beside it");
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+fn is_same(source: &ContainerReference, target: &ContainerReference) -> bool {
+    match (source, target) {
         (ContainerReference::Directory(source), ContainerReference::Directory(target)) => {
             let real = |path: &Path| path.canonicalize().ok();
             real(source).is_some() && real(source) == real(target)
         }
-        _ => source.to_string() == target.to_string(),
-    };
-    if is_same {
-        return Err(
-            UsageError::new(format!("`{source}` and `{target}` are the same place")).into(),
-        );
+        _ => is_one_service(source, target) && source.to_string() == target.to_string(),
     }
-    Ok(())
+}
+
+/// Buckets of the same name may be at different endpoints, which their names do not tell.
+fn is_one_service(source: &ContainerReference, target: &ContainerReference) -> bool {
+    match (source, target) {
+        (ContainerReference::S3(source), ContainerReference::S3(target)) => {
+            source.endpoint == target.endpoint
+        }
+        (ContainerReference::Gcs(source), ContainerReference::Gcs(target)) => {
+            source.endpoint == target.endpoint
+        }
+        _ => true,
+    }
 }
 
 pub(in crate::cli) async fn run(
@@ -192,9 +217,8 @@ pub(in crate::cli) async fn run(
     }
     if arguments.watch {
         let mut last = String::new();
-        let interval = Duration::from_secs(arguments.interval);
         let tell = |round| tell_round(round, &options, is_checked, output, &mut last);
-        watch_source(&options, interval, tell).await;
+        watch_source(&options, arguments.interval, tell).await;
         return Ok(Exit::Done);
     }
     let (mut source, mut target) = (ContainerSurvey::default(), ContainerSurvey::default());
@@ -246,5 +270,38 @@ fn explain(error: crate::content::Error) -> anyhow::Error {
     match is_changed {
         true => error.context("the transfer has stopped"),
         false => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &str, target: &str) -> bool {
+        check_places(&source.parse().unwrap(), &target.parse().unwrap()).is_ok()
+    }
+
+    #[test]
+    fn a_place_is_not_copied_into_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        assert!(!check(path, path));
+        let azure = "https://acme.blob.core.windows.net/drop";
+        assert!(!check(
+            &format!("{azure}?sig=a"),
+            &format!("{azure}?credential=env:B")
+        ));
+        assert!(!check(azure, &format!("{azure}/archive")));
+        assert!(check(&format!("{azure}/archive"), azure));
+        assert!(check(azure, &format!("{azure}-archive")));
+        let bucket = |port: u16, path: &str| {
+            format!("s3://drop{path}?endpoint=http://127.0.0.1:{port}&style=path")
+        };
+        assert!(!check(&bucket(1, ""), &bucket(1, "")));
+        assert!(!check(&bucket(1, "/a"), &bucket(1, "/a/b")));
+        assert!(
+            check(&bucket(1, ""), &bucket(2, "")),
+            "of the same name, elsewhere"
+        );
     }
 }

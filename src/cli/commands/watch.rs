@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::args::Format;
 use crate::cli::commands::import::{DeliveryArguments, parse_target};
-use crate::cli::container_args::{open_container, parse_container};
+use crate::cli::container_args::{
+    parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
+};
 use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
@@ -21,10 +24,15 @@ use crate::cli::state_args::remember;
 use crate::content::Event;
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    DeliveredSource, OneOff, SETTLE_TIME, Until, WatchEvent, WatchEvents, WatchOptions,
-    WatchReport, WorkKey, run_watch,
+    Connections, DeliveredSource, OneOff, Opener, Place, SETTLE_TIME, TargetReference, Until,
+    WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container, connect_queue,
+    run_watch,
 };
-use crate::storage::{ContainerReference, Missing, Purpose};
+use crate::registry::RegistryOptions;
+use crate::storage::{
+    AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
+    StorageContainer,
+};
 
 /// Import every bundle of a container, as soon as it is complete
 ///
@@ -54,6 +62,10 @@ pub(in crate::cli) struct WatchArguments {
     /// How often the container is listed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     interval: Duration,
+
+    /// Look at once when Event Grid tells this Azure queue of a new blob
+    #[arg(long, value_name = "URL", value_parser = parse_queue, conflicts_with = "once")]
+    queue: Option<QueueReference>,
 
     /// Take bundles without a pipeline too; nothing can tell whether they are the newest
     #[arg(long)]
@@ -132,15 +144,16 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
         return Err(error.into());
     }
     let target = parse_target(target)?;
-    let policy = delivery.trust.policy()?;
-    if arguments.delete_source {
-        // A signature that cannot delete is told now, and not after the first bundle.
-        open_container(container, Missing::Refuse, Purpose::DeleteSource).await?;
-    }
-    let opened = open_container(container, Missing::Refuse, Purpose::Import).await?;
-    let memory = remember(state, &target, delivery.lane.as_deref(), opened.name()).await?;
+    delivery.trust.policy()?;
+    refuse_file(container)?;
+    warn_of_secret(container);
+    let queue = match &arguments.queue {
+        Some(queue) => Some(open_queue(queue, container).await?),
+        None => None,
+    };
+    let shown = container.to_string();
+    let memory = remember(state, &target, delivery.lane.as_deref(), &shown).await?;
     let memory = memory.called(RunKind::Watch, Trigger::Source);
-    let place = delivery.registries.connect()?.target(&target).await?;
     let liveness = Liveness::new(arguments.interval);
     if let Some(address) = arguments.health {
         let bound = serve_health(address, liveness.clone()).await?;
@@ -149,12 +162,14 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
     let moving = liveness.clone();
     let signs: crate::content::Events = Arc::new(move |_: Event| moving.sign());
     let options = WatchOptions {
-        container: opened,
+        open_container: container_opener(container, arguments.delete_source),
         directory: match container {
             ContainerReference::Directory(path) => Some(path.clone()),
             _ => None,
         },
-        policy,
+        queue,
+        read_trust: delivery.trust.reader(),
+        open_target: target_opener(delivery.registries.options()?, &target),
         target,
         import: delivery.options_with(Arc::clone(&signs), || signs),
         platform_index: delivery.platform_index(),
@@ -174,8 +189,64 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
         },
         events: tell(output, liveness),
     };
-    let report = run_watch(&options, &place, &memory, &stop_on_signal()).await?;
+    let report = run_watch(&options, &memory, &stop_on_signal()).await?;
     Ok(exit_of(&report, options.until))
+}
+
+/// Opens the container with the credential of now. A signature that cannot delete is told now, and not after the
+/// first bundle.
+fn container_opener(
+    reference: &ContainerReference,
+    deletes: bool,
+) -> Opener<Arc<dyn StorageContainer>> {
+    let reference = reference.clone();
+    Arc::new(move || {
+        let reference = reference.clone();
+        Box::pin(async move {
+            let connect = async |purpose| {
+                connect_container(&reference, Missing::Refuse, purpose, Timestamp::now())
+                    .await
+                    .map_err(|error| {
+                        error.within(format!("cannot open the container `{reference}`"))
+                    })
+            };
+            if deletes {
+                connect(Purpose::DeleteSource).await?;
+            }
+            connect(Purpose::Import).await
+        })
+    })
+}
+
+/// Connects to the target with the login of now.
+fn target_opener(options: RegistryOptions, target: &TargetReference) -> Opener<Place> {
+    let target = target.clone();
+    Arc::new(move || {
+        let (connections, target) = (Connections::new(options.clone()), target.clone());
+        Box::pin(async move { connections.target(&target).await })
+    })
+}
+
+fn parse_queue(text: &str) -> Result<QueueReference, String> {
+    text.parse()
+        .map_err(|error: InvalidQueue| error.to_string())
+}
+
+async fn open_queue(
+    queue: &QueueReference,
+    container: &ContainerReference,
+) -> anyhow::Result<Arc<AzureQueue>> {
+    let ContainerReference::Azure(azure) = container else {
+        let error = UsageError::new(format!("no queue tells of `{container}`"))
+            .hint("`--queue` is for a container of Azure; a directory tells by itself");
+        return Err(error.into());
+    };
+    if queue.sas.is_some() {
+        warn_of_typed_secret(queue);
+    }
+    connect_queue(queue, azure, Timestamp::now())
+        .await
+        .with_context(|| format!("cannot open the queue `{queue}`"))
 }
 
 async fn print_list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {
@@ -227,6 +298,7 @@ fn document_of(key: &WorkKey, claim: &Claim) -> Value {
         "tries": claim.attempts,
         "nextTry": claim.next_try.to_string(),
         "holder": claim.holder,
+        "decision": claim.decision,
         "reason": claim.reason,
         "run": claim.run.as_ref().map(ToString::to_string),
     })
@@ -287,7 +359,15 @@ fn tell(output: Output, liveness: Liveness) -> WatchEvents {
         if matches!(event, WatchEvent::Ready { .. }) {
             liveness.become_ready();
         }
-        if matches!(event, WatchEvent::Listed { .. }) {
+        match event {
+            WatchEvent::Tried => liveness.ask_for_time(),
+            WatchEvent::Ready { .. }
+            | WatchEvent::Unreachable { .. }
+            | WatchEvent::Reachable
+            | WatchEvent::TargetUnreachable { .. } => Liveness::tell_status(&event.to_string()),
+            _ => {}
+        }
+        if matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
             return;
         }
         let now = Timestamp::now();

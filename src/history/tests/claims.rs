@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{at, ledger, start};
-use crate::content::ErrorKind;
-use crate::history::{ClaimState, Ledger, Offered, RunOutcome, RunStatus};
+use crate::content::{ErrorKind, Version};
+use crate::history::{Blame, ClaimState, Decision, Ledger, Offered, RunOutcome, RunStatus};
 
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -46,7 +46,7 @@ async fn work_is_claimed_once_and_again_when_its_lease_is_over() {
     let run = start(&ledger, at(90)).await;
     let stale = ledger.complete(&first, &run).await.unwrap_err();
     assert_eq!(stale.kind(), ErrorKind::Changed);
-    assert!(ledger.set_aside(&first, "no").await.is_err());
+    assert!(ledger.set_aside(&first, "no", &Blame::Rule).await.is_err());
     assert!(ledger.renew(&mut first, LEASE, at(91)).await.is_err());
     ledger.complete(&second, &run).await.unwrap();
     let done = ledger.find_claim("a").await.unwrap().unwrap();
@@ -85,8 +85,11 @@ async fn work_is_postponed_set_aside_and_brought_back() {
         .await
         .unwrap()
         .unwrap();
+    let damaged = Blame::Content {
+        versions: vec!["1".to_owned(), "2".to_owned()],
+    };
     ledger
-        .set_aside(&claim, "it is damaged\u{1b}")
+        .set_aside(&claim, "it is damaged\u{1b}", &damaged)
         .await
         .unwrap();
     assert!(
@@ -143,4 +146,51 @@ async fn many_claimers_double_nothing_and_lose_nothing() {
     }
     assert_eq!(done.len(), JOBS);
     assert_eq!(done.iter().collect::<BTreeSet<_>>().len(), JOBS);
+}
+
+#[tokio::test]
+async fn the_ledger_says_since_when_a_version_could_not_be_read() {
+    let (_directory, ledger) = ledger().await;
+    let note = async |version: &str, second| {
+        let version = Version::new(version);
+        let since = ledger.note_failed_reading("/mnt", "a.tar", &version, at(second));
+        since.await.unwrap()
+    };
+    assert_eq!(note("1", 5).await, at(5));
+    assert_eq!(note("1", 60).await, at(5));
+    assert_eq!(note("2", 70).await, at(70), "another version begins anew");
+    assert_eq!(
+        ledger.list_failed_readings("/mnt").await.unwrap(),
+        ["a.tar"]
+    );
+    ledger.forget_failed_reading("/mnt", "a.tar").await.unwrap();
+    assert!(
+        ledger
+            .list_failed_readings("/mnt")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn what_was_set_aside_says_whose_fault_it_is() {
+    let (_directory, ledger) = ledger().await;
+    let damaged = Blame::Content {
+        versions: vec!["1".to_owned(), "2".to_owned()],
+    };
+    for (name, blame) in [("a", Blame::Rule), ("b", Blame::Trust), ("c", damaged)] {
+        ledger.offer(name, at(0)).await.unwrap();
+        let claim = ledger.claim_object(name, "one", LEASE, at(0)).await;
+        let claim = claim.unwrap().unwrap();
+        ledger.note_decision(&claim, &Decision::New).await.unwrap();
+        ledger.set_aside(&claim, "no", &blame).await.unwrap();
+        let known = ledger.find_claim(name).await.unwrap().unwrap();
+        assert_eq!(
+            (known.blame, known.decision.as_deref()),
+            (Some(blame), Some("new"))
+        );
+        assert!(ledger.retry(name, at(1)).await.unwrap());
+        assert_eq!(ledger.find_claim(name).await.unwrap().unwrap().blame, None);
+    }
 }

@@ -12,9 +12,9 @@ use super::plan::Presence;
 use super::stored::{StoredSet, StoredSignature, StoredVolume};
 use super::survey::{ContainerSurvey, Reading};
 use crate::bundle::{SignaturePolicy, Volume, verify_volume};
-use crate::content::{Error, Result};
+use crate::content::{Error, Event, Result};
 use crate::pipeline::open_bundles::is_volume_name;
-use crate::storage::{FoundObject, StorageContainer};
+use crate::storage::FoundObject;
 
 /// The target as it was listed.
 pub(super) struct Target<'a> {
@@ -89,7 +89,8 @@ impl<'a> Target<'a> {
         if self.options.read_back == ReadBackPolicy::Skip {
             return Ok(Presence::Equal);
         }
-        match prove_volume(target, volume).await {
+        (self.options.events)(Event::ReadingBack(volume.stream_bytes));
+        match prove_volume(self.options, volume).await {
             Ok(()) => Ok(Presence::Equal),
             Err(error) if error.kind() == crate::content::ErrorKind::Unverified => {
                 different("it is damaged")
@@ -126,10 +127,8 @@ impl<'a> Target<'a> {
 }
 
 /// Reads the volume back from the target and proves every byte.
-pub(super) async fn prove_volume(
-    target: &dyn StorageContainer,
-    volume: &StoredVolume,
-) -> Result<()> {
+pub(super) async fn prove_volume(options: &TransferOptions, volume: &StoredVolume) -> Result<()> {
+    let target = &*options.target;
     let name = target.shown(&volume.object);
     let not_right =
         |what: String| Error::unverified(format!("target: `{name}` is not right: {what}"));
@@ -142,7 +141,8 @@ pub(super) async fn prove_volume(
     if there.inventory_digest() != &volume.inventory_digest {
         return Err(not_right("it has another inventory".to_owned()));
     }
-    match verify_volume(&there, &|_| {}).await?.faults.first() {
+    let on_bytes = |bytes| (options.events)(Event::Moved(bytes));
+    match verify_volume(&there, &on_bytes).await?.faults.first() {
         Some(fault) => Err(not_right(format!("`{}`: {}", fault.place, fault.what))),
         None => Ok(()),
     }

@@ -73,6 +73,8 @@ pub struct TransferReport {
     pub arriving: Vec<String>,
     /// Bytes that went through this process, whatever became of them.
     pub streamed_bytes: u64,
+    /// Bytes that an interrupted run had brought, that are proven and did not pass again.
+    pub resumed_bytes: u64,
     /// Objects of the target that were read back and are right.
     pub verified_objects: usize,
     /// Everything is on the device of the target, which can be taken away.

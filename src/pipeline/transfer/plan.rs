@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::refusal::CannotTransfer;
 use super::stored::{IgnoredObject, StoredSet, StoredSignature, StoredVolume};
-use crate::content::{Error, ErrorKind, Result};
+use crate::content::{Error, ErrorKind, Result, Version};
 use crate::storage::Overwrite;
 
 /// What the target holds under the name of an object of the source.
@@ -55,6 +55,13 @@ impl PlannedObject {
         match &self.piece {
             Piece::Volume(volume) => volume.size_bytes,
             Piece::Signature(signature) => signature.size_bytes,
+        }
+    }
+
+    pub(super) fn version(&self) -> &Version {
+        match &self.piece {
+            Piece::Volume(volume) => &volume.version,
+            Piece::Signature(signature) => &signature.version,
         }
     }
 
@@ -118,6 +125,16 @@ impl TransferPlan {
     pub fn bytes_to_copy(&self) -> u64 {
         let accepted = self.bundles.iter().filter(|b| b.refusal.is_none());
         accepted.map(PlannedBundle::bytes_to_copy).sum()
+    }
+
+    /// What is gone through when everything that is copied is read back.
+    pub(super) fn bytes_to_read_back(&self) -> u64 {
+        let volumes = self.objects_to_copy().map(|object| match &object.piece {
+            Piece::Volume(volume) => volume.stream_bytes,
+            // It is compared, and small.
+            Piece::Signature(_) => 0,
+        });
+        volumes.sum()
     }
 
     /// Everything that stands against it.

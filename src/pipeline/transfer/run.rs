@@ -5,7 +5,7 @@
 //! versions that were copied.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::TryStreamExt;
 
@@ -18,11 +18,11 @@ use super::plan::{
     plan_bundle,
 };
 use super::stored::group;
-use super::stream::stream_object;
+use super::stream::{Passed, stream_object};
 use super::survey::ContainerSurvey;
-use crate::content::{Error, Event, OnError, Result, Version};
+use crate::content::{Error, ErrorKind, Event, OnError, Result, Version, describe};
 use crate::pipeline::open_bundles::countersigner;
-use crate::storage::{Overwrite, StorageContainer};
+use crate::storage::{Overwrite, ServiceCopy, StorageContainer};
 
 /// Looks at both sides and decides. The surveys remember what they read, for the next round of a watch.
 pub async fn plan_transfer(
@@ -76,10 +76,14 @@ pub async fn run_transfer(options: &TransferOptions, plan: TransferPlan) -> Resu
     if contents > 0 {
         let bytes = plan.bytes_to_copy();
         (options.events)(Event::Planned { contents, bytes });
+        if options.read_back == ReadBackPolicy::Verify {
+            (options.events)(Event::ReadingBack(plan.bytes_to_read_back()));
+        }
     }
     let mut run = Run {
         options,
-        streamed: AtomicU64::new(0),
+        passed: Passed::default(),
+        is_refusal_told: false,
         report: TransferReport {
             ignored: plan.ignored,
             arriving: plan.arriving,
@@ -106,7 +110,8 @@ pub async fn run_transfer(options: &TransferOptions, plan: TransferPlan) -> Resu
         goes_on = run.may_go_on();
     }
     run.report.is_safe_to_remove = options.target.is_removable() && run.report.failures.is_empty();
-    run.report.streamed_bytes = run.streamed.into_inner();
+    run.report.streamed_bytes = run.passed.streamed_bytes.into_inner();
+    run.report.resumed_bytes = run.passed.resumed_bytes.into_inner();
     Ok(run.report)
 }
 
@@ -127,7 +132,9 @@ async fn reclaimed_bytes(options: &TransferOptions, plan: &TransferPlan) -> Resu
 
 struct Run<'a> {
     options: &'a TransferOptions,
-    streamed: AtomicU64,
+    passed: Passed,
+    /// That the services do not copy by themselves is told once.
+    is_refusal_told: bool,
     report: TransferReport,
 }
 
@@ -180,10 +187,9 @@ impl Run<'_> {
             PlannedAction::Copy => Overwrite::Refuse,
             PlannedAction::Replace => Overwrite::Replace,
         };
-        let (name, version) = (object.name(), version_of(object));
         let mut outcome = ObjectOutcome::CopiedByService;
-        if !copy_by_service(self.options, object, overwrite).await? {
-            stream_object(self.options, name, version, overwrite, &self.streamed).await?;
+        if !self.copy_by_service(object, overwrite).await? {
+            stream_object(self.options, object, overwrite, &self.passed).await?;
             outcome = ObjectOutcome::Streamed;
         }
         if self.options.read_back == ReadBackPolicy::Verify {
@@ -193,11 +199,66 @@ impl Run<'_> {
         Ok(outcome)
     }
 
+    /// `false` where the bytes have to go through this process.
+    async fn copy_by_service(
+        &mut self,
+        object: &PlannedObject,
+        overwrite: Overwrite,
+    ) -> Result<bool> {
+        let (options, name) = (self.options, object.name());
+        let heard = AtomicU64::new(0);
+        let on_bytes = |bytes| {
+            heard.fetch_add(bytes, Ordering::Relaxed);
+            (options.events)(Event::Moved(bytes));
+        };
+        loop {
+            let offered = options.source.offer(name, object.version()).await;
+            let Some(source) = offered.map_err(|error| error.on_side("source"))? else {
+                return Ok(false);
+            };
+            let before = heard.load(Ordering::Relaxed);
+            let copied = options
+                .target
+                .copy_from(name, &source, overwrite, &on_bytes);
+            match copied.await {
+                Ok(ServiceCopy::Done) => {
+                    let rest = object.size_bytes().saturating_sub(heard.into_inner());
+                    (options.events)(Event::Spared(rest));
+                    return Ok(true);
+                }
+                Ok(ServiceCopy::Apart) => return Ok(false),
+                Ok(ServiceCopy::Refused(error)) => {
+                    self.tell_refusal(&error);
+                    return Ok(false);
+                }
+                // What the service reads with is short-lived; another one goes on where this one has ended. One
+                // that has to begin anew each time comes to an end too.
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    let now = heard.load(Ordering::Relaxed);
+                    if now == before || now >= object.size_bytes() {
+                        return Err(error.on_side("target"));
+                    }
+                }
+                Err(error) => return Err(error.on_side("target")),
+            }
+        }
+    }
+
+    fn tell_refusal(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.is_refusal_told, true) {
+            let reason = describe(error);
+            let text = format!(
+                "the service does not copy by itself, so the bytes go through this machine: {reason}"
+            );
+            (self.options.events)(Event::Warning(text));
+        }
+    }
+
     /// What this run has written and is not right does not stay.
     async fn read_back(&self, object: &PlannedObject) -> Result<()> {
         let target = &*self.options.target;
         let proven = match &object.piece {
-            Piece::Volume(volume) => prove_volume(target, volume).await,
+            Piece::Volume(volume) => prove_volume(self.options, volume).await,
             Piece::Signature(signature) => match are_equal(self.options, signature).await? {
                 true => Ok(()),
                 false => Err(Error::unverified(format!(
@@ -220,7 +281,7 @@ impl Run<'_> {
         let source = &*self.options.source;
         let objects = bundle.objects.iter();
         let versions: HashMap<&str, &Version> = objects
-            .map(|object| (object.name(), version_of(object)))
+            .map(|object| (object.name(), object.version()))
             .collect();
         let mut removals: Vec<Vec<&str>> = Vec::new();
         for object in &bundle.objects {
@@ -248,36 +309,10 @@ impl Run<'_> {
     }
 }
 
-/// `false` where the bytes have to go through this process.
-async fn copy_by_service(
-    options: &TransferOptions,
-    object: &PlannedObject,
-    overwrite: Overwrite,
-) -> Result<bool> {
-    let (name, version) = (object.name(), version_of(object));
-    let offered = options.source.offer(name, version).await;
-    let Some(source) = offered.map_err(|error| error.on_side("source"))? else {
-        return Ok(false);
-    };
-    let copied = options.target.copy_from(name, &source, overwrite).await;
-    let is_copied = copied.map_err(|error| error.on_side("target"))?;
-    if is_copied {
-        (options.events)(Event::Moved(object.size_bytes()));
-    }
-    Ok(is_copied)
-}
-
 async fn signatures_beside(source: &dyn StorageContainer, object: &str) -> Result<Vec<String>> {
     let listed: Vec<_> = source.list(object).try_collect().await?;
     let names = listed.into_iter().map(|found| found.name);
     Ok(names
         .filter(|name| countersigner(name, object).is_some())
         .collect())
-}
-
-fn version_of(object: &PlannedObject) -> &Version {
-    match &object.piece {
-        Piece::Volume(volume) => &volume.version,
-        Piece::Signature(signature) => &signature.version,
-    }
 }

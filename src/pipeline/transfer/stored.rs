@@ -32,6 +32,8 @@ pub struct StoredVolume {
     pub volume_inventories: Vec<Digest>,
     /// Of the inventory and the signatures within the volume.
     pub tail_digest: Digest,
+    /// What reading it back goes through: the tar stream, not compressed.
+    pub stream_bytes: u64,
     /// Why the trusted keys do not admit it.
     pub refusal: Option<String>,
 }

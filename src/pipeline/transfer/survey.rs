@@ -203,6 +203,7 @@ fn describe_volume(
         inventory_digest: volume.inventory_digest().clone(),
         volume_inventories: inventory.volume_inventories.clone(),
         tail_digest: tail_digest(volume),
+        stream_bytes: volume.stream().size(),
         refusal: admitted.err().map(|error| describe(&error)),
     }
 }

@@ -33,6 +33,7 @@ fn volume(bundle: &str, volume: u32, volumes: u32) -> StoredVolume {
             false => Vec::new(),
         },
         tail_digest: inventory(volume),
+        stream_bytes: 1000,
         refusal: None,
     }
 }

@@ -1,27 +1,28 @@
 //! One complete set: opened anew, admitted, claimed, imported, recorded, and removed where that was asked for.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::book::{Book, CompleteSet};
+use super::book::CompleteSet;
+use super::claiming::Claiming;
 use super::event::WatchEvent;
-use super::verdict::{Verdict, judge_delivery};
-use super::work_key::WorkKey;
-use super::{DeliveredSource, OneOff, Watching};
+use super::verdict::{Fault, Verdict, judge_delivery, may_be_damage};
+use super::{OneOff, Watching};
 use crate::bundle::{Bundle, BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind, Result, describe};
-use crate::history::{ClaimState, Claimed, Decision, Ledger, Offered, RunStatus};
+use crate::history::{Claimed, Decision, Ledger};
 use crate::pipeline::import::{ImportPlan, plan_import};
 use crate::pipeline::open_bundles::{OpenedBundle, open_volume};
 
 /// How long a claim lasts without a sign of life. A watch that was killed is followed after this time at most.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
+pub(super) const LEASE: SignedDuration = SignedDuration::from_secs(30);
 const RENEWAL: Duration = Duration::from_secs(10);
 /// When a bundle that another watch has claimed is asked for again.
 const CLAIMED_ELSEWHERE: Duration = Duration::from_secs(5);
+/// Why an import ends early with its watch.
+const STOPPED: &str = "the watch was stopped";
 
 /// What came of trying a set.
 enum Tried {
@@ -34,32 +35,45 @@ enum Tried {
         partly: bool,
         reason: String,
     },
-    Refused(String),
+    Refused(String, Fault),
     WaitingForSignatures(String),
     ClaimedElsewhere,
     Stopped,
 }
 
 impl Watching<'_> {
-    pub(super) async fn deliver(&mut self, set: &CompleteSet, stop: &CancellationToken) {
-        let name = name_of(set);
-        let tried = self.try_set(set, &name, stop).await;
+    /// Delivers the set, from other copies of its volumes where the first ones are damaged.
+    pub(super) async fn deliver(&mut self, mut set: CompleteSet, stop: &CancellationToken) {
+        loop {
+            let name = name_of(&set);
+            self.read_trust();
+            tokio::select! {
+                () = self.target.renew() => {}
+                () = stop.cancelled() => return,
+            }
+            let tried = self.try_set(&set, &name, stop).await;
+            if let Err(error) = &tried
+                && may_be_damage(error)
+                && let Some(better) = self.find_better_copies(&set, stop).await
+            {
+                set = better;
+                continue;
+            }
+            return self.end_try(&set, name, tried).await;
+        }
+    }
+
+    async fn end_try(&mut self, set: &CompleteSet, name: String, tried: Result<Tried>) {
         let objects = self.book.objects_of(&set.set);
         match tried {
             Ok(Tried::Delivered { partly, summary }) => {
-                let event = match partly {
-                    true => WatchEvent::PartlyImported {
-                        bundle: name,
-                        summary,
-                    },
-                    false => WatchEvent::Imported {
-                        bundle: name,
-                        summary,
-                    },
-                };
                 self.count(partly);
-                self.teller.tell(event);
-                self.end_set(&objects, !partly).await;
+                let bundle = name;
+                self.teller.tell(match partly {
+                    true => WatchEvent::PartlyImported { bundle, summary },
+                    false => WatchEvent::Imported { bundle, summary },
+                });
+                self.end_set(&self.key_of(set), &objects, !partly).await;
             }
             Ok(Tried::Skipped { partly, reason }) => {
                 // Where only a copy is new, the line is about the copy.
@@ -68,11 +82,11 @@ impl Watching<'_> {
                     false => objects.last().cloned().unwrap_or(name),
                 };
                 self.teller.tell(WatchEvent::Skipped { bundle, reason });
-                self.end_set(&objects, !partly).await;
+                self.end_set(&self.key_of(set), &objects, !partly).await;
             }
-            Ok(Tried::Refused(reason)) => {
-                self.give_up(&objects, &self.key_of(set), &name, reason)
-                    .await;
+            Ok(Tried::Refused(reason, fault)) => {
+                let key = self.key_of(set);
+                self.give_up(&objects, &key, &name, reason, fault).await;
             }
             Ok(Tried::WaitingForSignatures(reason)) => {
                 for object in objects {
@@ -81,10 +95,8 @@ impl Watching<'_> {
             }
             Ok(Tried::ClaimedElsewhere) => {
                 let reason = "another watch has claimed it".to_owned();
-                self.teller.tell(WatchEvent::Postponed {
-                    object: name,
-                    reason,
-                });
+                let object = name;
+                self.teller.tell(WatchEvent::Postponed { object, reason });
                 self.book
                     .postpone(&set.set, Instant::now() + CLAIMED_ELSEWHERE);
             }
@@ -101,108 +113,33 @@ impl Watching<'_> {
     }
 
     async fn failed(&mut self, set: &CompleteSet, objects: &[String], error: &Error) {
+        if error.kind() == ErrorKind::Denied {
+            // It may have been either side.
+            self.watched.doubt();
+            self.target.doubt();
+        }
         let now = Instant::now();
         let reason = describe(error);
-        let judge =
-            |book: &Book, object: &String| judge_delivery(error, book.is_settled(object, now));
+        let judge = |is_settled| judge_delivery(error, is_settled);
+        let mut verdicts = Vec::new();
+        for object in objects {
+            verdicts.push(self.judge_in_time(object, judge, now).await);
+        }
         // The volume that changed last decides for all of them.
-        if objects
-            .iter()
-            .all(|object| judge(&self.book, object) == Verdict::SetAside)
+        if let Some(Verdict::SetAside(fault)) = verdicts.first().copied()
+            && verdicts.iter().all(|verdict| *verdict == verdicts[0])
         {
-            let name = name_of(set);
-            self.give_up(objects, &self.key_of(set), &name, reason)
-                .await;
+            let (name, key) = (name_of(set), self.key_of(set));
+            self.give_up(objects, &key, &name, reason, fault).await;
             return;
         }
-        for object in objects {
-            let verdict = match judge(&self.book, object) {
-                Verdict::SetAside => Verdict::Settle,
+        for (object, verdict) in objects.iter().zip(verdicts) {
+            let verdict = match verdict {
+                Verdict::SetAside(_) => Verdict::Settle,
                 verdict => verdict,
             };
             self.judged(object, verdict, reason.clone(), now);
         }
-    }
-
-    fn key_of(&self, set: &CompleteSet) -> WorkKey {
-        WorkKey {
-            subject: set.bundle.clone(),
-            identity: set.inventory.clone(),
-            container: self.watched.lasting_name(),
-            target: self.options.target.to_string(),
-        }
-    }
-
-    /// Gives objects up, here and in the ledger, until a person brings them back.
-    pub(super) async fn give_up(
-        &mut self,
-        objects: &[String],
-        key: &WorkKey,
-        name: &str,
-        reason: String,
-    ) {
-        if let Err(error) = self.record_given_up(key, &reason).await {
-            let text = format!("`{name}` is not in the ledger: {}", describe(&error));
-            self.teller.tell(WatchEvent::Warning { text });
-        }
-        self.report.set_aside += 1;
-        self.book.set_aside(objects, key);
-        self.teller.tell(WatchEvent::SetAside {
-            object: name.to_owned(),
-            reason,
-        });
-    }
-
-    async fn record_given_up(&self, key: &WorkKey, reason: &str) -> Result<()> {
-        let (key, now) = (key.to_string(), Timestamp::now());
-        let ledger = &self.memory.ledger;
-        ledger.offer(&key, now).await?;
-        match ledger.claim_object(&key, &self.holder, LEASE, now).await? {
-            Some(claim) => ledger.set_aside(&claim, reason).await,
-            // It was set aside before, or somebody else is at it.
-            None => Ok(()),
-        }
-    }
-
-    /// Opens again what a person has brought back in the ledger.
-    pub(super) async fn revive(&mut self) -> Result<()> {
-        for key in self.book.keys_set_aside() {
-            let claim = self.memory.ledger.find_claim(&key.to_string()).await?;
-            if claim.is_none_or(|claim| claim.state == ClaimState::Waiting) {
-                self.book.revive(&key, Instant::now());
-            }
-        }
-        Ok(())
-    }
-
-    /// The set is done with: nothing looks at its objects again, and they go where that was asked for.
-    async fn end_set(&mut self, objects: &[String], is_whole: bool) {
-        if self.options.source == DeliveredSource::Delete && is_whole {
-            for object in objects {
-                let mut names = vec![object.clone()];
-                names.extend(self.book.signatures_of(object));
-                for name in names {
-                    self.remove(&name).await;
-                }
-            }
-        }
-        self.book.finish(objects);
-        self.teller.forget(objects);
-    }
-
-    /// Removes the version that was listed. What cannot be removed stays, and is told.
-    async fn remove(&mut self, object: &str) {
-        let version = self.book.version_of(object).cloned();
-        let container = Arc::clone(&self.watched.container);
-        let removed = container.remove(object, version.as_ref()).await;
-        self.teller.tell(match removed {
-            Ok(()) => WatchEvent::Removed {
-                object: object.to_owned(),
-            },
-            Err(error) => WatchEvent::Warning {
-                text: format!("`{object}` was imported and stays: {}", describe(&error)),
-            },
-        });
     }
 
     async fn try_set(
@@ -211,7 +148,11 @@ impl Watching<'_> {
         name: &str,
         stop: &CancellationToken,
     ) -> Result<Tried> {
-        let opened = match self.open_set(set).await {
+        let opened = tokio::select! {
+            opened = self.open_set(set) => opened,
+            () = stop.cancelled() => return Ok(Tried::Stopped),
+        };
+        let opened = match opened {
             Ok(opened) => opened,
             Err(BundleError::NotTrusted(reason @ NotTrusted::BelowThreshold { .. })) => {
                 return Ok(Tried::WaitingForSignatures(reason.to_string()));
@@ -221,10 +162,9 @@ impl Watching<'_> {
         let inventory = opened.bundle.inventory();
         if inventory.pipeline.is_none() && self.options.one_off == OneOff::Refuse {
             let reason = "it belongs to no pipeline, and this watch does not take such bundles";
-            return Ok(Tried::Refused(reason.to_owned()));
+            return Ok(Tried::Refused(reason.to_owned(), Fault::Rule));
         }
-        let key = self.key_of(set).to_string();
-        match self.claim(&key).await? {
+        match self.claim(set).await? {
             Claiming::Done { partly } => Ok(Tried::Skipped {
                 partly,
                 reason: match partly {
@@ -233,20 +173,21 @@ impl Watching<'_> {
                 }
                 .to_owned(),
             }),
-            Claiming::SetAside(reason) => Ok(Tried::Refused(reason)),
+            Claiming::SetAside(reason, fault) => Ok(Tried::Refused(reason, fault)),
             Claiming::Elsewhere => Ok(Tried::ClaimedElsewhere),
             Claiming::Ours(claim) => {
                 self.teller.tell(WatchEvent::Started {
                     bundle: name.to_owned(),
                 });
-                self.import(opened, claim, stop).await
+                let objects = self.book.objects_of(&set.set);
+                self.import(opened, claim, &objects, stop).await
             }
         }
     }
 
     /// Opens the very versions that were listed.
     async fn open_set(&self, set: &CompleteSet) -> Result<OpenedBundle, BundleError> {
-        let policy = &self.options.policy;
+        let policy = &self.trust.policy;
         let mut volumes = Vec::new();
         for object in &set.objects {
             let signatures = self.book.signatures_of(object);
@@ -263,63 +204,36 @@ impl Watching<'_> {
         Ok(OpenedBundle { bundle, signers })
     }
 
-    async fn claim(&self, key: &str) -> Result<Claiming> {
-        let now = Timestamp::now();
-        let ledger = &self.memory.ledger;
-        match ledger.offer(key, now).await? {
-            Offered::Known(ClaimState::Done) => {
-                let partly = self.was_done_in_part(key).await?;
-                return Ok(Claiming::Done { partly });
-            }
-            Offered::Known(ClaimState::SetAside) => {
-                let claim = ledger.find_claim(key).await?;
-                let reason = claim.and_then(|claim| claim.reason).unwrap_or_default();
-                return Ok(Claiming::SetAside(reason));
-            }
-            _ => {}
-        }
-        let claimed = ledger.claim_object(key, &self.holder, LEASE, now).await?;
-        Ok(claimed.map_or(Claiming::Elsewhere, Claiming::Ours))
-    }
-
-    async fn was_done_in_part(&self, key: &str) -> Result<bool> {
-        let ledger = &self.memory.ledger;
-        let claim = ledger.find_claim(key).await?;
-        let Some(run) = claim.and_then(|claim| claim.run) else {
-            return Ok(false);
-        };
-        let run = ledger.find_run(&run).await?;
-        Ok(run.is_some_and(|run| run.outcome.status == RunStatus::PartlyFailed))
-    }
-
     /// Imports under the claim, and gives it back when it is not to be or could not be.
     async fn import(
         &mut self,
         opened: OpenedBundle,
         claim: Claimed,
+        objects: &[String],
         stop: &CancellationToken,
     ) -> Result<Tried> {
-        let imported = {
+        let interrupted = async {
             let mut renewed = claim.clone();
             tokio::select! {
-                imported = self.plan_and_deliver(opened, &claim) => imported,
-                lost = renew_for_ever(&self.memory.ledger, &mut renewed) => Err(lost),
-                () = stop.cancelled() => {
-                    let reason = "the watch was stopped";
-                    self.memory.ledger.postpone(&claim, Timestamp::now(), reason).await?;
-                    return Ok(Tried::Stopped);
-                }
+                lost = renew_for_ever(&self.memory.ledger, &mut renewed) => lost,
+                () = stop.cancelled() => Error::new(ErrorKind::Failed, STOPPED),
             }
         };
+        let imported = self.plan_and_deliver(opened, &claim, interrupted).await;
+        if imported.is_err() && stop.is_cancelled() {
+            let ledger = &self.memory.ledger;
+            ledger.postpone(&claim, Timestamp::now(), STOPPED).await?;
+            return Ok(Tried::Stopped);
+        }
         match imported {
             Ok((delivered, warnings)) => {
                 for text in warnings {
-                    self.teller.tell(WatchEvent::Warning { text });
+                    self.warn(text);
                 }
                 Ok(delivered)
             }
             Err(error) => {
-                self.give_back(&claim, &error).await?;
+                self.give_back(&claim, objects, &error).await?;
                 Err(error)
             }
         }
@@ -330,17 +244,22 @@ impl Watching<'_> {
         &self,
         opened: OpenedBundle,
         claim: &Claimed,
+        interrupted: impl Future<Output = Error> + Send,
     ) -> Result<(Tried, Vec<String>)> {
+        let mut interrupted = std::pin::pin!(interrupted);
         let options = self.options.import_at(Timestamp::now());
         let target = &self.options.target;
         let platform_index = self.options.platform_index;
-        let plans = plan_import(vec![opened], target, &options.rules, platform_index).await?;
+        let plans = tokio::select! {
+            plans = plan_import(vec![opened], target, &options.rules, platform_index) => plans?,
+            why = &mut interrupted => return Err(why),
+        };
         let plan: &ImportPlan = plans
             .first()
             .ok_or_else(|| Error::new(ErrorKind::Failed, "the bundle has no plan"))?;
         let delivered = self
             .memory
-            .deliver(plan, self.place, &options, Some(claim))
+            .deliver_until(plan, &self.target.place, &options, Some(claim), interrupted)
             .await?;
         let name = &plan.bundle.inventory().name;
         let mut warnings = plan.warnings.clone();
@@ -363,18 +282,16 @@ impl Watching<'_> {
     }
 
     /// What failed for good is set aside in the ledger too, so that no other watch tries it again.
-    async fn give_back(&self, claim: &Claimed, error: &Error) -> Result<()> {
+    async fn give_back(&self, claim: &Claimed, objects: &[String], error: &Error) -> Result<()> {
         let reason = describe(error);
+        let ledger = &self.memory.ledger;
         // Whether damaged content is damaged for good is decided by time, and so not here.
-        let is_final = judge_delivery(error, false) == Verdict::SetAside;
-        match is_final {
-            true => self.memory.ledger.set_aside(claim, &reason).await,
-            false => {
-                self.memory
-                    .ledger
-                    .postpone(claim, Timestamp::now(), &reason)
-                    .await
+        match judge_delivery(error, false) {
+            Verdict::SetAside(fault) => {
+                let blame = self.blame(objects, fault);
+                ledger.set_aside(claim, &reason, &blame).await
             }
+            _ => ledger.postpone(claim, Timestamp::now(), &reason).await,
         }
     }
 }
@@ -382,13 +299,6 @@ impl Watching<'_> {
 /// The object that carries the artifacts stands for the bundle.
 fn name_of(set: &CompleteSet) -> String {
     set.objects.last().cloned().unwrap_or_default()
-}
-
-enum Claiming {
-    Ours(Claimed),
-    Done { partly: bool },
-    SetAside(String),
-    Elsewhere,
 }
 
 /// Ends only when the claim is lost.

@@ -18,6 +18,8 @@ pub enum WatchEvent {
     Listed {
         objects: usize,
     },
+    /// A sign of life: something was tried and came to nothing, or takes long.
+    Tried,
     /// It is no bundle, and nothing is done with it.
     Foreign {
         object: String,
@@ -34,6 +36,11 @@ pub enum WatchEvent {
     Postponed {
         object: String,
         reason: String,
+    },
+    /// It waits for other volumes, and its blobs are at the target.
+    Ahead {
+        object: String,
+        summary: String,
     },
     Started {
         bundle: String,
@@ -67,6 +74,20 @@ pub enum WatchEvent {
         reason: String,
     },
     Reachable,
+    /// The target cannot be used at the start; the watch goes on trying.
+    TargetUnreachable {
+        reason: String,
+    },
+    TargetReachable,
+    /// Keys or credentials have changed, and are in force.
+    Renewed {
+        text: String,
+    },
+    /// The queue cannot be asked; the watch goes on by its interval.
+    QueueUnreachable {
+        reason: String,
+    },
+    QueueReachable,
     Stopped,
 }
 
@@ -77,7 +98,10 @@ impl WatchEvent {
             Self::Waiting { object, .. }
             | Self::Postponed { object, .. }
             | Self::SetAside { object, .. } => Some(object),
-            Self::Unreachable { .. } | Self::Reachable => Some(""),
+            Self::Unreachable { .. }
+            | Self::Reachable
+            | Self::TargetUnreachable { .. }
+            | Self::TargetReachable => Some(""),
             _ => None,
         }
     }
@@ -87,9 +111,11 @@ impl WatchEvent {
         match self {
             Self::Ready { .. } => "ready",
             Self::Listed { .. } => "listed",
+            Self::Tried => "tried",
             Self::Foreign { .. } | Self::ForeignCount { .. } => "foreign",
             Self::Waiting { .. } => "waiting",
             Self::Postponed { .. } => "postponed",
+            Self::Ahead { .. } => "ahead",
             Self::Started { .. } => "started",
             Self::Imported { .. } => "imported",
             Self::PartlyImported { .. } => "partly imported",
@@ -99,6 +125,11 @@ impl WatchEvent {
             Self::Warning { .. } => "warning",
             Self::Unreachable { .. } => "unreachable",
             Self::Reachable => "reachable",
+            Self::TargetUnreachable { .. } => "target unreachable",
+            Self::TargetReachable => "target reachable",
+            Self::Renewed { .. } => "renewed",
+            Self::QueueUnreachable { .. } => "queue unreachable",
+            Self::QueueReachable => "queue reachable",
             Self::Stopped => "stopped",
         }
     }
@@ -111,6 +142,7 @@ impl fmt::Display for WatchEvent {
                 format!("watching `{container}`, {objects} objects")
             }
             Self::Listed { objects } => format!("listed, {objects} objects"),
+            Self::Tried => "tried".to_owned(),
             Self::Foreign { object } => {
                 format!("{object}: ignored, it is not a bundle by its name")
             }
@@ -120,6 +152,9 @@ impl fmt::Display for WatchEvent {
             Self::Waiting { object, reason } => format!("{object}: waiting: {reason}"),
             Self::Postponed { object, reason } => {
                 format!("{object}: will be tried again: {reason}")
+            }
+            Self::Ahead { object, summary } => {
+                format!("{object}: its blobs are at the target: {summary}")
             }
             Self::Started { bundle } => format!("{bundle}: importing"),
             Self::Imported { bundle, summary } => format!("{bundle}: imported: {summary}"),
@@ -132,6 +167,13 @@ impl fmt::Display for WatchEvent {
             Self::Warning { text } => format!("warning: {text}"),
             Self::Unreachable { reason } => format!("the container cannot be listed: {reason}"),
             Self::Reachable => "the container can be listed again".to_owned(),
+            Self::TargetUnreachable { reason } => format!("the target cannot be used: {reason}"),
+            Self::TargetReachable => "the target can be used".to_owned(),
+            Self::Renewed { text } => text.clone(),
+            Self::QueueUnreachable { reason } => {
+                format!("the queue cannot be asked, listings go on: {reason}")
+            }
+            Self::QueueReachable => "the queue can be asked again".to_owned(),
             Self::Stopped => "stopped".to_owned(),
         };
         f.write_str(&escape_control(&text))

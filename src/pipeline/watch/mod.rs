@@ -9,11 +9,20 @@
 //! recorded, and then only the version that was read.
 //! Specification: design.md, "Reading"; FORMAT.md, "Volumes".
 
+mod aside;
 mod book;
+mod claiming;
+mod copies;
 mod deliver;
+mod early;
+mod ending;
+mod ends;
 mod event;
+mod objects;
+mod queue;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod verdict;
 mod wake;
 mod watched;
@@ -27,22 +36,24 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+pub use ends::Opener;
 pub use event::{WatchEvent, WatchEvents};
+pub use trust::PolicyReader;
 pub use work_key::WorkKey;
 
-use self::book::{Book, CompleteSet, VolumePlace};
+use self::aside::Known;
+use self::book::{Book, CompleteSet};
+use self::ends::{TargetEnd, open_ends};
 use self::event::Teller;
-use self::verdict::{Verdict, judge_volume};
+use self::trust::{Trust, TrustChange};
 use self::wake::Wake;
 use self::watched::Watched;
 use super::deliver::Remembrance;
 use super::import::ImportOptions;
-use super::open_bundles::{key_of_set, open_volume};
 use super::place::{Place, TargetReference};
 use super::rebuild::PlatformIndex;
-use crate::bundle::{SignaturePolicy, Volume};
-use crate::content::{Error, Result, describe};
-use crate::storage::StorageContainer;
+use crate::content::{Error, ErrorKind, Result, describe};
+use crate::storage::{AzureQueue, StorageContainer};
 
 /// What becomes of a bundle without a pipeline. Safe by default: nothing orders it, so it could be played again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,11 +78,14 @@ pub enum Until {
 }
 
 pub struct WatchOptions {
-    pub container: Arc<dyn StorageContainer>,
+    pub open_container: Opener<Arc<dyn StorageContainer>>,
     /// The directory behind the container, where it is one, to be told of changes.
     pub directory: Option<PathBuf>,
-    pub policy: SignaturePolicy,
+    /// The queue that is told of new objects of the container, where there is one.
+    pub queue: Option<Arc<AzureQueue>>,
+    pub read_trust: PolicyReader,
     pub target: TargetReference,
+    pub open_target: Opener<Place>,
     pub import: ImportOptions,
     pub platform_index: PlatformIndex,
     pub one_off: OneOff,
@@ -101,56 +115,42 @@ pub const SETTLE_TIME: Duration = Duration::from_mins(1);
 /// Runs until `stop` is cancelled, or for one round.
 pub async fn run_watch(
     options: &WatchOptions,
-    place: &Place,
     memory: &Remembrance,
     stop: &CancellationToken,
 ) -> Result<WatchReport> {
+    let mut teller = Teller::new(Arc::clone(&options.events));
+    let trust = Trust::read(&options.read_trust)?;
+    let Some((watched, target)) = open_ends(options, &mut teller, stop).await? else {
+        teller.tell(WatchEvent::Stopped);
+        return Ok(WatchReport::default());
+    };
     let mut watching = Watching {
         options,
-        place,
         memory,
-        watched: Watched::new(Arc::clone(&options.container), options.directory.as_deref()),
+        known: Known::default(),
+        watched,
+        target,
+        trust,
         book: Book::new(options.settle_time),
-        teller: Teller::new(Arc::clone(&options.events)),
+        teller,
         report: WatchReport::default(),
         is_ready: false,
         is_unreachable: false,
         holder: format!("{}, process {}", memory.who, std::process::id()),
     };
-    let mut wake = watching.start_wake();
-    loop {
-        let listed = Instant::now();
-        // A round is never dropped: what it has claimed is given back when `stop` is cancelled.
-        match watching.watched.follow() {
-            Ok(is_another) => {
-                if is_another {
-                    wake = watching.start_wake();
-                }
-                watching.round(stop).await;
-            }
-            Err(error) => watching.miss(&error),
-        }
-        if stop.is_cancelled() {
-            break;
-        }
-        if options.until == Until::Once {
-            return Ok(watching.end_once());
-        }
-        let due = watching.book.next_due(Instant::now());
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = wake.wait(listed, due) => {}
-        }
-    }
-    watching.teller.tell(WatchEvent::Stopped);
+    watching.recall().await?;
+    watching.run(stop).await;
     Ok(watching.report)
 }
 
 struct Watching<'a> {
     options: &'a WatchOptions,
-    place: &'a Place,
     memory: &'a Remembrance,
+    /// What the ledger knew of this container's objects at the start, and learnt since.
+    known: Known,
     watched: Watched,
+    target: TargetEnd,
+    trust: Trust,
     book: Book,
     teller: Teller,
     report: WatchReport,
@@ -170,8 +170,47 @@ impl WatchOptions {
 }
 
 impl Watching<'_> {
+    async fn run(&mut self, stop: &CancellationToken) {
+        let mut wake = self.start_wake();
+        loop {
+            let listed = Instant::now();
+            // A round is never dropped: what it has claimed is given back when `stop` is cancelled.
+            match self.watched.follow().await {
+                Ok(is_another) => {
+                    if is_another {
+                        wake = self.start_wake();
+                    }
+                    self.round(stop).await;
+                }
+                Err(error) => self.miss(&error),
+            }
+            if self.options.until == Until::Once && !stop.is_cancelled() {
+                self.report.waiting = self.book.waiting_count();
+                return;
+            }
+            let now = Instant::now();
+            let due = match self.has_early() && !self.is_unreachable {
+                true => Some(now),
+                false => self.book.next_due(now),
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = wake.wait(listed, due) => {}
+            }
+        }
+        self.teller.tell(WatchEvent::Stopped);
+    }
+
+    fn warn(&mut self, text: String) {
+        self.teller.tell(WatchEvent::Warning { text });
+    }
+
     fn start_wake(&mut self) -> Wake {
         let interval = self.options.interval;
+        if let Some(queue) = &self.options.queue {
+            return Wake::of_queue(queue, interval, &self.options.events);
+        }
         let Some(directory) = &self.options.directory else {
             return Wake::by_interval(interval);
         };
@@ -182,7 +221,7 @@ impl Watching<'_> {
                 directory.display(),
                 interval.as_secs()
             );
-            self.teller.tell(WatchEvent::Warning { text });
+            self.warn(text);
         }
         wake
     }
@@ -193,21 +232,38 @@ impl Watching<'_> {
         self.report.postponed += 1;
         self.is_unreachable = true;
         self.teller.tell(WatchEvent::Unreachable { reason });
+        self.teller.tell(WatchEvent::Tried);
+    }
+
+    /// Reads the trusted keys anew. What was refused for its signatures gets another chance with other keys.
+    fn read_trust(&mut self) {
+        match self.trust.read_again() {
+            TrustChange::Same => {}
+            TrustChange::Changed => {
+                self.book.reopen_untrusted(Instant::now());
+                let text = "the trusted keys have changed, and the new ones are in force";
+                let text = text.to_owned();
+                self.teller.tell(WatchEvent::Renewed { text });
+            }
+            TrustChange::Unreadable(reason) => self.warn(format!(
+                "the trusted keys cannot be read, so those of before stay in force: {reason}"
+            )),
+        }
     }
 
     /// Lists, opens, delivers. Whatever fails is told.
     async fn round(&mut self, stop: &CancellationToken) {
         let listed = tokio::select! {
-            listed = self.list() => listed,
+            listed = self.list_with_login() => listed,
             () = stop.cancelled() => return,
         };
         if let Err(error) = listed {
             self.miss(&error);
             return;
         }
+        self.read_trust();
         if let Err(error) = self.revive().await {
-            let text = describe(&error);
-            self.teller.tell(WatchEvent::Warning { text });
+            self.warn(describe(&error));
         }
         self.open_new(stop).await;
         let mut tried = Vec::new();
@@ -216,8 +272,36 @@ impl Watching<'_> {
             && let Some(set) = self.next_set(&tried)
         {
             tried.push(set.set.clone());
-            self.deliver(&set, stop).await;
+            self.deliver(set, stop).await;
         }
+        self.push_early(stop).await;
+    }
+
+    /// Lists with the credential that we have, and where that is refused with the one that there is now.
+    async fn list_with_login(&mut self) -> Result<()> {
+        if self.watched.is_doubted()
+            && let Err(error) = self.watched.renew().await
+        {
+            let text = describe(&error);
+            self.warn(format!("the container cannot be opened anew: {text}"));
+        }
+        let listed = self.list().await;
+        let Err(error) = listed else {
+            return Ok(());
+        };
+        if error.kind() != ErrorKind::Denied {
+            return Err(error);
+        }
+        self.watched.doubt();
+        if !self.watched.is_doubted() {
+            // A directory has no other credential.
+            return Err(error);
+        }
+        self.watched.renew().await?;
+        self.list().await?;
+        let text = "the container's credential was read again".to_owned();
+        self.teller.tell(WatchEvent::Renewed { text });
+        Ok(())
     }
 
     async fn list(&mut self) -> Result<()> {
@@ -230,13 +314,15 @@ impl Watching<'_> {
             self.book.observe(object, now);
             count += 1;
         }
-        let changes = self.book.end_listing();
+        let changes = self.book.end_listing(now);
         self.teller.forget(&changes.forgotten);
+        self.forget(&changes).await;
         self.teller.tell(WatchEvent::Listed { objects: count });
         if std::mem::take(&mut self.is_unreachable) && self.is_ready {
             self.teller.tell(WatchEvent::Reachable);
         }
         if !self.is_ready {
+            self.forget_gone().await;
             self.is_ready = true;
             let container = container.name().to_owned();
             self.teller.tell(WatchEvent::Ready {
@@ -254,106 +340,10 @@ impl Watching<'_> {
         Ok(())
     }
 
-    /// Opens what is new. A set whose volumes are all here is delivered afterwards.
-    async fn open_new(&mut self, stop: &CancellationToken) {
-        for object in self.book.to_open(Instant::now()) {
-            if stop.is_cancelled() {
-                return;
-            }
-            let signatures = self.book.signatures_of(&object);
-            let container = &*self.watched.container;
-            match open_volume(container, &object, &signatures, &self.options.policy).await {
-                Ok(volume) => self.opened(&object, &volume).await,
-                Err(error) => {
-                    let now = Instant::now();
-                    let verdict = judge_volume(&error, self.book.is_settled(&object, now));
-                    self.judge_object(&object, verdict, describe(&error), now)
-                        .await;
-                }
-            }
-        }
-        self.tell_incomplete();
-    }
-
-    fn tell_incomplete(&mut self) {
-        for incomplete in self.book.sets(Instant::now()).1 {
-            let missing = incomplete.missing.iter().map(ToString::to_string);
-            let missing: Vec<String> = missing.collect();
-            let (missing, volumes) = (missing.join(", "), incomplete.volumes);
-            let reason = format!("volume {missing} of {volumes} has not arrived");
-            for object in self.book.objects_of(&incomplete.set) {
-                self.teller.tell(WatchEvent::Waiting {
-                    object,
-                    reason: reason.clone(),
-                });
-            }
-        }
-    }
-
-    async fn opened(&mut self, object: &str, volume: &Volume) {
-        if self.book.has_failed(object) {
-            // It could not be used before, and may be in the ledger as such.
-            let key = self.key_of_object(object).to_string();
-            if let Err(error) = self.memory.ledger.withdraw(&key).await {
-                let text = describe(&error);
-                self.teller.tell(WatchEvent::Warning { text });
-            }
-        }
-        self.book.opened(object, place_of(volume));
-    }
-
-    fn key_of_object(&self, object: &str) -> WorkKey {
-        let version = self.book.version_of(object).map(ToString::to_string);
-        WorkKey {
-            subject: object.to_owned(),
-            identity: version.unwrap_or_default(),
-            container: self.watched.lasting_name(),
-            target: self.options.target.to_string(),
-        }
-    }
-
-    async fn judge_object(&mut self, object: &str, verdict: Verdict, reason: String, now: Instant) {
-        if verdict == Verdict::SetAside {
-            let key = self.key_of_object(object);
-            self.give_up(&[object.to_owned()], &key, object, reason)
-                .await;
-        } else {
-            self.judged(object, verdict, reason, now);
-        }
-    }
-
-    fn judged(&mut self, object: &str, verdict: Verdict, reason: String, now: Instant) {
-        self.book.judged(object, verdict, now);
-        self.report.postponed += usize::from(verdict == Verdict::Retry);
-        let object = object.to_owned();
-        self.teller.tell(match verdict {
-            Verdict::Settle | Verdict::Wait => WatchEvent::Waiting { object, reason },
-            Verdict::Retry => WatchEvent::Postponed { object, reason },
-            Verdict::SetAside => WatchEvent::SetAside { object, reason },
-        });
-    }
-
     /// The next complete set that this round has not tried.
     fn next_set(&self, tried: &[String]) -> Option<CompleteSet> {
         let (complete, _) = self.book.sets(Instant::now());
         let untried = complete.into_iter().filter(|set| !tried.contains(&set.set));
         untried.min_by_key(|set| set.order)
-    }
-
-    fn end_once(mut self) -> WatchReport {
-        self.report.waiting = self.book.waiting_count();
-        self.report
-    }
-}
-
-fn place_of(volume: &Volume) -> VolumePlace {
-    let inventory = volume.inventory();
-    VolumePlace {
-        set: key_of_set(volume),
-        volume: inventory.volume,
-        volumes: inventory.volumes,
-        bundle: inventory.name.clone(),
-        inventory: volume.inventory_digest().to_string(),
-        order: (inventory.sequence, inventory.created),
     }
 }

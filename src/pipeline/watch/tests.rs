@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::book::{Book, Changes, IncompleteSet, VolumePlace, delay_after};
-use super::verdict::Verdict;
+use super::verdict::{Fault, Verdict};
 use crate::content::Version;
 use crate::storage::FoundObject;
 
@@ -36,7 +36,7 @@ fn list(book: &mut Book, objects: &[(&str, &str)], now: Instant) -> Changes {
     for (name, version) in objects {
         book.observe(object(name, version), now);
     }
-    book.end_listing()
+    book.end_listing(now)
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_fails_is_read_again_when_it_has_settled_and_then_rests() {
     let later = now + SETTLE_TIME;
     assert_eq!(book.next_due(now), Some(later));
     assert_eq!(book.to_open(later), ["a.tar.zst"]);
-    book.judged("a.tar.zst", Verdict::SetAside, later);
+    book.judged("a.tar.zst", Verdict::SetAside(Fault::Content), later);
     assert!(book.to_open(later + SETTLE_TIME).is_empty());
     list(&mut book, &[("a.tar.zst", "2")], later);
     assert_eq!(book.to_open(later), ["a.tar.zst"]);
@@ -96,7 +96,8 @@ fn a_set_is_complete_with_all_its_volumes_in_any_order() {
         [IncompleteSet {
             set: "s".to_owned(),
             missing: vec![1],
-            volumes: 2
+            volumes: 2,
+            last: Some(("s".to_owned(), String::new())),
         }]
     );
     book.opened("1.tar", place("s", 1, 2));
@@ -104,7 +105,7 @@ fn a_set_is_complete_with_all_its_volumes_in_any_order() {
     let (complete, incomplete) = book.sets(now);
     assert!(incomplete.is_empty());
     assert_eq!(complete[0].objects, ["1-copy.tar", "2.tar"]);
-    assert_eq!(book.objects_of("s").len(), 3);
+    assert_eq!(book.objects_of("s"), ["1-copy.tar", "1.tar", "2.tar"]);
     book.postpone("s", now + Duration::from_secs(9));
     assert!(book.sets(now).0.is_empty());
     assert_eq!(book.sets(now + Duration::from_secs(9)).0.len(), 1);

@@ -4,6 +4,8 @@
 //! nothing is condemned by the first reading: what fails is read again after it has been left alone for the settle
 //! time, and an object that only lacks its end is waited for as long as it takes.
 
+use std::error::Error as StdError;
+
 use crate::bundle::{BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind};
 use crate::history::RunCancelled;
@@ -17,8 +19,19 @@ pub(super) enum Verdict {
     Retry,
     /// It lacks something that only a change of the container can bring.
     Wait,
-    /// It will never be right.
-    SetAside,
+    /// It will not become right by itself.
+    SetAside(Fault),
+}
+
+/// What is wrong with what was given up, and so what may bring it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A rule refuses it: a person.
+    Rule,
+    /// Its signatures do not count: other trusted keys.
+    Trust,
+    /// Its bytes are not right: another version of one of its objects.
+    Content,
 }
 
 /// Judges why a volume could not be opened; `is_settled` says that it failed before and was left alone since.
@@ -30,25 +43,68 @@ pub(super) fn judge_volume(error: &BundleError, is_settled: bool) -> Verdict {
             Verdict::Wait
         }
         BundleError::Incomplete if is_settled => Verdict::Wait,
-        _ if is_settled => Verdict::SetAside,
+        BundleError::NotTrusted(_) if is_settled => Verdict::SetAside(Fault::Trust),
+        _ if is_settled => Verdict::SetAside(Fault::Content),
         _ => Verdict::Settle,
     }
 }
 
 /// Judges why a set whose volumes were opened could not be delivered.
 pub(super) fn judge_delivery(error: &Error, is_settled: bool) -> Verdict {
-    if is_rule(error) {
-        return Verdict::SetAside;
+    // A rule refuses the bundle, or a person has stopped it; its bytes have nothing to do with that.
+    if has_cause(error, |cause| {
+        cause.is::<CannotAdmit>() || cause.is::<RunCancelled>()
+    }) {
+        return Verdict::SetAside(Fault::Rule);
     }
-    judge_kind(error.kind(), is_settled)
+    match judge_kind(error.kind(), is_settled) {
+        Verdict::SetAside(_) if has_cause(error, <dyn StdError>::is::<NotTrusted>) => {
+            Verdict::SetAside(Fault::Trust)
+        }
+        verdict => verdict,
+    }
 }
 
-/// Whether a rule or a person refuses the bundle; its bytes have nothing to do with that.
-fn is_rule(error: &Error) -> bool {
-    let first: &(dyn std::error::Error + 'static) = error;
-    RunCancelled::is_cause_of(first)
-        || std::iter::successors(Some(first), |error| error.source())
-            .any(<dyn std::error::Error>::is::<CannotAdmit>)
+/// Whether another copy of a volume could make the difference.
+pub(super) fn may_be_damage(error: &Error) -> bool {
+    let is_about_bytes = matches!(
+        error.kind(),
+        ErrorKind::Unverified | ErrorKind::Incomplete | ErrorKind::Failed | ErrorKind::NotFound
+    );
+    is_about_bytes
+        && !has_cause(error, |cause| {
+            cause.is::<CannotAdmit>() || cause.is::<NotTrusted>() || cause.is::<RunCancelled>()
+        })
+}
+
+/// Whether an end that could not be opened at the start may be there later, with nobody doing anything about the
+/// watch. A directory may be mounted, and a device made writable; a registry or a cloud may answer.
+pub(super) fn may_come(error: &Error, is_directory: bool) -> bool {
+    use std::io::ErrorKind as Io;
+    match error.kind() {
+        ErrorKind::Temporary { .. } | ErrorKind::NoSpace => true,
+        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Failed if is_directory => {
+            has_cause(error, |cause| {
+                let io = cause.downcast_ref::<std::io::Error>();
+                io.is_some_and(|io| {
+                    let stays = [Io::PermissionDenied, Io::NotADirectory, Io::WouldBlock];
+                    !stays.contains(&io.kind())
+                })
+            })
+        }
+        _ => false,
+    }
+}
+
+fn has_cause(error: &Error, is_it: impl Fn(&(dyn StdError + 'static)) -> bool) -> bool {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if is_it(cause) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 fn judge_kind(kind: ErrorKind, is_settled: bool) -> Verdict {
@@ -66,7 +122,15 @@ fn judge_kind(kind: ErrorKind, is_settled: bool) -> Verdict {
         ErrorKind::Unverified
         | ErrorKind::Refused
         | ErrorKind::Unsupported
-        | ErrorKind::AlreadyExists => Verdict::SetAside,
+        | ErrorKind::AlreadyExists => Verdict::SetAside(fault_of(kind)),
+    }
+}
+
+/// What the target refuses for good it refuses whatever copy the bytes come from.
+fn fault_of(kind: ErrorKind) -> Fault {
+    match kind {
+        ErrorKind::Unverified => Fault::Content,
+        _ => Fault::Rule,
     }
 }
 
@@ -78,7 +142,7 @@ mod tests {
     fn nothing_is_condemned_by_its_first_reading() {
         let judged = |is_settled| judge_volume(&BundleError::NotABundle, is_settled);
         assert_eq!(judged(false), Verdict::Settle);
-        assert_eq!(judged(true), Verdict::SetAside);
+        assert_eq!(judged(true), Verdict::SetAside(Fault::Content));
     }
 
     #[test]
@@ -94,7 +158,25 @@ mod tests {
             who: "ops (1000)".to_owned(),
         };
         let error = Error::new(ErrorKind::Failed, "stopped").with_cause(cancelled);
-        assert_eq!(judge_delivery(&error, false), Verdict::SetAside);
+        assert!(!may_be_damage(&error));
+        assert_eq!(
+            judge_delivery(&error, false),
+            Verdict::SetAside(Fault::Rule)
+        );
+    }
+
+    #[test]
+    fn a_daemon_waits_for_what_may_come_and_for_nothing_else() {
+        use std::io::ErrorKind as Io;
+
+        let io = |kind: Io| Error::io("x", kind.into());
+        assert!(may_come(&io(Io::NotFound), true));
+        assert!(may_come(&io(Io::ReadOnlyFilesystem), true));
+        assert!(!may_come(&io(Io::PermissionDenied), true));
+        assert!(!may_come(&io(Io::NotFound), false), "a secret's file");
+        let away = Error::new(ErrorKind::Temporary { retry_after: None }, "x");
+        assert!(may_come(&away, false));
+        assert!(!may_come(&Error::new(ErrorKind::Denied, "x"), false));
     }
 
     #[test]
@@ -107,6 +189,7 @@ mod tests {
             assert_eq!(judge_delivery(&Error::new(kind, "x"), true), Verdict::Retry);
         }
         let refused = Error::new(ErrorKind::Refused, "x");
-        assert_eq!(judge_delivery(&refused, false), Verdict::SetAside);
+        let verdict = judge_delivery(&refused, false);
+        assert_eq!(verdict, Verdict::SetAside(Fault::Rule));
     }
 }

@@ -1,13 +1,20 @@
-//! When a watch looks again: at once when a directory says that something happened, and by the clock always.
+//! When a watch looks again: at once when a directory or a queue says that something happened, and by the clock
+//! always.
 //!
 //! Whatever wakes it is only a hint: what is there is decided by listing the container. A directory whose changes
 //! cannot be watched (a network share, too many watches) is polled like a cloud.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::event::WatchEvents;
+use super::queue::follow;
+use crate::storage::AzureQueue;
 
 /// Several events of one copy are answered by one listing.
 const QUIET_TIME: Duration = Duration::from_millis(50);
@@ -21,6 +28,8 @@ pub(super) struct Wake {
     _teller: Option<watch::Sender<u64>>,
     /// Watches as long as it lives.
     _watcher: Option<RecommendedWatcher>,
+    /// Asks the queue as long as it lives.
+    _follower: Option<AbortOnDropHandle<()>>,
     interval: Duration,
 }
 
@@ -32,6 +41,24 @@ impl Wake {
             changes,
             _teller: Some(teller),
             _watcher: None,
+            _follower: None,
+            interval,
+        }
+    }
+
+    /// Wakes by the clock, and when the queue has a message about the container. Trouble with the queue is told.
+    pub(super) fn of_queue(
+        queue: &Arc<AzureQueue>,
+        interval: Duration,
+        events: &WatchEvents,
+    ) -> Self {
+        let (teller, changes) = watch::channel(0_u64);
+        let following = tokio::spawn(follow(Arc::clone(queue), teller, Arc::clone(events)));
+        Self {
+            changes,
+            _teller: None,
+            _watcher: None,
+            _follower: Some(AbortOnDropHandle::new(following)),
             interval,
         }
     }
@@ -60,6 +87,7 @@ impl Wake {
                     changes,
                     _teller: None,
                     _watcher: Some(watcher),
+                    _follower: None,
                     interval,
                 };
                 (wake, None)

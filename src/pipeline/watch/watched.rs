@@ -7,22 +7,29 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::WatchOptions;
+use super::ends::Opener;
 use crate::content::Result;
-use crate::storage::{DirectoryContainer, StorageContainer};
+use crate::storage::StorageContainer;
 
 /// Device and inode: two directories never share them while both are open.
 type Identity = (u64, u64);
 
 pub(super) struct Watched {
     pub(super) container: Arc<dyn StorageContainer>,
+    open: Opener<Arc<dyn StorageContainer>>,
     directory: Option<(PathBuf, Option<Identity>)>,
+    is_doubted: bool,
 }
 
 impl Watched {
-    pub(super) fn new(container: Arc<dyn StorageContainer>, directory: Option<&Path>) -> Self {
+    pub(super) fn new(container: Arc<dyn StorageContainer>, options: &WatchOptions) -> Self {
+        let directory = options.directory.as_deref();
         Self {
             container,
+            open: Arc::clone(&options.open_container),
             directory: directory.map(|path| (path.to_owned(), identity_of(path))),
+            is_doubted: false,
         }
     }
 
@@ -37,7 +44,7 @@ impl Watched {
     }
 
     /// Opens the directory again where its path stands for another one now, and says whether it does.
-    pub(super) fn follow(&mut self) -> Result<bool> {
+    pub(super) async fn follow(&mut self) -> Result<bool> {
         let Some((path, known)) = &mut self.directory else {
             return Ok(false);
         };
@@ -46,9 +53,25 @@ impl Watched {
             return Ok(false);
         }
         // A directory that was removed lists as an empty one to whoever has it open, so the path is what counts.
-        self.container = Arc::new(DirectoryContainer::open(path)?);
+        self.container = (self.open)().await?;
         *known = found;
         Ok(true)
+    }
+
+    /// Something was refused to us. A directory has no credential.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubted = self.directory.is_none();
+    }
+
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted
+    }
+
+    /// Opens the container anew, with the credential that its reference names now. What fails leaves the old one.
+    pub(super) async fn renew(&mut self) -> Result<()> {
+        self.is_doubted = false;
+        self.container = (self.open)().await?;
+        Ok(())
     }
 }
 

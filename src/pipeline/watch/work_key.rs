@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::oci::Digest;
+
 /// Lines that no name can contain: subject, its digest or version, container, target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WorkKey {
@@ -24,6 +26,11 @@ impl WorkKey {
             target: lines.next()?,
         };
         lines.next().is_none().then_some(key)
+    }
+
+    /// Whether it is an object that could not be opened, and no bundle: those are known by a digest.
+    pub(super) fn is_of_object(&self) -> bool {
+        self.identity.parse::<Digest>().is_err()
     }
 }
 

@@ -2,21 +2,26 @@
 //! conditional commit. No byte of the object passes through this process.
 //!
 //! The ids of the blocks follow from the source's version, so that an interrupted copy goes on where it was.
-//! Where the service does not reach the source, the caller carries the bytes.
+//! Where the service does not reach the source, the caller carries the bytes. Once a part has arrived the service
+//! can do it: what fails then is an error that keeps the parts, and not a reason to carry terabytes from here.
+//!
+//! *Copy Blob* is not tried in between. It makes the blob visible under its name, without its bytes, from the
+//! request on until the service has got round to it, which may be hours; when it is aborted, or fails, an empty blob
+//! with the name stays, and a process that is killed cannot even abort it. An object would then be seen that is not
+//! whole, and it would stand in the way of the next run, which replaces nothing. A blob cannot be renamed either. Put
+//! Block From URL needs the same right to the same source, so that little is lost.
 
-use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use azure_core::http::Etag;
-use azure_storage_blob::models::{BlockBlobClientStageBlockFromUrlOptions, HttpRange};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AzureContainer;
+use super::block_copy::{BlockCopy, without_query};
 use super::upload::{self, BLOCKS_MAX, BlockUpload};
 use crate::content::{Error, ErrorKind, Result, UploadedPart, Version};
 use crate::oci::Digest;
-use crate::storage::container::{CopySource, Overwrite, StorageContainer};
-use crate::storage::failure;
+use crate::storage::container::{CopySource, Overwrite, ServiceCopy, StorageContainer};
 use crate::storage::parts::PartUpload;
 
 const RANGE_MIN_BYTES: u64 = 32 << 20;
@@ -29,7 +34,7 @@ pub(super) async fn offer(
     version: &Version,
 ) -> Result<Option<CopySource>> {
     let blob = format!("{}{object}", container.prefix);
-    let Some(signature) = container.signature.to_read(&blob) else {
+    let Some(signature) = container.access.signature.to_read(&blob) else {
         return Ok(None);
     };
     let Some(found) = container.find(object).await? else {
@@ -48,93 +53,82 @@ pub(super) async fn offer(
     }))
 }
 
-/// `false` where the service cannot read the source.
+/// Lets the service read the source in ranges, and commits them.
 pub(super) async fn fetch(
     container: &AzureContainer,
     object: &str,
     source: &CopySource,
     overwrite: Overwrite,
-) -> Result<bool> {
+    on_bytes: &(dyn Fn(u64) + Send + Sync),
+) -> Result<ServiceCopy> {
     let CopySource::Azure {
         url,
         version,
         size_bytes,
-    } = source;
+    } = source
+    else {
+        return Ok(ServiceCopy::Apart);
+    };
     let upload = container.upload(object, upload_id(url, version), overwrite);
-    let staged = staged_ids(&upload).await?;
-    let range = RANGE_MIN_BYTES.max(size_bytes.div_ceil(u64::from(BLOCKS_MAX)));
-    let upload = &upload;
-    let parts = stream::iter(0..size_bytes.div_ceil(range))
-        .map(|number| {
+    upload.check_free().await?;
+    let arrived = AtomicU64::new(0);
+    let ranges = Ranges {
+        upload: &upload,
+        copy: BlockCopy {
+            blocks: container.copying_blocks(object, url)?,
+            name: &upload.name,
+            url,
+            version,
+        },
+        arrived: &arrived,
+        on_bytes,
+    };
+    match ranges.fetch(*size_bytes).await {
+        Ok(parts) => upload.complete(&parts).await.map(|()| ServiceCopy::Done),
+        Err(error) if error.kind() == ErrorKind::Changed => {
+            upload.discard().await;
+            Err(error)
+        }
+        Err(error) if arrived.into_inner() > 0 => Err(error),
+        Err(error) => Ok(ServiceCopy::Refused(error)),
+    }
+}
+
+/// One version of a blob on its way.
+struct Ranges<'a> {
+    upload: &'a BlockUpload,
+    copy: BlockCopy<'a>,
+    /// Bytes that this run has brought over.
+    arrived: &'a AtomicU64,
+    on_bytes: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+impl Ranges<'_> {
+    /// Stages every range that is not there yet, a few at once.
+    async fn fetch(&self, size_bytes: u64) -> Result<Vec<UploadedPart>> {
+        let staged = &self.upload.staged_sizes().await?;
+        let range = RANGE_MIN_BYTES.max(size_bytes.div_ceil(u64::from(BLOCKS_MAX)));
+        let ranges = stream::iter(0..size_bytes.div_ceil(range)).map(|number| {
             let start = number * range;
             let length = range.min(size_bytes - start);
-            let id = upload::block_id(
-                &upload.upload_id,
-                usize::try_from(number).unwrap_or(usize::MAX),
-            );
-            let is_there = staged.contains(&(id.clone().into_bytes(), length));
+            let position = usize::try_from(number).unwrap_or(usize::MAX);
+            let id = upload::block_id(&self.upload.upload_id, position);
             async move {
-                if !is_there {
-                    stage(upload, &id, url, version, start, length).await?;
+                if staged.get(id.as_bytes()) != Some(&length) {
+                    self.copy.stage(&id, start, length).await?;
+                    self.arrived.fetch_add(length, Ordering::Relaxed);
+                    (self.on_bytes)(length);
                 }
                 let size_bytes = length;
                 Ok::<_, Error>(UploadedPart { id, size_bytes })
             }
-        })
-        .buffered(RANGES_AHEAD)
-        .try_collect::<Vec<UploadedPart>>()
-        .await;
-    match parts {
-        Ok(parts) => upload.complete(&parts).await.map(|()| true),
-        Err(error) if error.kind() == ErrorKind::Changed => Err(error),
-        Err(error) => {
-            tracing::debug!(%error, "the service does not copy by itself");
-            upload.discard().await;
-            Ok(false)
-        }
+        });
+        ranges.buffered(RANGES_AHEAD).try_collect().await
     }
 }
 
 /// The same for every run that copies this version.
 fn upload_id(url: &SecretString, version: &Version) -> String {
-    let place = url.expose_secret().split('?').next().unwrap_or_default();
+    let place = without_query(url);
     Digest::sha256(format!("{place} {version}").as_bytes()).hex()[..16].to_owned()
-}
-
-/// Ids and sizes of what an interrupted copy has brought over.
-async fn staged_ids(upload: &BlockUpload) -> Result<HashSet<(Vec<u8>, u64)>> {
-    let list = match upload::staged(&upload.blocks, &upload.name).await {
-        Ok(list) => list.unwrap_or_default(),
-        // A signature that may only write cannot look; then all of it is copied.
-        Err(error) if error.kind() == ErrorKind::Denied => return Ok(HashSet::new()),
-        Err(error) => return Err(error),
-    };
-    let blocks = list.uncommitted_blocks.unwrap_or_default().into_iter();
-    let known = blocks.filter_map(|block| Some((block.name?, u64::try_from(block.size?).ok()?)));
-    Ok(known.collect())
-}
-
-async fn stage(
-    upload: &BlockUpload,
-    id: &str,
-    url: &SecretString,
-    version: &Version,
-    start: u64,
-    length: u64,
-) -> Result<()> {
-    let options = BlockBlobClientStageBlockFromUrlOptions {
-        source_if_match: Some(Etag::from(version.as_str())),
-        source_range: Some(HttpRange::new(start, length)),
-        ..BlockBlobClientStageBlockFromUrlOptions::default()
-    };
-    let url = url.expose_secret().to_owned();
-    // The request itself has no body.
-    let staged = upload
-        .blocks
-        .stage_block_from_url(id.as_bytes(), 0, url, Some(options))
-        .await;
-    staged.map(drop).map_err(|error| {
-        let message = format!("cannot let the service copy to `{}`", upload.name);
-        failure::from_azure(message, &error)
-    })
 }

@@ -5,11 +5,14 @@
 //! every removal names. A blob whose copy is still pending has no bytes yet: it is listed with the size 0, and
 //! opening it says `Incomplete`.
 
+mod access;
+mod block_copy;
 mod copy;
 mod identity;
 mod leftovers;
 mod listing;
 mod object;
+mod queue;
 mod sign;
 mod upload;
 mod wire;
@@ -17,81 +20,73 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use azure_core::http::{ClientOptions, Etag, ExponentialRetryOptions, RetryOptions, Transport};
-use azure_core::time::Duration;
+use azure_core::http::Etag;
 use azure_storage_blob::models::{
     BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders, CopyStatus, StorageErrorCode,
 };
-use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
+use azure_storage_blob::{BlobClient, BlobContainerClient, BlockBlobClient};
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use self::identity::Identity;
+use self::access::Access;
 use self::object::AzureObject;
-use self::upload::BlockUpload;
-use self::wire::{Signature, SigningWire};
-use super::container::{
-    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer,
+pub use self::queue::{
+    AzureQueue, InvalidQueue, MESSAGES_MAX, Notice, QueueMessage, QueueReference,
+    VISIBILITY_TIMEOUT,
 };
+use self::upload::BlockUpload;
+use super::container::{
+    BegunCopy, CopySource, CreateOptions, FoundObject, OpenUpload, Origin, Overwrite, ServiceCopy,
+    StorageContainer,
+};
+use super::credential::Credential;
+use super::failure;
 use super::parts::{PartPlan, PartWriter};
 use super::reference::{AzureReference, ContainerReference};
-use super::{failure, http};
 use crate::content::{Error, ErrorKind, ObjectWriter, RangedRead, Result, Uploaded, Version};
 
 /// A container of a storage account.
 pub(super) struct AzureContainer {
+    access: Access,
     client: BlobContainerClient,
     name: String,
     /// With a `/` at its end, unless it is empty.
     prefix: String,
-    signature: Arc<Signature>,
 }
 
 impl AzureContainer {
     /// Sends nothing yet.
-    pub(super) fn open(
-        reference: &AzureReference,
-        credential: Option<SecretString>,
-    ) -> Result<Self> {
+    pub(super) fn open(reference: &AzureReference, credential: Credential) -> Result<Self> {
         let name = ContainerReference::Azure(reference.clone()).to_string();
-        let http = http::client(Some(&reference.endpoint))?;
-        let identity = Identity::choose(reference, credential, &http)?;
-        let signature = Arc::new(identity.signature);
-        let wire = SigningWire::new(http, Arc::clone(&signature));
-        let retry = ExponentialRetryOptions {
-            max_retries: 6,
-            max_total_elapsed: Duration::seconds(120),
-            ..ExponentialRetryOptions::default()
-        };
-        let options = BlobContainerClientOptions {
-            client_options: ClientOptions {
-                retry: RetryOptions::exponential(retry),
-                transport: Some(Transport::new(Arc::new(wire))),
-                ..ClientOptions::default()
-            },
-            ..BlobContainerClientOptions::default()
-        };
-        let mut url = reference.endpoint.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push(&reference.container);
-        }
-        let client = BlobContainerClient::new(url, identity.tokens, Some(options))
+        let access = Access::choose(reference, credential)?;
+        let client = access
+            .connect()
             .map_err(|error| failure::from_azure(format!("cannot open `{name}`"), &error))?;
         let prefix = match reference.prefix.as_str() {
             "" => String::new(),
             prefix => format!("{prefix}/"),
         };
         Ok(Self {
+            access,
             client,
             name,
             prefix,
-            signature,
         })
     }
 
     fn blob(&self, object: &str) -> BlobClient {
         self.client.blob_client(&format!("{}{object}", self.prefix))
+    }
+
+    /// The blob as a target whose blocks the service can copy from `source`. Nothing is tried twice.
+    fn copying_blocks(&self, object: &str, source: &SecretString) -> Result<BlockBlobClient> {
+        let client = self
+            .access
+            .connect_copying(source)
+            .map_err(|error| failure::from_azure(format!("cannot open `{}`", self.name), &error))?;
+        let blob = client.blob_client(&format!("{}{object}", self.prefix));
+        Ok(blob.block_blob_client())
     }
 
     fn upload(&self, object: &str, upload_id: String, overwrite: Overwrite) -> BlockUpload {
@@ -194,15 +189,7 @@ impl StorageContainer for AzureContainer {
             None => upload::new_upload_id()?,
         };
         let upload = self.upload(object, upload_id, options.overwrite);
-        if options.overwrite == Overwrite::Refuse {
-            // The commit has the last word; this spares an upload that it would refuse.
-            match self.find(object).await {
-                Ok(None) => {}
-                Ok(Some(_)) => return Err(already_exists(&upload.name)),
-                Err(error) if error.kind() == ErrorKind::Denied => {}
-                Err(error) => return Err(error),
-            }
-        }
+        upload.check_free().await?;
         if let Some(resume) = &options.resume {
             upload.check_resumed(&resume.uploaded).await?;
         }
@@ -250,8 +237,28 @@ impl StorageContainer for AzureContainer {
         object: &str,
         source: &CopySource,
         overwrite: Overwrite,
-    ) -> Result<bool> {
-        copy::fetch(self, object, source, overwrite).await
+        on_bytes: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<ServiceCopy> {
+        copy::fetch(self, object, source, overwrite, on_bytes).await
+    }
+
+    async fn create_equal(
+        &self,
+        object: &str,
+        overwrite: Overwrite,
+        origin: &Origin,
+    ) -> Result<BegunCopy> {
+        let plan = PartPlan::choose(origin.size_bytes, upload::BLOCKS_MAX);
+        let part_size = plan.part_size_bytes();
+        let upload_id = upload::upload_id_of(origin, part_size);
+        let upload = self.upload(object, upload_id, overwrite);
+        upload.check_free().await?;
+        let parts = upload.staged_parts(part_size, origin.size_bytes).await?;
+        let present_bytes = parts.iter().map(|part| part.size_bytes).sum();
+        Ok(BegunCopy {
+            writer: Box::new(PartWriter::behind(Arc::new(upload), plan, parts)),
+            present_bytes,
+        })
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>> {

@@ -49,7 +49,7 @@ impl AzureObject {
             bytes.extend_from_slice(&piece);
         }
         if bytes.len() < length.get() {
-            return Err(Broken::Off(ends_before(&self.name)));
+            return Err(Broken::Off(self.ends_before()));
         }
         Ok(bytes.freeze())
     }
@@ -60,11 +60,6 @@ enum Broken {
     Refused(Error),
     /// In the middle of the answer.
     Off(Error),
-}
-
-fn ends_before(name: &str) -> Error {
-    let message = format!("`{name}` ends before the bytes that were asked for");
-    Error::new(ErrorKind::Incomplete, message)
 }
 
 #[async_trait]
@@ -82,12 +77,7 @@ impl RangedRead for AzureObject {
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
-        let is_within = offset
-            .checked_add(length as u64)
-            .is_some_and(|end| end <= self.size_bytes);
-        if !is_within {
-            return Err(ends_before(&self.name));
-        }
+        self.check_range(offset, length)?;
         let Some(length) = NonZero::new(length) else {
             return Ok(Bytes::new());
         };

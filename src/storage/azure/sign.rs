@@ -4,10 +4,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
+use url::Url;
 
+use super::queue::QueueReference;
 use crate::content::{Error, ErrorKind, Result};
 use crate::storage::AzureReference;
-use crate::storage::sas::{Permission, Permissions, Protocols, SasRequest, sign_with_account_key};
+use crate::storage::sas::{
+    Permission, Permissions, Protocols, QueueSas, SasRequest, sign_with_account_key,
+};
 
 /// A request that has been let in may take longer.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
@@ -27,20 +31,13 @@ impl ContainerSigner {
             key,
             account: reference.account.clone(),
             container: reference.container.clone(),
-            protocols: match reference.endpoint.scheme() {
-                "http" => Protocols::HttpToo,
-                _ => Protocols::HttpsOnly,
-            },
+            protocols: protocols_of(&reference.endpoint),
         };
         // Everything that can be wrong is wrong with the key, and is told before the first request.
-        let account = &signer.account;
-        let is_key = signer.sign_for(None, &[Permission::Read], Timestamp::UNIX_EPOCH);
-        if is_key.is_none() {
-            let message =
-                format!("the credential of `{account}` is neither a signature nor an account key");
-            return Err(Error::new(ErrorKind::Denied, message));
+        match signer.sign_for(None, &[Permission::Read], Timestamp::UNIX_EPOCH) {
+            Some(_) => Ok(signer),
+            None => Err(no_key(&signer.account)),
         }
-        Ok(signer)
     }
 
     /// The query of a signature for the container that is good for a while from `now` on.
@@ -72,6 +69,54 @@ impl ContainerSigner {
         };
         sign_with_account_key(&request, &self.key).ok()
     }
+}
+
+/// The key of a storage account, and the queue that it is used for.
+#[derive(Debug)]
+pub(super) struct QueueSigner {
+    key: SecretString,
+    account: String,
+    queue: String,
+    protocols: Protocols,
+}
+
+impl QueueSigner {
+    pub(super) fn new(key: SecretString, reference: &QueueReference) -> Result<Self> {
+        let signer = Self {
+            key,
+            account: reference.account.clone(),
+            queue: reference.queue.clone(),
+            protocols: protocols_of(&reference.url),
+        };
+        match signer.sign(Timestamp::UNIX_EPOCH) {
+            Some(_) => Ok(signer),
+            None => Err(no_key(&signer.account)),
+        }
+    }
+
+    /// The query of a signature for the queue's messages that is good for a while from `now` on.
+    pub(super) fn sign(&self, now: Timestamp) -> Option<SecretString> {
+        let sas = QueueSas {
+            account: &self.account,
+            queue: &self.queue,
+            expires: now.saturating_add(LIFETIME).ok()?,
+            protocols: self.protocols,
+        };
+        sas.sign(&self.key).ok()
+    }
+}
+
+fn protocols_of(endpoint: &Url) -> Protocols {
+    match endpoint.scheme() {
+        "http" => Protocols::HttpToo,
+        _ => Protocols::HttpsOnly,
+    }
+}
+
+fn no_key(account: &str) -> Error {
+    let message =
+        format!("the credential of `{account}` is neither a signature nor an account key");
+    Error::new(ErrorKind::Denied, message)
 }
 
 #[cfg(test)]

@@ -3,6 +3,10 @@
 //! A block's id is `<upload id>-<number>`, always as long, so that a later run knows what is there. Blocks that are
 //! never committed are invisible, and the service removes them after a week. A commit leaves the upload's id in
 //! the blob's metadata: when its answer is lost and the repetition is refused, that shows that the blob is ours.
+//!
+//! The upload of a copy has an id that follows from the origin's version and from how it is cut, so that the next
+//! run finds the blocks by their ids. A block is there whole or not at all, and only runs that read this version
+//! name blocks so: id and size are enough.
 
 use std::collections::HashMap;
 
@@ -15,9 +19,10 @@ use azure_storage_blob::models::{
 use azure_storage_blob::{BlobClient, BlockBlobClient};
 use bytes::Bytes;
 
-use super::leftovers;
+use super::{already_exists, is_absent, leftovers};
 use crate::content::{Error, ErrorKind, Result, Uploaded, UploadedPart};
-use crate::storage::container::Overwrite;
+use crate::oci::Digest;
+use crate::storage::container::{Origin, Overwrite};
 use crate::storage::failure;
 use crate::storage::parts::PartUpload;
 
@@ -46,6 +51,12 @@ pub(super) fn is_upload_id(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// The id that every run has which copies this version in parts of this size.
+pub(super) fn upload_id_of(origin: &Origin, part_size_bytes: u64) -> String {
+    let named = format!("{} {part_size_bytes}", origin.digest());
+    Digest::sha256(named.as_bytes()).hex()[..16].to_owned()
+}
+
 pub(super) fn block_id(upload_id: &str, number: usize) -> String {
     format!("{upload_id}-{number:05}")
 }
@@ -66,6 +77,56 @@ pub(super) async fn staged(blocks: &BlockBlobClient, name: &str) -> Result<Optio
 }
 
 impl BlockUpload {
+    /// The object may be made; the commit has the last word, and this spares an upload that it would refuse.
+    pub(super) async fn check_free(&self) -> Result<()> {
+        if self.overwrite == Overwrite::Replace {
+            return Ok(());
+        }
+        let error = match self.blob.get_properties(None).await {
+            Ok(_) => return Err(already_exists(&self.name)),
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => failure::from_azure(format!("cannot inspect `{}`", self.name), &error),
+        };
+        match error.kind() {
+            ErrorKind::Denied => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    /// Sizes of the uncommitted blocks, by their ids; none where the signature may only write.
+    pub(super) async fn staged_sizes(&self) -> Result<HashMap<Vec<u8>, u64>> {
+        let list = match staged(&self.blocks, &self.name).await {
+            Ok(list) => list.unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Denied => return Ok(HashMap::new()),
+            Err(error) => return Err(error),
+        };
+        let blocks = list.uncommitted_blocks.unwrap_or_default().into_iter();
+        let sizes =
+            blocks.filter_map(|block| Some((block.name?, u64::try_from(block.size?).ok()?)));
+        Ok(sizes.collect())
+    }
+
+    /// The parts that an interrupted run of this upload has staged, from the first byte on and without a gap.
+    pub(super) async fn staged_parts(
+        &self,
+        part_size_bytes: u64,
+        object_size_bytes: u64,
+    ) -> Result<Vec<UploadedPart>> {
+        let sizes = self.staged_sizes().await?;
+        let mut parts = Vec::new();
+        let mut left = object_size_bytes;
+        while left > 0 {
+            let id = block_id(&self.upload_id, parts.len());
+            let size_bytes = part_size_bytes.min(left);
+            if sizes.get(id.as_bytes()) != Some(&size_bytes) {
+                break;
+            }
+            left -= size_bytes;
+            parts.push(UploadedPart { id, size_bytes });
+        }
+        Ok(parts)
+    }
+
     /// Whether the service still has what a former run has staged.
     pub(super) async fn check_resumed(&self, uploaded: &Uploaded) -> Result<()> {
         let list = match staged(&self.blocks, &self.name).await {
@@ -162,8 +223,11 @@ impl PartUpload for BlockUpload {
         if self.is_committed().await {
             return Ok(());
         }
-        let message = format!("`{}` exists already, and is not replaced", self.name);
-        Err(Error::new(ErrorKind::AlreadyExists, message))
+        Err(already_exists(&self.name))
+    }
+
+    fn is_found_again(&self) -> bool {
+        true
     }
 
     async fn discard(&self) {

@@ -1,8 +1,7 @@
 //! The wire under the Azure SDK: it adds the signature at the last moment.
 //!
-//! **Invariant.** The SDK never sees the signature of its own requests, so that none of its errors and logs can
-//! hold one. The signature of a blob that a service copies from travels in a
-//! header, and the SDK sees that one: it is short-lived and for reading that blob wherever we hold the key.
+//! **Invariant.** The SDK never sees a signature, so that none of its errors and logs can hold one. That of a blob
+//! which the service is to copy from travels in a header; the SDK sets it without, and the wire puts it in.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +16,9 @@ use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::sign::ContainerSigner;
+use super::sign::{ContainerSigner, QueueSigner};
+use crate::http::{Patience, is_hopeless};
+use crate::storage::http;
 
 /// What a request is signed with.
 #[derive(Debug)]
@@ -26,14 +27,18 @@ pub(super) enum Signature {
     None,
     Shared(SecretString),
     Key(ContainerSigner),
+    Queue(QueueSigner),
 }
+
+/// The header that names the blob to copy from.
+const COPY_SOURCE: &str = "x-ms-copy-source";
 
 impl Signature {
     /// The query that lets another service read one blob: made for this where we hold the key, else the one that
     /// was given. `None` where there is no signature to hand over.
     pub(super) fn to_read(&self, blob: &str) -> Option<SecretString> {
         match self {
-            Self::None => None,
+            Self::None | Self::Queue(_) => None,
             Self::Shared(sas) => Some(sas.clone()),
             Self::Key(signer) => signer.sign_to_read(blob, Timestamp::now()),
         }
@@ -44,6 +49,7 @@ impl Signature {
             Self::None => None,
             Self::Shared(sas) => Some(sas.clone()),
             Self::Key(signer) => signer.sign(Timestamp::now()),
+            Self::Queue(signer) => signer.sign(Timestamp::now()),
         };
         let Some(sas) = sas else { return };
         let query = match url.query().filter(|query| !query.is_empty()) {
@@ -58,11 +64,38 @@ impl Signature {
 pub(super) struct SigningWire {
     http: reqwest::Client,
     signature: Arc<Signature>,
+    copy_source: Option<SecretString>,
+    patience: Patience,
 }
 
 impl SigningWire {
     pub(super) fn new(http: reqwest::Client, signature: Arc<Signature>) -> Self {
-        Self { http, signature }
+        Self {
+            http,
+            signature,
+            copy_source: None,
+            patience: Patience::default(),
+        }
+    }
+
+    /// The same, with the whole URL of the blob that is copied from, wherever the SDK names one.
+    pub(super) fn copying_from(mut self, source: SecretString) -> Self {
+        self.copy_source = Some(source);
+        self
+    }
+
+    /// Sends, and tells people of trouble that lasts.
+    async fn ask(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+        let host = http::host_of(request.url());
+        let is_safe = request.method().is_safe();
+        let answer = self.http.execute(request);
+        let answer = match is_safe {
+            true => self.patience.wait(&host, answer).await,
+            false => answer.await,
+        };
+        let status = answer.as_ref().map(|answer| answer.status().as_u16());
+        http::notice(&self.patience, &host, status.map_err(Some));
+        answer
     }
 
     fn translate(&self, request: &Request) -> azure_core::Result<reqwest::Request> {
@@ -72,7 +105,11 @@ impl SigningWire {
             .with_context(ErrorKind::Other, "cannot make a request")?;
         let mut builder = self.http.request(method, url);
         for (name, value) in request.headers().iter() {
-            builder = builder.header(name.as_str(), value.as_str());
+            let source = self.copy_source.as_ref();
+            builder = match source.filter(|_| name.as_str() == COPY_SOURCE) {
+                Some(source) => builder.header(COPY_SOURCE, hidden(source)?),
+                None => builder.header(name.as_str(), value.as_str()),
+            };
         }
         let body = match request.body().clone() {
             Body::Bytes(bytes) => reqwest::Body::from(bytes),
@@ -88,12 +125,13 @@ impl SigningWire {
 #[async_trait]
 impl HttpClient for SigningWire {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let answer = self.http.execute(self.translate(request)?).await;
+        let answer = self.ask(self.translate(request)?).await;
         let answer = answer.map_err(|error| {
-            let kind = if error.is_connect() {
-                ErrorKind::Connection
-            } else {
-                ErrorKind::Io
+            let kind = match error.is_connect() {
+                // The SDK tries again what is of the other kinds.
+                _ if is_hopeless(&error) => ErrorKind::Other,
+                true => ErrorKind::Connection,
+                false => ErrorKind::Io,
             };
             azure_core::Error::with_error(kind, error.without_url(), "the service is not reached")
         })?;
@@ -115,6 +153,14 @@ impl HttpClient for SigningWire {
         }));
         Ok(AsyncRawResponse::new(status.into(), headers, body))
     }
+}
+
+/// A header's value that nothing below us shows either.
+fn hidden(value: &SecretString) -> azure_core::Result<reqwest::header::HeaderValue> {
+    let mut value = reqwest::header::HeaderValue::from_str(value.expose_secret())
+        .with_context(ErrorKind::Other, "cannot name the source of a copy")?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn headers(map: &reqwest::header::HeaderMap) -> Headers {

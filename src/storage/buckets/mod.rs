@@ -10,8 +10,10 @@
 //! - *List uploads*: `object_store` cannot list them. A run's ledger knows its own; others are found by a lifecycle
 //!   rule of the bucket.
 
+mod copy;
 mod object;
 mod open;
+mod service;
 mod upload;
 
 use std::sync::Arc;
@@ -25,8 +27,11 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use self::object::BucketObject;
+use self::service::SignedBucket;
 use self::upload::{PARTS_MAX, PartsOfUpload};
-use super::container::{CreateOptions, FoundObject, OpenUpload, Overwrite, StorageContainer};
+use super::container::{
+    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, ServiceCopy, StorageContainer,
+};
 use super::failure;
 use super::parts::{PartPlan, PartWriter};
 use crate::content::{Error, ErrorKind, ObjectWriter, RangedRead, Result, Uploaded, Version};
@@ -43,10 +48,17 @@ pub(super) struct BucketContainer {
     name: String,
     /// With a `/` at its end, unless it is empty.
     prefix: String,
+    /// For copies within the service, where it makes them.
+    signed: Option<Arc<SignedBucket>>,
 }
 
 impl BucketContainer {
-    fn new(store: Arc<dyn Bucket>, name: String, prefix: &str) -> Self {
+    fn new(
+        store: Arc<dyn Bucket>,
+        name: String,
+        prefix: &str,
+        signed: Option<SignedBucket>,
+    ) -> Self {
         let prefix = match prefix {
             "" => String::new(),
             prefix => format!("{prefix}/"),
@@ -55,6 +67,7 @@ impl BucketContainer {
             store,
             name,
             prefix,
+            signed: signed.map(Arc::new),
         }
     }
 
@@ -211,6 +224,20 @@ impl StorageContainer for BucketContainer {
 
     fn can_list_uploads(&self) -> bool {
         false
+    }
+
+    async fn offer(&self, object: &str, version: &Version) -> Result<Option<CopySource>> {
+        copy::offer(self, object, version).await
+    }
+
+    async fn copy_from(
+        &self,
+        object: &str,
+        source: &CopySource,
+        overwrite: Overwrite,
+        on_bytes: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<ServiceCopy> {
+        copy::fetch(self, object, source, overwrite, on_bytes).await
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>> {

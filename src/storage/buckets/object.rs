@@ -10,7 +10,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange};
 
 use super::Bucket;
-use crate::content::{Error, ErrorKind, RangedRead, Result, Version};
+use crate::content::{RangedRead, Result, Version};
 use crate::storage::failure;
 
 pub(super) struct BucketObject {
@@ -19,13 +19,6 @@ pub(super) struct BucketObject {
     pub(super) name: String,
     pub(super) size_bytes: u64,
     pub(super) version: Version,
-}
-
-impl BucketObject {
-    fn ends_before(&self) -> Error {
-        let message = format!("`{}` ends before the bytes that were asked for", self.name);
-        Error::new(ErrorKind::Incomplete, message)
-    }
 }
 
 #[async_trait]
@@ -43,10 +36,7 @@ impl RangedRead for BucketObject {
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
-        let end = offset.checked_add(length as u64);
-        let Some(end) = end.filter(|end| *end <= self.size_bytes) else {
-            return Err(self.ends_before());
-        };
+        let end = self.check_range(offset, length)?;
         if length == 0 {
             return Ok(Bytes::new());
         }

@@ -4,17 +4,25 @@
 //! the container's or the machine's role for S3; application default credentials and the metadata server for
 //! Google. Profiles of `~/.aws` are not among them: name such a key with `credential=`.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::{HttpClient, HttpConnector};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService,
+};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ClientOptions, RetryConfig};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Bucket, BucketContainer};
+use super::BucketContainer;
+use super::service::{BucketPlace, SignedBucket};
 use crate::content::{Error, ErrorKind, Result};
+use crate::http::Patience;
+use crate::oci::Digest;
+use crate::storage::container::BucketService;
 use crate::storage::reference::{ContainerReference, GcsReference, S3Reference, S3Style};
 use crate::storage::{failure, http};
 
@@ -27,7 +35,37 @@ struct SharedConnector(reqwest::Client);
 
 impl HttpConnector for SharedConnector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(PatientClient {
+            http: self.0.clone(),
+            patience: Patience::default(),
+        }))
+    }
+}
+
+/// Tells people of trouble that lasts.
+#[derive(Debug)]
+struct PatientClient {
+    http: reqwest::Client,
+    patience: Patience,
+}
+
+#[async_trait]
+impl HttpService for PatientClient {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let authority = request.uri().authority();
+        let host = authority
+            .map(|it| it.as_str().to_owned())
+            .unwrap_or_default();
+        let is_safe = request.method().is_safe();
+        let answer = self.http.call(request);
+        let answer = match is_safe {
+            true => self.patience.wait(&host, answer).await,
+            false => answer.await,
+        };
+        let cause = |error| StdError::source(error).and_then(|it| it.downcast_ref());
+        let status = answer.as_ref().map(|answer| answer.status().as_u16());
+        http::notice(&self.patience, &host, status.map_err(cause));
+        answer
     }
 }
 
@@ -50,7 +88,7 @@ impl BucketContainer {
         let mut builder = s3_login(&name, credential)?
             .with_bucket_name(&reference.bucket)
             .with_virtual_hosted_style_request(reference.style == S3Style::VirtualHost)
-            .with_http_connector(SharedConnector(client))
+            .with_http_connector(SharedConnector(client.clone()))
             .with_retry(retry());
         if let Some(region) = &reference.region {
             builder = builder.with_region(region);
@@ -58,8 +96,20 @@ impl BucketContainer {
         if let Some(endpoint) = s3_endpoint(reference) {
             builder = builder.with_endpoint(endpoint);
         }
-        let store = builder.build();
-        finish(store, name, &reference.prefix)
+        let place = BucketPlace::of(&builder, reference);
+        let store = opened(builder.build(), &name)?;
+        let signed = place.map(|place| SignedBucket {
+            http: client,
+            credentials: Arc::clone(store.credentials()),
+            bucket: reference.bucket.clone(),
+            service: BucketService {
+                endpoint: place.endpoint(),
+                login: credential
+                    .map(|login| Digest::sha256(login.expose_secret().trim().as_bytes())),
+            },
+            place,
+        });
+        Ok(Self::new(Arc::new(store), name, &reference.prefix, signed))
     }
 
     /// Sends nothing yet.
@@ -82,19 +132,13 @@ impl BucketContainer {
         if let Some(endpoint) = &reference.endpoint {
             builder = builder.with_base_url(endpoint.as_str().trim_end_matches('/'));
         }
-        let store = builder.build();
-        finish(store, name, &reference.prefix)
+        let store = opened(builder.build(), &name)?;
+        Ok(Self::new(Arc::new(store), name, &reference.prefix, None))
     }
 }
 
-fn finish(
-    store: object_store::Result<impl Bucket>,
-    name: String,
-    prefix: &str,
-) -> Result<BucketContainer> {
-    let store = store
-        .map_err(|error| failure::from_object_store(format!("cannot open `{name}`"), &error))?;
-    Ok(BucketContainer::new(Arc::new(store), name, prefix))
+fn opened<T>(store: object_store::Result<T>, name: &str) -> Result<T> {
+    store.map_err(|error| failure::from_object_store(format!("cannot open `{name}`"), &error))
 }
 
 /// The place that requests go to; in virtual-host style the bucket is a part of the host's name.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{PutMode, PutOptions, PutResult};
+use object_store::{PutMode, PutOptions};
 use tokio::sync::OnceCell;
 
 use super::BucketContainer;
@@ -69,13 +69,12 @@ impl PartsOfUpload {
     }
 
     /// Whether what has the name now is what was written.
-    async fn check_is_ours(&self, size_bytes: u64, put: &PutResult) -> Result<()> {
+    pub(super) async fn check_is_ours(&self, size_bytes: u64, etag: Option<&str>) -> Result<()> {
         let found = match self.container.find(&self.object).await {
             Err(error) if error.kind() == ErrorKind::Denied => return Ok(()),
             other => other?,
         };
         let is_ours = found.is_some_and(|found| {
-            let etag = put.e_tag.as_deref();
             found.size_bytes == size_bytes && etag.is_none_or(|it| it == found.version.as_str())
         });
         if is_ours {
@@ -85,8 +84,12 @@ impl PartsOfUpload {
         Err(Error::new(ErrorKind::Changed, message))
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The service's name for the upload, which is begun where it was not.
-    async fn begun(&self) -> Result<&String> {
+    pub(super) async fn begun(&self) -> Result<&String> {
         let begun = self
             .upload_id
             .get_or_try_init(|| self.container.store.create_multipart(&self.path))
@@ -145,7 +148,7 @@ impl PartUpload for PartsOfUpload {
             .await
             .map_err(|error| self.told("finish", &error))?;
         let size_bytes = parts.iter().map(|part| part.size_bytes).sum();
-        self.check_is_ours(size_bytes, &put).await
+        self.check_is_ours(size_bytes, put.e_tag.as_deref()).await
     }
 
     fn takes_whole(&self) -> bool {
@@ -167,7 +170,7 @@ impl PartUpload for PartsOfUpload {
             object_store::Error::AlreadyExists { .. } => self.already_exists(),
             error => self.told("write", &error),
         })?;
-        self.check_is_ours(size_bytes, &put).await
+        self.check_is_ours(size_bytes, put.e_tag.as_deref()).await
     }
 
     async fn discard(&self) {

@@ -9,6 +9,7 @@ mod admission;
 mod delegation;
 mod fitness;
 mod permissions;
+mod queue;
 mod sign;
 mod terms;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use admission::{UnfitSas, check_sas};
 pub use delegation::{DELEGATION_MAX, sign_with_delegation_key};
 pub use fitness::{CLOCK_ALLOWANCE, Gap, Purpose, missing_for};
 pub use permissions::{Permission, Permissions, UnknownPermission};
+pub(super) use queue::{QueueSas, missing_for_queue};
 pub use sign::{CannotSign, SasRequest, sign_with_account_key};
 pub use terms::{InvalidIpRange, IpRange, Protocols};
 pub use token::{InvalidSas, SasToken, Scope, Signer};

@@ -12,10 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::permissions::{Permission, Permissions};
 use super::terms::{IpRange, Protocols, format_time};
 
-const SERVICE_VERSION: &str = "2024-11-04";
+pub(super) const SERVICE_VERSION: &str = "2024-11-04";
 
 /// All but what RFC 3986 calls unreserved.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -101,15 +101,19 @@ pub fn sign_with_account_key(
         }
     }
     request.check()?;
+    let signature = sign_text(&string_to_sign(request), account_key)?;
+    Ok(query(request, &signature))
+}
+
+/// The signature of a text by the account's key, in base64.
+pub(super) fn sign_text(text: &str, account_key: &SecretString) -> Result<String, CannotSign> {
     let key = STANDARD
         .decode(account_key.expose_secret().trim())
         .ok()
         .filter(|key| !key.is_empty())
         .ok_or(CannotSign::AccountKey)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-    let signature = hmac::sign(&key, string_to_sign(request).as_bytes());
-    let signature = STANDARD.encode(signature.as_ref());
-    Ok(query(request, &signature))
+    Ok(STANDARD.encode(hmac::sign(&key, text.as_bytes()).as_ref()))
 }
 
 /// Sixteen fields, one a line: sp, st, se, resource, si, ip, spr, sv, sr, snapshot, scope, and five headers.

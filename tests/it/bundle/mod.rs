@@ -2,6 +2,7 @@
 //! nothing half done, and other people's tools read what we write.
 
 mod interrupted;
+mod resumed;
 pub(crate) mod road;
 mod round_trip;
 mod stock_tools;

@@ -10,6 +10,7 @@ mod help;
 mod import;
 mod json;
 mod mistakes;
+mod outages;
 mod output;
 mod pipelines;
 mod registries;

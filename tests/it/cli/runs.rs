@@ -4,7 +4,6 @@ use airlift::history::Ledger;
 use serde_json::{Value, json};
 
 use super::json::assert_documented;
-use super::signals::signal;
 use super::{Desk, registry_with_layers};
 use crate::support::command::Running;
 use crate::support::registry::{Fault, Registry, When};
@@ -297,7 +296,7 @@ fn a_watch_sets_aside_what_was_cancelled_and_goes_on() {
     wait::until("it is delivered after all", || {
         office.newest()["status"] == "done"
     });
-    signal(&watch, "TERM");
+    watch.signal("TERM");
     watch.output().assert_success();
 }
 
@@ -326,7 +325,7 @@ fn a_list_that_goes_on_tells_what_begins_and_ends() {
             .all(|it| it.stdout().matches("done").count() == 2)
     });
     for list in lists {
-        signal(&list, "INT");
+        list.signal("INT");
         let output = list.output();
         output.assert_success();
         assert_eq!(output.stderr, "");

@@ -1,17 +1,8 @@
 //! Interrupted: exit code 130, nothing half published, and the same command can be run again.
 
-use std::process::Command;
-
 use super::{Desk, registry_with_layers};
-use crate::support::command::Running;
 use crate::support::registry::{Fault, When};
 use crate::support::wait;
-
-pub(super) fn signal(running: &Running, name: &str) {
-    let script = format!("kill -{name} {}", running.process_id());
-    let status = Command::new("sh").args(["-c", &script]).status().unwrap();
-    assert!(status.success());
-}
 
 #[test]
 fn an_interrupted_export_publishes_nothing_and_can_be_run_again() {
@@ -28,7 +19,7 @@ fn an_interrupted_export_publishes_nothing_and_can_be_run_again() {
         wait::until("the download stalls", || {
             registry.log().matching("GET", "/blobs/").len() > 2
         });
-        signal(&running, name);
+        running.signal(name);
         let output = running.output();
         output.assert_code(130).assert_stderr(
             "note: interrupted; nothing is half published, and the same command can be run again",
@@ -61,7 +52,7 @@ fn an_interrupted_import_moves_no_tag_and_can_be_run_again() {
     wait::until("the manifest is on its way", || {
         target.log().count("PUT", "/manifests/") > 0
     });
-    signal(&running, "INT");
+    running.signal("INT");
     running.output().assert_code(130);
     assert!(target.snapshot().0.is_empty(), "no tag has moved");
     target.heal();
@@ -77,12 +68,12 @@ fn a_watch_carries_what_comes_and_ends_well_when_it_is_told_to() {
     let desk = Desk::with_bundle();
     std::fs::create_dir(desk.path("drop")).unwrap();
     let running = desk
-        .command("transfer drop far --watch --interval 1 --trust ops.key.pub")
+        .command("transfer drop far --watch --interval 1s --trust ops.key.pub")
         .spawn();
     wait::until("the target is made", || desk.path("far").exists());
     std::fs::copy(desk.path("usb/chart.tar.zst"), desk.path("drop/x.tar.zst")).unwrap();
     wait::until("it is brought over", || desk.path("far/x.tar.zst").exists());
-    signal(&running, "TERM");
+    running.signal("TERM");
     running
         .output()
         .assert_success()

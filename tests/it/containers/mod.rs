@@ -1,5 +1,6 @@
 //! Storage containers: one suite over a directory, Azurite and an S3 server, and the whole road through them.
 
+mod copies;
 mod journey;
 mod leftovers;
 mod resumed;

@@ -7,7 +7,7 @@ mod anatomy;
 mod attacks;
 mod containers;
 mod flips;
-mod forge;
+pub(crate) mod forge;
 mod mutations;
 mod sequences;
 

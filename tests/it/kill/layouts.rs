@@ -94,6 +94,27 @@ impl World for Import {
     }
 }
 
+/// Every name of a layout leads to whole content. A layout that was not begun is sound.
+pub(crate) fn assert_sound(layout: &Path) {
+    let (files, entries) = match layout.exists() {
+        true => take_apart(files(layout)),
+        false => return,
+    };
+    for entry in entries {
+        let entry: Value = serde_json::from_str(&entry).unwrap();
+        assert_complete(&files, entry["digest"].as_str().unwrap());
+    }
+}
+
+/// Both hold the same files, and the same entries in any order.
+pub(crate) fn assert_same(found: &Path, expected: &Path) {
+    let (found, expected) = (take_apart(files(found)), take_apart(files(expected)));
+    let names: [Vec<&String>; 2] = [found.0.keys().collect(), expected.0.keys().collect()];
+    assert_eq!(names[0], names[1]);
+    assert!(found.0 == expected.0, "the same names, and other bytes");
+    assert_eq!(found.1, expected.1);
+}
+
 /// Everything below the manifest `digest` is there, foreign layers apart.
 fn assert_complete(files: &Files, digest: &str) {
     let path = |digest: &str| format!("blobs/{}", digest.replace(':', "/"));

@@ -5,7 +5,9 @@
 //! depends on the machine, so at every request a registry that never answers makes it exact.
 
 mod exports;
-mod layouts;
+pub(crate) mod layouts;
+pub(crate) mod moment;
+mod pipelines;
 mod registries;
 mod transfers;
 
@@ -44,7 +46,7 @@ trait World {
     fn check_finished(&self, fresh: &Self::Fresh);
 }
 
-fn first_seed() -> u64 {
+pub(crate) fn first_seed() -> u64 {
     let seed = std::env::var("AIRLIFT_TEST_SEED").ok();
     let seed = seed.map_or(1, |text| text.parse().expect("a number"));
     eprintln!("AIRLIFT_TEST_SEED={seed}");

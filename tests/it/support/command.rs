@@ -131,16 +131,27 @@ impl Running {
 
     /// What it has said so far.
     pub(crate) fn stderr(&self) -> String {
-        fs::read_to_string(self.home.path().join("stderr")).expect("the output is ours")
+        self.read("stderr")
     }
 
     /// What it has printed so far.
     pub(crate) fn stdout(&self) -> String {
-        fs::read_to_string(self.home.path().join("stdout")).expect("the output is ours")
+        self.read("stdout")
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.home.path().join(name)).expect("the output is ours")
     }
 
     pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.process_id());
+        let status = Command::new("sh").args(["-c", &script]).status();
+        assert!(status.expect("a shell").success());
     }
 }
 

@@ -15,16 +15,17 @@ const MIDDLE: [&str; 7] = [
 ];
 
 /// Each room of `src/`, and the rooms that it may import beside itself.
-const ROOMS: [(&str, &[&[&str]]); 14] = [
+const ROOMS: [(&str, &[&[&str]]); 15] = [
     ("oci", &[]),
     ("content", &[&["oci"]]),
-    ("registry", &[&["content", "oci"]]),
+    ("http", &[&["content"]]),
+    ("registry", &[&["http", "content", "oci"]]),
     ("layout", &[&["content", "oci"]]),
     ("bundle", &[&["content", "oci"]]),
-    ("storage", &[&["content", "oci"]]),
+    ("storage", &[&["http", "content", "oci"]]),
     ("selection", &[&["content", "oci"]]),
     ("history", &[&["content", "oci"]]),
-    ("config", &[&["content", "oci"]]),
+    ("config", &[&["http", "content", "oci"]]),
     ("pipeline", &[&MIDDLE, &["content", "oci"]]),
     ("server", &[&["pipeline"], &MIDDLE, &["content", "oci"]]),
     (

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use airlift::content::{Error, ErrorKind, ObjectWriter, RangedRead, Result, Uploaded, Version};
 use airlift::storage::{
-    CreateOptions, DirectoryContainer, FoundObject, OpenUpload, StorageContainer,
+    BegunCopy, CreateOptions, DirectoryContainer, FoundObject, OpenUpload, Origin, Overwrite,
+    StorageContainer,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -59,6 +60,21 @@ impl StorageContainer for Limited {
         Ok(Box::new(LimitedWriter { inner, budget }))
     }
 
+    async fn create_equal(
+        &self,
+        object: &str,
+        overwrite: Overwrite,
+        origin: &Origin,
+    ) -> Result<BegunCopy> {
+        let begun = self.inner.create_equal(object, overwrite, origin).await?;
+        let budget = Arc::clone(&self.budget);
+        let inner = begun.writer;
+        Ok(BegunCopy {
+            writer: Box::new(LimitedWriter { inner, budget }),
+            present_bytes: begun.present_bytes,
+        })
+    }
+
     async fn remove(&self, object: &str, version: Option<&Version>) -> Result<()> {
         self.inner.remove(object, version).await
     }
@@ -107,5 +123,9 @@ impl ObjectWriter for LimitedWriter {
 
     async fn abort(self: Box<Self>) {
         self.inner.abort().await;
+    }
+
+    async fn leave(self: Box<Self>) {
+        self.inner.leave().await;
     }
 }

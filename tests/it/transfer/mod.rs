@@ -1,9 +1,12 @@
-//! Transfers between directories: what travels, in which order, what does not, and what is left when one fails.
+//! Transfers: what travels and in which order, what stays, and what is left when one fails or is interrupted.
 
 mod clouds;
 mod faults;
 mod limited;
+mod resume;
 mod road;
+
+pub(crate) use resume::large_stock;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,8 +1,10 @@
 //! What travels and what stays.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use airlift::content::{ErrorKind, OnError, describe};
+use airlift::content::{ErrorKind, Event, OnError, describe};
 use airlift::pipeline::{ObjectOutcome, ReadBackPolicy, SourcePolicy};
 use airlift::storage::Overwrite;
 use tempfile::tempdir;
@@ -173,4 +175,29 @@ fn a_bundle_of_strangers_stops_a_transfer_that_trusts() {
     let report = transfer(&options).unwrap();
     assert_eq!(report.failures[0].error.kind(), ErrorKind::Unverified);
     assert!(contents(target.path()).is_empty());
+}
+
+#[test]
+fn progress_reaches_its_end_when_the_target_is_read_back() {
+    let (stock, target) = (Stock::new(), tempdir().unwrap());
+    let mut options = options(stock.path(), target.path());
+    options.read_back = ReadBackPolicy::Verify;
+    let (expected, settled) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (length, position) = (Arc::clone(&expected), Arc::clone(&settled));
+    options.events = Arc::new(move |event| {
+        let (number, bytes) = match event {
+            Event::Planned { bytes, .. } | Event::ReadingBack(bytes) => (&length, bytes),
+            Event::Moved(bytes) | Event::Spared(bytes) => (&position, bytes),
+            _ => return,
+        };
+        number.fetch_add(bytes, Ordering::Relaxed);
+        assert!(position.load(Ordering::Relaxed) <= length.load(Ordering::Relaxed));
+    });
+    // The second finds everything there, and reads it back.
+    for _ in 0..2 {
+        transfer_well(&options);
+        let told = expected.swap(0, Ordering::Relaxed);
+        assert!(told > 0);
+        assert_eq!(settled.swap(0, Ordering::Relaxed), told);
+    }
 }

@@ -127,7 +127,7 @@ fn a_renamed_copy_is_not_imported_again_after_a_restart_either() {
 fn a_countersignature_that_comes_later_admits_the_bundle() {
     let station = Station::new();
     station.export_chart("chart");
-    let watch = station.watch_with(|options| options.policy = two_signers());
+    let watch = station.watch_with(|options| options.read_trust = super::reading(two_signers()));
     station.bring("chart.tar.zst");
     watch.await_line("chart.tar.zst: waiting: ");
     let (bundle, second) = (station.text("usb/chart.tar.zst"), key("snakeoil-ed25519"));

@@ -4,11 +4,21 @@
 //! tested with the binary, in `process` and `killed`.
 
 mod arriving;
+mod copies;
+mod devices;
+mod early;
+mod hooked;
 mod killed;
+mod lanes;
 mod places;
 mod process;
+mod queue;
 mod refused;
+mod renewed;
+mod replaced;
+mod settled;
 mod shared;
+mod starting;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,10 +30,10 @@ use airlift::bundle::SignaturePolicy;
 use airlift::content::Memory;
 use airlift::history::{Ledger, RunKind, Trigger};
 use airlift::pipeline::{
-    Connections, DeliveredSource, OneOff, PlatformIndex, Remembrance, TargetReference, Until,
-    WatchEvent, WatchOptions, WatchReport, run_watch,
+    Connections, DeliveredSource, OneOff, Opener, PlatformIndex, PolicyReader, Remembrance,
+    TargetReference, Until, WatchEvent, WatchOptions, WatchReport, run_watch,
 };
-use airlift::storage::DirectoryContainer;
+use airlift::storage::{DirectoryContainer, StorageContainer};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -121,6 +131,7 @@ impl Station {
         let runtime = Runtime::new().unwrap();
         let mut options = self.options();
         change(&mut options);
+        options.open_target = target_opener(&options.target);
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&told);
         options.events =
@@ -129,13 +140,7 @@ impl Station {
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let thread = std::thread::spawn(move || {
-            runtime.block_on(async {
-                let connections = Connections::new(Journey::new().registry_options);
-                let place = connections.target(&options.target).await.unwrap();
-                run_watch(&options, &place, &memory, &stopping)
-                    .await
-                    .unwrap()
-            })
+            runtime.block_on(async { run_watch(&options, &memory, &stopping).await.unwrap() })
         });
         Watch {
             told,
@@ -146,13 +151,16 @@ impl Station {
 
     fn options(&self) -> WatchOptions {
         let drop = self.path("drop");
+        let target = TargetReference::Layout {
+            path: self.path("far"),
+        };
         WatchOptions {
-            container: Arc::new(DirectoryContainer::open(&drop).unwrap()),
+            open_container: directory_opener(&drop),
             directory: Some(drop),
-            policy: trust(&["snakeoil-p256"]),
-            target: TargetReference::Layout {
-                path: self.path("far"),
-            },
+            queue: None,
+            read_trust: reading(trust(&["snakeoil-p256"])),
+            open_target: target_opener(&target),
+            target,
             import: Journey::new().import_options(),
             platform_index: PlatformIndex::Sparse,
             one_off: OneOff::Accept,
@@ -190,6 +198,37 @@ impl Station {
             annotation.as_str().map(str::to_owned)
         };
         manifests.iter().filter_map(name).collect()
+    }
+}
+
+fn directory_opener(path: &Path) -> Opener<Arc<dyn StorageContainer>> {
+    let path = path.to_owned();
+    Arc::new(move || {
+        let opened = DirectoryContainer::open(&path);
+        let opened = opened.map(|open| Arc::new(open) as Arc<dyn StorageContainer>);
+        Box::pin(std::future::ready(opened))
+    })
+}
+
+fn target_opener(target: &TargetReference) -> Opener<airlift::pipeline::Place> {
+    let target = target.clone();
+    Arc::new(move || {
+        let target = target.clone();
+        let connections = Connections::new(Journey::new().registry_options);
+        Box::pin(async move { connections.target(&target).await })
+    })
+}
+
+/// The same keys whenever they are read.
+fn reading(policy: SignaturePolicy) -> PolicyReader {
+    Arc::new(move || Ok(policy.clone()))
+}
+
+/// Changes bytes of the content, and neither headers nor inventory.
+fn damage(bytes: &mut [u8]) {
+    let start = if bytes.len() > 60_000 { 20_000 } else { 300 };
+    for byte in &mut bytes[start..start + 300] {
+        *byte ^= 1;
     }
 }
 

@@ -1,9 +1,13 @@
 //! Trouble around the bundles: a target that is away, a container that is gone, and objects to be removed.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use airlift::history::Ledger;
 use airlift::pipeline::{DeliveredSource, Until, WatchOptions};
 
+use super::hooked::hanging_opener;
 use super::{Station, names};
 use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
@@ -88,4 +92,50 @@ fn what_was_delivered_while_nobody_deleted_is_removed_by_a_later_watch() {
     let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
     watch.await_line("chart.tar.zst: removed from the container");
     assert!(names(&station.path("drop")).is_empty());
+}
+
+#[test]
+fn what_a_killed_watch_has_left_of_a_delivered_bundle_is_removed_by_the_next() {
+    let station = Station::new();
+    let volumes = station.export_volumes();
+    let (first, last) = (&volumes[0], volumes.last().unwrap());
+    for name in &volumes {
+        station.bring(name);
+    }
+    let mut once = station.watch_with(|options| options.until = Until::Once);
+    assert_eq!(once.join().imported, 1);
+    let annotate = async |note| {
+        let ledger = Ledger::open(&station.path("state")).await.unwrap();
+        let claim = ledger.list_claims().await.unwrap().remove(0);
+        ledger.annotate_done(&claim.object, note).await.unwrap();
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // A delivered bundle that is brought again is waited for, volume by volume.
+    fs::remove_file(station.path("drop").join(first)).unwrap();
+    let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
+    watch.await_line("has not arrived");
+    watch.end();
+    runtime.block_on(annotate(Some("its objects are being removed")));
+    let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
+    watch.await_line("it was imported before, and its other volumes are gone");
+    watch.await_line(&format!("{last}: removed from the container"));
+    assert!(names(&station.path("drop")).is_empty());
+    assert_eq!(watch.count("waiting"), 0, "{:#?}", watch.lines());
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_container_that_hangs() {
+    // At the first opening, and at that of the import.
+    for nth in [1, 2] {
+        let station = Station::new();
+        station.export_chart("chart");
+        station.bring("chart.tar.zst");
+        let hangs = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&hangs);
+        let hook = move || told.store(true, Ordering::SeqCst);
+        let opener = hanging_opener(&station.path("drop"), nth, Arc::new(hook));
+        let watch = station.watch_with(|options| options.open_container = opener);
+        wait::until("it hangs", || hangs.load(Ordering::SeqCst));
+        assert_eq!(watch.end().imported, 0);
+    }
 }

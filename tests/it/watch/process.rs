@@ -5,14 +5,14 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
-use airlift::history::{ClaimState, Ledger};
+use airlift::history::{ClaimState, Ledger, RunStatus};
 
 use super::{Station, key};
 use crate::support::command::{Airlift, Output, Running};
 use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
 
-fn watch(station: &Station, target: &str, more: &[&str]) -> Airlift {
+pub(super) fn watch(station: &Station, target: &str, more: &[&str]) -> Airlift {
     let (drop, state, trusted) = (
         station.text("drop"),
         station.text("state"),
@@ -24,7 +24,7 @@ fn watch(station: &Station, target: &str, more: &[&str]) -> Airlift {
     Airlift::new(&arguments)
 }
 
-fn layout(station: &Station) -> String {
+pub(super) fn layout(station: &Station) -> String {
     format!("oci:{}", station.text("far"))
 }
 
@@ -33,7 +33,7 @@ fn once(station: &Station, more: &[&str]) -> Output {
     watch(station, &layout(station), &more).run()
 }
 
-fn terminate(running: &Running) {
+pub(super) fn terminate(running: &Running) {
     let id = running.process_id().to_string();
     let status = Command::new("kill").args(["-TERM", &id]).status();
     assert!(status.unwrap().success());
@@ -92,10 +92,15 @@ fn a_stop_in_the_middle_of_an_import_gives_the_claim_back() {
     terminate(&running);
     running.output().assert_success().assert_stdout("stopped\n");
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let claims = runtime.block_on(async {
+    let (claims, runs) = runtime.block_on(async {
         let ledger = Ledger::open(&station.path("state")).await.unwrap();
-        ledger.list_claims().await.unwrap()
+        let claims = ledger.list_claims().await.unwrap();
+        (claims, ledger.list_runs(9).await.unwrap())
     });
+    // A run that stayed open would have been ended by opening the ledger, with another reason.
+    let outcome = &runs[0].outcome;
+    assert_eq!(outcome.status, RunStatus::Interrupted);
+    assert_eq!(outcome.reason.as_deref(), Some("the watch was stopped"));
     let states: Vec<ClaimState> = claims.iter().map(|claim| claim.state).collect();
     assert_eq!(states, [ClaimState::Waiting]);
     registry.heal();

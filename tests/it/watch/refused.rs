@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use airlift::bundle::PublicKey;
 use airlift::pipeline::OneOff;
 
 use super::{Station, Watch, key};
@@ -61,9 +62,7 @@ fn bundles_of_unknown_keys_and_of_none_are_not_imported() {
 /// The chart with its contents changed.
 fn damaged(station: &Station) -> Vec<u8> {
     let mut bytes = station.export_chart("chart");
-    for byte in &mut bytes[300..600] {
-        *byte ^= 1;
-    }
+    super::damage(&mut bytes);
     bytes
 }
 
@@ -84,7 +83,6 @@ fn a_damaged_bundle_is_set_aside_after_a_second_reading_and_can_be_brought_back(
         watch.count("chart.tar.zst: set aside: ") == 2
     });
     station.bring("chart.tar.zst");
-    airlift(&["watch", "retry", "chart", "--state", &state]).assert_success();
     watch.await_line("chart.tar.zst: imported");
 }
 
@@ -125,4 +123,37 @@ fn a_file_that_may_not_be_read_hides_no_other() {
     let watch = station.watch();
     watch.await_line("closed.tar.zst: will be tried again: ");
     assert_goes_on(&station, &watch);
+}
+
+#[test]
+fn what_is_no_signature_beside_a_bundle_does_not_hide_it() {
+    let station = Station::new();
+    station.export_chart("chart");
+    fs::create_dir(station.path("drop/chart.tar.zst.0123456789abcdef.sig")).unwrap();
+    let pipe = station.path("drop/chart.tar.zst.00112233445566aa.sig");
+    assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    symlink(
+        "/etc/passwd",
+        station.path("drop/chart.tar.zst.00112233445566bb.sig"),
+    )
+    .unwrap();
+    station.bring("chart.tar.zst");
+    station.watch().await_line("chart.tar.zst: imported");
+}
+
+#[test]
+fn a_wrong_signature_stands_in_the_way_until_it_is_taken_away() {
+    let station = Station::new();
+    station.export_chart("chart");
+    let text = fs::read_to_string(key("snakeoil-p256.pub")).unwrap();
+    let id = PublicKey::parse(&text).unwrap().id().to_string();
+    let signature = format!("chart.tar.zst.{id}.sig");
+    station.drop_bytes(&signature, b"wrong");
+    station.bring("chart.tar.zst");
+    let watch = station.watch();
+    watch.await_line("chart.tar.zst: set aside: the signatures are refused");
+    fs::remove_file(station.path("drop").join(&signature)).unwrap();
+    watch.await_line("chart.tar.zst: imported");
+    let listed = airlift(&["watch", "list", "--state", &station.text("state")]);
+    assert!(!listed.assert_success().stdout.contains("set aside"));
 }

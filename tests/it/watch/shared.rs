@@ -1,10 +1,11 @@
 //! Two watches with one ledger: no bundle is imported twice, and none is left.
 
-use airlift::history::{Ledger, RunStatus};
+use airlift::history::{Claimed, Ledger, RunStatus};
 use airlift::pipeline::TargetReference;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Station;
-use crate::support::registry::Registry;
+use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
 
 const BUNDLES: usize = 10;
@@ -34,6 +35,48 @@ fn two_watches_import_each_bundle_once() {
         watch.end();
     }
     assert_runs(&station, &names);
+}
+
+#[test]
+fn the_work_of_a_watch_that_is_killed_goes_to_the_other_after_the_lease() {
+    let station = Station::new();
+    station.export_chart("chart");
+    station.bring("chart.tar.zst");
+    let registry = Registry::start();
+    registry.fault(When::put("/manifests/"), Fault::Hang);
+    let more = ["--accept-one-off"];
+    let killed = super::process::watch(&station, &registry.address(), &more).spawn();
+    wait::until("the manifest is on its way", || {
+        registry.log().count("PUT", "/manifests/") > 0
+    });
+    let target: TargetReference = registry.address().parse().unwrap();
+    let watch = station.watch_with(|options| options.target = target);
+    watch.await_line("chart.tar.zst: will be tried again: another watch has claimed it");
+    assert!(killed.kill().was_killed());
+    watch.await_listings(2);
+    assert_eq!(watch.count(": imported"), 0, "the lease still lasts");
+    end_lease(&station);
+    watch.await_line("chart.tar.zst: imported:");
+    registry.assert_no_violation();
+    assert_eq!(registry.missing_content(), [""; 0]);
+}
+
+/// Lets the lease of the only claim run out now, as time would.
+fn end_lease(station: &Station) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let ledger = Ledger::open(&station.path("state")).await.unwrap();
+        let claims = ledger.list_claims().await.unwrap();
+        let mut claim = Claimed {
+            object: claims[0].object.clone(),
+            fence: 1,
+            attempts: 1,
+            lease_until: claims[0].lease_until,
+        };
+        let none = SignedDuration::ZERO;
+        let ended = ledger.renew(&mut claim, none, Timestamp::now()).await;
+        ended.unwrap();
+    });
 }
 
 /// Each bundle was delivered by one run, and no run failed.

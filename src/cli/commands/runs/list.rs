@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::RunsArguments;
 use super::figures::{HEADS, row_of, run_document};
+use crate::cli::Signals;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::{Output, table};
 use crate::cli::state_args::open_ledger;
-use crate::cli::wait_for_signal;
 use crate::history::{FoundRuns, Ledger, Run, RunFilter, RunId, RunStatus};
 
 /// As often as runs write down how far they are.
@@ -24,9 +24,10 @@ pub(super) async fn list(arguments: &RunsArguments, output: Output) -> anyhow::R
     };
     let ledger = open_ledger(state).await?;
     if arguments.watch {
+        let signals = Signals::listen();
         return tokio::select! {
             ended = arguments.watch(&ledger, output) => ended,
-            () = wait_for_signal() => Ok(Exit::Done),
+            () = signals.wait() => Ok(Exit::Done),
         };
     }
     let (found, now) = arguments.find(&ledger).await?;

@@ -19,7 +19,6 @@ mod manifests;
 mod route;
 mod server;
 mod store;
-mod tls;
 mod uploads;
 
 #[cfg(test)]
@@ -33,6 +32,7 @@ use airlift::oci::{Descriptor, Digest, Pin, Repository, Tag};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 pub(crate) use behaviour::{
     Auth, Bearer, Behaviour, Location, Login, Paging, Redirect, Referrers, Uploads,
@@ -41,6 +41,7 @@ pub(crate) use fault::{Fault, RetryAfter, When};
 pub(crate) use log::{Authorization, Log, Request};
 
 use crate::support::snapshot::Snapshot;
+use crate::support::tls::Authority;
 
 /// What all connections share.
 struct Shared {
@@ -117,8 +118,9 @@ impl Registry {
             tokens: Mutex::default(),
         });
         let (acceptor, authority_pem) = if is_tls {
-            let (acceptor, pem) = tls::authority_and_server();
-            (Some(acceptor), Some(pem))
+            let authority = Authority::new();
+            let config = authority.issue(&[]).server_config(&["h2", "http/1.1"]);
+            (Some(TlsAcceptor::from(config)), Some(authority.pem()))
         } else {
             (None, None)
         };

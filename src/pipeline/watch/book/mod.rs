@@ -7,12 +7,15 @@
 //! failed, and again when a signature beside it changes. The same name with another version is a new object.
 //! Objects whose names are not ours take no memory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod sets;
+
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::verdict::Verdict;
+pub(super) use self::sets::{CompleteSet, IncompleteSet};
+use super::verdict::{Fault, Verdict};
 use super::work_key::WorkKey;
 use crate::content::Version;
 use crate::pipeline::open_bundles::{is_signature_name, is_volume_name};
@@ -45,11 +48,21 @@ enum State {
     },
     /// It lacks something. Only another version or another signature changes that.
     Waiting,
-    /// It was given up.
-    SetAside,
-    Opened(VolumePlace),
+    /// It was given up, opened or not. What is wrong says what may bring it back.
+    SetAside(Fault),
+    Opened,
     /// Its set was delivered. Copies of its volumes are known by it.
-    Finished(VolumePlace),
+    Finished,
+}
+
+/// What is known of an object's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// All of it was read and is right.
+    Proven,
+    Unread,
+    /// It is damaged, or a set that had it was.
+    Suspect,
 }
 
 #[derive(Debug)]
@@ -59,26 +72,12 @@ struct Entry {
     since: Instant,
     /// How many readings of this version have failed.
     failures: u32,
+    standing: Standing,
+    /// Where it belongs, once this version was opened.
+    place: Option<VolumePlace>,
+    /// Whether its blobs were looked at before its set was complete.
+    was_early: bool,
     state: State,
-}
-
-/// A complete set, and the names of its volumes in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CompleteSet {
-    pub(super) set: String,
-    pub(super) objects: Vec<String>,
-    pub(super) bundle: String,
-    /// The digest of the inventory that lists the artifacts.
-    pub(super) inventory: String,
-    pub(super) order: Order,
-}
-
-/// A set of which volumes have not arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct IncompleteSet {
-    pub(super) set: String,
-    pub(super) missing: Vec<u32>,
-    pub(super) volumes: u32,
 }
 
 /// What a listing has changed.
@@ -89,6 +88,8 @@ pub(super) struct Changes {
     pub(super) foreign_count: usize,
     /// Objects that are gone, or that begin anew after they were done with.
     pub(super) forgotten: Vec<String>,
+    /// What the ledger calls objects that were given up, and are gone or replaced.
+    pub(super) withdrawn: Vec<WorkKey>,
 }
 
 /// Names of foreign objects that are told one by one; of more, only the number is.
@@ -166,15 +167,21 @@ impl Book {
         {
             return;
         }
-        match self.entries.get(name).map(|entry| &entry.state) {
-            Some(State::Opened(place)) => drop(self.postponed.remove(&place.set)),
-            Some(State::SetAside | State::Finished(_)) => self.round.renewed.push(name.to_owned()),
-            _ => {}
+        if let Some(entry) = self.entries.get(name) {
+            if let Some(place) = &entry.place {
+                self.postponed.remove(&place.set);
+            }
+            if matches!(entry.state, State::SetAside(_) | State::Finished) {
+                self.round.renewed.push(name.to_owned());
+            }
         }
         let entry = Entry {
             version,
             since: now,
             failures: 0,
+            standing: Standing::Unread,
+            place: None,
+            was_early: false,
             state: State::Unread { due: now },
         };
         self.entries.insert(name.into(), entry);
@@ -189,16 +196,16 @@ impl Book {
         let Some(entry) = object.and_then(|object| self.entries.get_mut(object)) else {
             return;
         };
-        if let State::Opened(place) = &entry.state {
+        if let Some(place) = &entry.place {
             self.postponed.remove(&place.set);
         }
-        if !matches!(entry.state, State::Finished(_)) {
+        if entry.state != State::Finished {
             entry.state = State::Unread { due: now };
         }
     }
 
     /// The listing is complete: forgets what is gone, and says what else is new.
-    pub(super) fn end_listing(&mut self) -> Changes {
+    pub(super) fn end_listing(&mut self, now: Instant) -> Changes {
         let round = std::mem::take(&mut self.round);
         let mut forgotten = round.renewed;
         self.entries.retain(|name, _| {
@@ -208,16 +215,26 @@ impl Book {
             }
             is_there
         });
-        self.signatures
-            .retain(|name, _| round.signatures.contains(name));
+        let known = self.signatures.keys();
+        let gone = known.filter(|name| !round.signatures.contains(*name));
+        for name in gone.cloned().collect::<Vec<_>>() {
+            // It may have been a wrong one that stood in the way.
+            self.reopen_signed(&name, now);
+            self.signatures.remove(&name);
+        }
         let entries = &self.entries;
-        let is_given_up = |name: &str| {
-            let entry = entries.get(name);
-            entry.is_some_and(|entry| entry.state == State::SetAside)
-        };
-        self.set_aside.retain(|name, _| is_given_up(name));
+        let mut withdrawn = Vec::new();
+        self.set_aside.retain(|name, key| {
+            let state = entries.get(name).map(|entry| &entry.state);
+            let is_given_up = matches!(state, Some(State::SetAside(_)));
+            if !is_given_up && key.is_of_object() {
+                withdrawn.push(key.clone());
+            }
+            is_given_up
+        });
         let mut changes = Changes {
             forgotten,
+            withdrawn,
             ..Changes::default()
         };
         let few = round.foreign_count <= FOREIGN_TOLD_MAX;
@@ -272,10 +289,23 @@ impl Book {
         names
     }
 
-    /// The object was opened, and this is its place.
+    /// The object was opened, and this is its place. A set that was given up for damage, or is left alone for a
+    /// while, is tried with it.
     pub(super) fn opened(&mut self, object: &str, place: VolumePlace) {
+        for (name, entry) in &mut self.entries {
+            let is_at_rest = matches!(
+                entry.state,
+                State::SetAside(Fault::Content) | State::Unread { .. }
+            );
+            let is_of = |old: &VolumePlace| old.set == place.set;
+            if is_at_rest && entry.place.as_ref().is_some_and(is_of) {
+                entry.state = State::Opened;
+                self.set_aside.remove(name);
+            }
+        }
         if let Some(entry) = self.entries.get_mut(object) {
-            entry.state = State::Opened(place);
+            entry.place = Some(place);
+            entry.state = State::Opened;
         }
     }
 
@@ -294,7 +324,7 @@ impl Book {
                 due: now + delay_after(entry.failures),
             },
             Verdict::Wait => State::Waiting,
-            Verdict::SetAside => State::SetAside,
+            Verdict::SetAside(fault) => State::SetAside(fault),
         };
     }
 
@@ -304,11 +334,28 @@ impl Book {
     }
 
     /// The objects were given up. A person may bring them back in the ledger.
-    pub(super) fn set_aside(&mut self, objects: &[String], key: &WorkKey) {
+    pub(super) fn set_aside(&mut self, objects: &[String], key: &WorkKey, fault: Fault) {
         for object in objects {
             if let Some(entry) = self.entries.get_mut(&**object) {
-                entry.state = State::SetAside;
+                if fault == Fault::Content && entry.standing == Standing::Unread {
+                    entry.standing = Standing::Suspect;
+                }
+                entry.state = State::SetAside(fault);
                 self.set_aside.insert((&**object).into(), key.clone());
+            }
+        }
+    }
+
+    /// Other keys are trusted now: what waits, or was given up for its signatures, is opened again.
+    pub(super) fn reopen_untrusted(&mut self, now: Instant) {
+        for (name, entry) in &mut self.entries {
+            let is_open_to_change = matches!(
+                entry.state,
+                State::Waiting | State::Unread { .. } | State::SetAside(Fault::Trust)
+            );
+            if is_open_to_change {
+                entry.state = State::Unread { due: now };
+                self.set_aside.remove(name);
             }
         }
     }
@@ -318,92 +365,38 @@ impl Book {
         self.set_aside.values().cloned().collect()
     }
 
-    /// What a person has brought back is opened again.
-    pub(super) fn revive(&mut self, key: &WorkKey, now: Instant) {
+    /// What a person has brought back is opened again: these objects.
+    pub(super) fn revive(&mut self, key: &WorkKey, now: Instant) -> Vec<String> {
+        let mut revived = Vec::new();
         let entries = &mut self.entries;
         self.set_aside.retain(|object, found| {
             let is_other = found != key;
             if !is_other && let Some(entry) = entries.get_mut(object) {
                 entry.state = State::Unread { due: now };
                 entry.failures = 0;
+                entry.standing = Standing::Unread;
+                revived.push(object.to_string());
             }
             is_other
         });
+        revived
     }
 
     /// The objects of a set are not looked at again, unless they change.
     pub(super) fn finish(&mut self, objects: &[String]) {
         for object in objects {
             if let Some(entry) = self.entries.get_mut(&**object)
-                && let State::Opened(place) = &entry.state
+                && entry.state == State::Opened
             {
-                entry.state = State::Finished(place.clone());
+                entry.state = State::Finished;
             }
         }
-    }
-
-    /// The sets of which every volume is there and that may be tried now, and those that lack volumes.
-    pub(super) fn sets(&self, now: Instant) -> (Vec<CompleteSet>, Vec<IncompleteSet>) {
-        let mut sets: BTreeMap<&str, BTreeMap<u32, (&str, &VolumePlace)>> = BTreeMap::new();
-        let known = self.entries.iter();
-        let mut known: Vec<_> = known
-            .filter_map(|(name, entry)| known_place(name, entry))
-            .collect();
-        known.sort_by_key(|(name, _)| *name);
-        let is_open = |name: &str| {
-            let entry = self.entries.get(name);
-            entry.is_some_and(|entry| matches!(entry.state, State::Opened(_)))
-        };
-        // A set of which nothing is new was delivered.
-        let open = known.iter().filter(|(name, _)| is_open(name));
-        let open: BTreeSet<&str> = open.map(|(_, place)| &*place.set).collect();
-        known.retain(|(_, place)| open.contains(&*place.set));
-        for (name, place) in known {
-            let set = sets.entry(&place.set).or_default();
-            // Of a volume that is there twice, the first name counts.
-            set.entry(place.volume).or_insert((name, place));
-        }
-        let (mut complete, mut incomplete) = (Vec::new(), Vec::new());
-        for (set, present) in sets {
-            let Some((_, (_, place))) = present.last_key_value() else {
-                continue;
-            };
-            let is_missing = |number: &u32| !present.contains_key(number);
-            let missing: Vec<u32> = (1..=place.volumes).filter(is_missing).collect();
-            if !missing.is_empty() {
-                incomplete.push(IncompleteSet {
-                    set: set.to_owned(),
-                    missing,
-                    volumes: place.volumes,
-                });
-            } else if self.postponed.get(set).is_none_or(|due| *due <= now) {
-                complete.push(CompleteSet {
-                    set: set.to_owned(),
-                    objects: present
-                        .values()
-                        .map(|(name, _)| (*name).to_owned())
-                        .collect(),
-                    bundle: place.bundle.clone(),
-                    inventory: place.inventory.clone(),
-                    order: place.order,
-                });
-            }
-        }
-        (complete, incomplete)
-    }
-
-    /// Every object that says it belongs to the set, copies included.
-    pub(super) fn objects_of(&self, set: &str) -> Vec<String> {
-        let is_of =
-            |entry: &Entry| matches!(&entry.state, State::Opened(place) if place.set == set);
-        let entries = self.entries.iter().filter(|(_, entry)| is_of(entry));
-        entries.map(|(name, _)| name.to_string()).collect()
     }
 
     /// Objects that are neither finished nor given up.
     pub(super) fn waiting_count(&self) -> usize {
         let is_waiting =
-            |entry: &&Entry| !matches!(entry.state, State::SetAside | State::Finished(_));
+            |entry: &&Entry| !matches!(entry.state, State::SetAside(_) | State::Finished);
         self.entries.values().filter(is_waiting).count()
     }
 
@@ -420,10 +413,10 @@ impl Book {
     }
 }
 
-fn known_place<'a>(name: &'a str, entry: &'a Entry) -> Option<(&'a str, &'a VolumePlace)> {
-    match &entry.state {
-        State::Opened(place) | State::Finished(place) => Some((name, place)),
-        _ => None,
+impl Entry {
+    /// Whether it was opened as a volume of the set, which is not delivered.
+    fn is_open_of(&self, set: &str) -> bool {
+        self.state == State::Opened && self.place.as_ref().is_some_and(|place| place.set == set)
     }
 }
 
