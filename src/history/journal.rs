@@ -81,6 +81,7 @@ impl Journal {
     pub(super) fn observe(&self, event: &Event, phase: RunPhase) {
         match event {
             Event::Planned { contents, bytes } => self.plan(*contents as u64, *bytes, phase),
+            Event::ReadingBack(bytes) => self.lengthen(*bytes),
             Event::Moved(bytes) => self.count(*bytes, 0, phase == RunPhase::Moving),
             Event::Spared(bytes) => self.count(*bytes, 0, false),
             Event::ContentDone(_) => self.count(0, 1, false),
@@ -110,6 +111,12 @@ impl Journal {
             done_bytes: 0,
             updated: (self.clock)(),
         });
+    }
+
+    fn lengthen(&self, bytes: u64) {
+        if let Some(progress) = &mut self.lock().progress {
+            progress.size_bytes += bytes;
+        }
     }
 
     fn count(&self, bytes: u64, contents: u64, is_moved: bool) {
