@@ -149,6 +149,46 @@ fn what_was_run_is_listed_and_shown_with_every_figure() {
 }
 
 #[test]
+fn an_import_that_fails_in_part_tells_which_repository() {
+    let office = Office::new();
+    office
+        .desk
+        .run(&office.export_line("oci:near/helm-chart"))
+        .assert_success();
+    let target = Registry::start();
+    target.fault(
+        When::put("/helm-chart/manifests/").always(),
+        Fault::Status(400),
+    );
+    let line = Office::import_line(&target);
+    office
+        .desk
+        .run(&format!("{line} --continue-on-errors --comment tuesday"))
+        .assert_code(3);
+    let runs = office.runs("--kind import --status partly-failed");
+    assert_eq!(runs.len(), 1);
+    let shown = office.show(&runs[0]);
+    assert_eq!(shown["comment"], "tuesday");
+    let repositories = shown["repositories"].as_array().unwrap();
+    let counts = |position: usize, name: &str| repositories[position]["artifacts"][name].clone();
+    assert_eq!(repositories[0]["repository"], "apps/web");
+    assert_eq!(
+        (counts(0, "total"), counts(0, "delivered")),
+        (json!(1), json!(1))
+    );
+    assert_eq!(repositories[1]["repository"], "helm-chart");
+    assert_eq!(
+        (counts(1, "total"), counts(1, "failed")),
+        (json!(1), json!(1))
+    );
+    assert_eq!(shown["failures"].as_array().unwrap().len(), 1);
+    let log = office.log(&runs[0]);
+    for event in ["planned", "tagged", "delivered", "failed", "ended"] {
+        assert!(log.iter().any(|told| told == event), "{event}: {log:?}");
+    }
+}
+
+#[test]
 fn a_run_is_named_by_the_beginning_of_its_id() {
     let office = Office::new();
     office
