@@ -78,6 +78,8 @@ impl Office {
                 .zip(progress["contentsDone"].as_u64());
             seen["kind"] == "import" && left.is_some_and(|(all, done)| done + 1 == all)
         });
+        // Its row was read before its progress: once more, and both are of the same second.
+        let seen = self.show(&seen);
         (running, seen)
     }
 }
