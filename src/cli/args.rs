@@ -97,6 +97,7 @@ pub(super) enum Command {
     Transfer(commands::transfer::TransferArguments),
     Import(commands::import::ImportArguments),
     Watch(Box<commands::watch::WatchArguments>),
+    Runs(commands::runs::RunsArguments),
     List(commands::list::ListArguments),
     Select(Box<commands::select::SelectArguments>),
     Container(commands::container::ContainerArguments),
@@ -111,9 +112,13 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Whether the command itself answers signals, because it has something to give back first.
+    /// Whether the command itself answers signals: it has something to give back first, or nothing to say.
     pub(super) fn answers_signals(&self) -> bool {
-        matches!(self, Self::Watch(arguments) if arguments.is_daemon())
+        match self {
+            Self::Watch(arguments) => arguments.is_daemon(),
+            Self::Runs(arguments) => arguments.is_endless(),
+            _ => false,
+        }
     }
 
     /// Whether a signal is how the command is meant to end.

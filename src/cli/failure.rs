@@ -6,6 +6,7 @@ use std::io;
 use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::content::{self, ErrorKind, SparseIndexRefused};
+use crate::history::RunCancelled;
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer};
 use crate::registry::{ConnectionCause, RegistryError};
 use crate::storage::UnfitSas;
@@ -40,6 +41,9 @@ impl UsageError {
 }
 
 pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
+    if RunCancelled::is_cause_of(error.as_ref()) {
+        return Exit::Interrupted;
+    }
     error
         .chain()
         .find_map(|cause| {
@@ -81,6 +85,9 @@ pub(super) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<String> 
 }
 
 fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
+    if cause.is::<RunCancelled>() {
+        return Some("nothing is half published, and the same command can be run again".to_owned());
+    }
     if let Some(not_trusted) = cause.downcast_ref::<NotTrusted>() {
         return Some(hint_of_trust(not_trusted));
     }

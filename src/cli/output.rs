@@ -44,6 +44,16 @@ impl Output {
         }
     }
 
+    /// Whether somebody looks at standard output as it comes.
+    pub(super) fn is_terminal() -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Puts the text in place of what the terminal shows.
+    pub(super) fn redraw(text: &str) {
+        Self::stream_line(&format!("\u{1b}[H\u{1b}[2J{text}"));
+    }
+
     /// Something that a person should know.
     pub(super) fn warn(text: &str) {
         print_message("warning", text);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::failure::UsageError;
 use crate::history::{Ledger, RunKind, Trigger};
 use crate::pipeline::{ExportMemory, RememberedUploads, Remembrance, TargetReference};
 use crate::storage::ContainerReference;
@@ -16,18 +17,30 @@ pub(super) struct StateArguments {
     state: Option<PathBuf>,
 }
 
+/// Why something is done, for those who look at it later.
+#[derive(Args)]
+pub(super) struct CommentArgument {
+    /// Why this is done: `airlift runs show` tells it
+    #[arg(long, value_name = "TEXT", requires = "state")]
+    pub(super) comment: Option<String>,
+}
+
 impl StateArguments {
     /// The ledger's part of an import by hand; without a state directory there is none.
     pub(super) async fn remember(
         &self,
         target: &TargetReference,
         lane: Option<&str>,
-        container: String,
+        (container, comment): (String, &CommentArgument),
     ) -> anyhow::Result<Option<Remembrance>> {
-        match &self.state {
-            Some(directory) => Ok(Some(remember(directory, target, lane, &container).await?)),
-            None => Ok(None),
-        }
+        let Some(directory) = &self.state else {
+            return Ok(None);
+        };
+        let memory = remember(directory, target, lane, &container).await?;
+        Ok(Some(Remembrance {
+            comment: comment.comment.clone(),
+            ..memory
+        }))
     }
 
     /// What the ledger knows of uploads into the container.
@@ -48,6 +61,7 @@ impl StateArguments {
     pub(super) async fn remember_export(
         &self,
         container: String,
+        comment: &CommentArgument,
     ) -> anyhow::Result<Option<ExportMemory>> {
         let Some(directory) = &self.state else {
             return Ok(None);
@@ -56,6 +70,7 @@ impl StateArguments {
             ledger: Ledger::open(directory).await?,
             trigger: Trigger::Manual,
             who: who(),
+            comment: comment.comment.clone(),
             container,
             clock: Timestamp::now,
         }))
@@ -74,11 +89,23 @@ pub(super) async fn remember(
         kind: RunKind::Import,
         trigger: Trigger::Manual,
         who: who(),
+        comment: None,
         lane: lane.map(str::to_owned),
         target: absolute(target)?.to_string(),
         container: Some(container.to_owned()),
         clock: Timestamp::now,
     })
+}
+
+/// Opens a ledger to look at it; none is made where there is none.
+pub(super) async fn open_ledger(directory: &Path) -> anyhow::Result<Ledger> {
+    if !directory.join("ledger.db").is_file() {
+        let shown = directory.display();
+        let error = UsageError::new(format!("there is no ledger in `{shown}`"))
+            .hint("give the `--state` that exports, imports and watches were given");
+        return Err(error.into());
+    }
+    Ok(Ledger::open(directory).await?)
 }
 
 /// The same layout is the same target wherever the command is run.
@@ -92,7 +119,7 @@ fn absolute(target: &TargetReference) -> std::io::Result<TargetReference> {
 }
 
 /// Login name and user id. The name is what the environment says; the id is what counts.
-fn who() -> String {
+pub(super) fn who() -> String {
     let name = ["LOGNAME", "USER"]
         .iter()
         .find_map(|name| std::env::var(name).ok());

@@ -101,6 +101,11 @@ impl StateDirectory {
         }
     }
 
+    /// Removes the file of a lock that nobody has, and that nobody will ask for again.
+    pub(super) fn clear_hold(&self, name: &str) {
+        let _ = std::fs::remove_file(self.path.join(hold_file(name)));
+    }
+
     /// Whether somebody has it at this moment.
     pub(super) fn is_held(&self, name: &str) -> Result<bool> {
         let file = match File::open(self.path.join(hold_file(name))) {
@@ -142,7 +147,8 @@ impl Presence {
     }
 }
 
-/// The right to deliver to one lane, to export one pipeline, or to upload one plan, until it is dropped.
+/// The right to deliver to one lane, to export one pipeline, to upload one plan, or to be one run, until it is
+/// dropped.
 #[derive(Debug)]
 pub struct Hold {
     path: PathBuf,

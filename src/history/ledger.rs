@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::dialect::{self, Pool, Transaction};
 use super::directory::{Hold, Presence, StateDirectory};
+use super::id::RunId;
 use super::sequence::Lane;
 use crate::content::{Error, ErrorKind, Result};
 
@@ -19,8 +20,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger in `directory`, making both where they are missing. Where no other process uses it,
-    /// runs that are still `running` were killed, and are marked so; what they had claimed is free again.
+    /// Opens the ledger in `directory`, making both where they are missing. Runs that are still `running` and
+    /// that nobody executes were killed, and are marked so; where no other process uses the directory, what was
+    /// claimed is free again.
     pub async fn open(directory: &Path) -> Result<Self> {
         let directory = StateDirectory::create(directory)?;
         let presence = directory.enter().await?;
@@ -33,13 +35,13 @@ impl Ledger {
             presence: Arc::new(presence),
         };
         if ledger.presence.is_alone {
-            ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
             ledger.release_abandoned_claims().await?;
             ledger.presence.share().map_err(|cause| {
                 let shown = ledger.directory.shown();
                 Error::io(format!("cannot use the state directory `{shown}`"), cause)
             })?;
         }
+        ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
         Ok(ledger)
     }
 
@@ -53,6 +55,21 @@ impl Ledger {
         self.directory
             .hold(&format!("{pipeline}\n{name}\n{target}"))
             .await
+    }
+
+    /// The sign that a run is alive: it ends with the process, however that ends.
+    pub(super) async fn hold_run(&self, run: &RunId) -> Result<Hold> {
+        self.directory.hold(&run_lock(run)).await
+    }
+
+    /// Whether a process executes the run at this moment.
+    pub(super) fn is_alive(&self, run: &RunId) -> Result<bool> {
+        self.directory.is_held(&run_lock(run))
+    }
+
+    /// Removes what a killed process has left in place of its lock.
+    pub(super) fn clear_hold_of(&self, run: &RunId) {
+        self.directory.clear_hold(&run_lock(run));
     }
 
     /// Waits until no other export of the pipeline is under way, in this process or another.
@@ -100,6 +117,10 @@ async fn migrate(pool: &Pool) -> sqlx::Result<()> {
         Err(_) => dialect::MIGRATIONS.run(pool).await,
     };
     migrated.map_err(sqlx::Error::from)
+}
+
+fn run_lock(run: &RunId) -> String {
+    format!("run\n{run}")
 }
 
 fn explain(directory: &StateDirectory, doing: &str, error: sqlx::Error) -> Error {

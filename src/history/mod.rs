@@ -8,14 +8,19 @@
 #![doc = include_str!("SCHEMA.md")]
 
 mod accepted;
+mod active;
 mod claims;
 mod dialect;
 mod directory;
+mod ended;
 mod exported;
+mod find;
 mod id;
+mod journal;
 mod ledger;
 mod readings;
 mod run;
+mod run_log;
 mod runs;
 mod sequence;
 mod uploads;
@@ -24,11 +29,17 @@ mod uploads;
 mod tests;
 
 pub use accepted::{Delivery, DeliveryRecord};
+pub use active::{ActiveRun, RunCancelled, WRITE_INTERVAL};
 pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
 pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
+pub use find::{FoundRuns, RunFilter};
 pub use id::{PipelineId, RunId};
+pub use journal::{LOG_LINES_MAX, LogEvent, LogLine};
 pub use ledger::Ledger;
-pub use run::{ArtifactCounts, NewRun, Run, RunFailure, RunKind, RunOutcome, RunStatus, Trigger};
+pub use run::{
+    ArtifactCounts, NewRun, RepositoryCounts, Run, RunFailure, RunKind, RunOutcome, RunPhase,
+    RunProgress, RunStatus, Trigger,
+};
 pub use sequence::{Decision, Judgement, Lane, Link, judge, may_move_tag};
 pub use uploads::{CompleteUpload, NewUpload, Upload, UploadEntry, UploadKey, UploadPart};

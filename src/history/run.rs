@@ -1,6 +1,6 @@
 //! What a run is: one execution of a command or of a watch for one bundle, and its record.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::id::RunId;
 use crate::oci::Digest;
@@ -17,13 +17,15 @@ macro_rules! words {
         }
 
         impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
                 }
             }
 
-            pub(super) fn parse(text: &str) -> Option<Self> {
+            pub fn parse(text: &str) -> Option<Self> {
                 match text {
                     $($word => Some(Self::$variant),)+
                     _ => None,
@@ -63,6 +65,8 @@ words! {
         Interrupted = "interrupted",
         /// The bundle was not admitted.
         Refused = "refused",
+        /// Stopped because somebody has asked for it.
+        Cancelled = "cancelled",
     }
 }
 
@@ -75,6 +79,8 @@ pub struct NewRun {
     pub trigger: Trigger,
     /// Login name and user id, as `cli` gives them.
     pub who: String,
+    /// Why, in the words of whoever started it.
+    pub comment: Option<String>,
     /// The storage container as messages show it: never with a secret.
     pub container: Option<String>,
     pub target: Option<String>,
@@ -93,6 +99,13 @@ pub struct ArtifactCounts {
     pub failed: u64,
 }
 
+/// How many artifacts of a repository there were, and what became of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryCounts {
+    pub repository: String,
+    pub artifacts: ArtifactCounts,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFailure {
     pub artifact: String,
@@ -104,7 +117,10 @@ pub struct RunFailure {
 pub struct RunOutcome {
     pub status: RunStatus,
     pub moved_bytes: u64,
+    /// Bytes that were at their place before.
+    pub present_bytes: u64,
     pub artifacts: ArtifactCounts,
+    pub repositories: Vec<RepositoryCounts>,
     pub reason: Option<String>,
     pub failures: Vec<RunFailure>,
     /// What only became known meanwhile; `None` leaves what the start said.
@@ -118,7 +134,9 @@ impl RunOutcome {
         Self {
             status,
             moved_bytes: 0,
+            present_bytes: 0,
             artifacts: ArtifactCounts::default(),
+            repositories: Vec::new(),
             reason: None,
             failures: Vec::new(),
             inventory: None,
@@ -139,6 +157,49 @@ pub struct Run {
     pub start: NewRun,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
-    /// Without failures: [`Ledger::list_failures`](super::Ledger::list_failures) has them.
+    /// Without failures and repositories, of which there may be many: see
+    /// [`Ledger::list_failures`](super::Ledger::list_failures) and
+    /// [`Ledger::list_repositories`](super::Ledger::list_repositories).
     pub outcome: RunOutcome,
+    /// Who has asked it to stop.
+    pub cancel_asked_by: Option<String>,
+}
+
+impl Run {
+    /// How long it took, or has taken until `now`.
+    pub fn duration(&self, now: Timestamp) -> SignedDuration {
+        let until = self.ended.unwrap_or(now);
+        until.duration_since(self.started).max(SignedDuration::ZERO)
+    }
+
+    /// Bytes moved in a second on average, where there was anything to measure.
+    pub fn bytes_per_second(&self, now: Timestamp) -> Option<u64> {
+        let millis = u128::try_from(self.duration(now).as_millis()).ok()?;
+        let moved = u128::from(self.outcome.moved_bytes);
+        match (millis, moved) {
+            (0, _) | (_, 0) => None,
+            (millis, moved) => u64::try_from(moved * 1000 / millis).ok(),
+        }
+    }
+}
+
+words! {
+    /// What the bytes of a progress are.
+    RunPhase {
+        Moving = "moving",
+        /// What was delivered is read again.
+        ReadingBack = "reading back",
+    }
+}
+
+/// How far a run has come. A killed one stays where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunProgress {
+    pub phase: RunPhase,
+    pub contents: u64,
+    pub contents_done: u64,
+    pub size_bytes: u64,
+    /// Moved, or found at their place.
+    pub done_bytes: u64,
+    pub updated: Timestamp,
 }

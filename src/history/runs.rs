@@ -1,44 +1,39 @@
-//! Records of runs: begun, ended, listed.
+//! Records of runs: how they begin, how they end, and how a row is read. `find` looks for them.
 
 use jiff::Timestamp;
 use sqlx::Row;
 
 use super::dialect::Transaction;
 use super::id::RunId;
+use super::journal::{LogEvent, LogLine};
 use super::ledger::{Ledger, count, millis, number, time};
 use super::run::{
-    ArtifactCounts, NewRun, Run, RunFailure, RunKind, RunOutcome, RunStatus, Trigger,
+    ArtifactCounts, NewRun, RepositoryCounts, Run, RunKind, RunOutcome, RunStatus, Trigger,
 };
+use super::run_log::append_line;
 use crate::content::{Result, escape_control};
 
 const DOING: &str = "cannot record the run";
 
 impl Ledger {
-    /// Records that a run has started.
-    pub async fn start_run(&self, run: &NewRun, now: Timestamp) -> Result<RunId> {
-        let id = RunId::generate(now)?;
-        sqlx::query(
-            "INSERT INTO run (id, kind, pipeline, run_trigger, who, status, started_ms, container, target,
-                bundle, set_id, inventory, sequence)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )
-        .bind(id.as_str())
-        .bind(run.kind.as_str())
-        .bind(&run.pipeline)
-        .bind(run.trigger.as_str())
-        .bind(&run.who)
-        .bind(RunStatus::Running.as_str())
-        .bind(millis(now))
-        .bind(&run.container)
-        .bind(&run.target)
-        .bind(&run.bundle)
-        .bind(&run.set)
-        .bind(run.inventory.as_ref().map(ToString::to_string))
-        .bind(run.sequence.map(number))
-        .execute(self.pool())
-        .await
-        .map_err(self.failed(DOING))?;
-        Ok(id)
+    /// Records that a run has started. Its lock is to be held already, and until its end.
+    pub(super) async fn insert_run(&self, id: &RunId, run: &NewRun, now: Timestamp) -> Result<()> {
+        let inserted = async {
+            let mut transaction = self.begin().await?;
+            insert(&mut transaction, id, run, now).await?;
+            append_line(
+                &mut transaction,
+                id,
+                &LogLine {
+                    time: now,
+                    event: LogEvent::Started,
+                    text: show_start(run),
+                },
+            )
+            .await?;
+            transaction.commit().await
+        };
+        inserted.await.map_err(self.failed(DOING))
     }
 
     /// Records what came of a run that accepts nothing. Deliveries end with
@@ -52,54 +47,7 @@ impl Ledger {
         ended.await.map_err(self.failed(DOING))
     }
 
-    /// Marks what a killed process has left.
-    pub(super) async fn interrupt_abandoned_runs(&self, now: Timestamp) -> Result<()> {
-        sqlx::query(
-            "UPDATE run SET status = $1, ended_ms = $2, reason = 'the process ended without saying why'
-             WHERE status = $3",
-        )
-        .bind(RunStatus::Interrupted.as_str())
-        .bind(millis(now))
-        .bind(RunStatus::Running.as_str())
-        .execute(self.pool())
-        .await
-        .map_err(self.failed(DOING))?;
-        Ok(())
-    }
-
-    /// The newest runs first, at most `limit`.
-    pub async fn list_runs(&self, limit: u32) -> Result<Vec<Run>> {
-        let rows = sqlx::query("SELECT * FROM run ORDER BY id DESC LIMIT $1")
-            .bind(i64::from(limit))
-            .fetch_all(self.pool())
-            .await
-            .map_err(self.failed("cannot list the runs"))?;
-        rows.iter().map(|row| self.run_of(row)).collect()
-    }
-
-    pub async fn find_run(&self, id: &RunId) -> Result<Option<Run>> {
-        let row = sqlx::query("SELECT * FROM run WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_optional(self.pool())
-            .await
-            .map_err(self.failed("cannot read the run"))?;
-        row.map(|row| self.run_of(&row)).transpose()
-    }
-
-    /// What a run could not move, in the order in which it was told.
-    pub async fn list_failures(&self, id: &RunId) -> Result<Vec<RunFailure>> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT artifact, reason FROM run_failure WHERE run = $1 ORDER BY position",
-        )
-        .bind(id.as_str())
-        .fetch_all(self.pool())
-        .await
-        .map_err(self.failed("cannot read the run"))?;
-        let failure = |(artifact, reason)| RunFailure { artifact, reason };
-        Ok(rows.into_iter().map(failure).collect())
-    }
-
-    fn run_of(&self, row: &super::dialect::Row) -> Result<Run> {
+    pub(super) fn run_of(&self, row: &super::dialect::Row) -> Result<Run> {
         let read = || -> sqlx::Result<Option<Run>> {
             let (Some(kind), Some(trigger), Some(status)) = (
                 RunKind::parse(row.try_get("kind")?),
@@ -118,6 +66,7 @@ impl Ledger {
                     pipeline: row.try_get("pipeline")?,
                     trigger,
                     who: row.try_get("who")?,
+                    comment: row.try_get("comment")?,
                     container: row.try_get("container")?,
                     target: row.try_get("target")?,
                     bundle: row.try_get("bundle")?,
@@ -130,12 +79,15 @@ impl Ledger {
                 outcome: RunOutcome {
                     status,
                     moved_bytes: count(row.try_get("moved_bytes")?),
+                    present_bytes: count(row.try_get("present_bytes")?),
                     artifacts: counts_of(row)?,
+                    repositories: Vec::new(),
                     reason: row.try_get("reason")?,
                     failures: Vec::new(),
                     inventory,
                     sequence: sequence.map(count),
                 },
+                cancel_asked_by: row.try_get("cancel_asked_by")?,
             }))
         };
         let run = read().map_err(self.failed("cannot read the run"))?;
@@ -143,7 +95,7 @@ impl Ledger {
     }
 }
 
-fn counts_of(row: &super::dialect::Row) -> sqlx::Result<ArtifactCounts> {
+pub(super) fn counts_of(row: &super::dialect::Row) -> sqlx::Result<ArtifactCounts> {
     Ok(ArtifactCounts {
         total: count(row.try_get("artifacts")?),
         delivered: count(row.try_get("artifacts_delivered")?),
@@ -164,7 +116,8 @@ pub(super) async fn end_run(
     sqlx::query(
         "UPDATE run SET status = $2, ended_ms = $3, moved_bytes = $4, artifacts = $5,
             artifacts_delivered = $6, artifacts_unchanged = $7, artifacts_kept = $8, artifacts_failed = $9,
-            reason = $10, inventory = COALESCE($11, inventory), sequence = COALESCE($12, sequence)
+            reason = $10, inventory = COALESCE($11, inventory), sequence = COALESCE($12, sequence),
+            present_bytes = $13
          WHERE id = $1",
     )
     .bind(id.as_str())
@@ -179,8 +132,24 @@ pub(super) async fn end_run(
     .bind(outcome.reason.as_deref().map(escape_control))
     .bind(outcome.inventory.as_ref().map(ToString::to_string))
     .bind(outcome.sequence.map(number))
+    .bind(number(outcome.present_bytes))
     .execute(&mut **transaction)
     .await?;
+    insert_failures(transaction, id, outcome).await?;
+    insert_repositories(transaction, id, outcome).await?;
+    let line = LogLine {
+        time: now,
+        event: LogEvent::Ended,
+        text: show_end(outcome),
+    };
+    append_line(transaction, id, &line).await
+}
+
+async fn insert_failures(
+    transaction: &mut Transaction,
+    id: &RunId,
+    outcome: &RunOutcome,
+) -> sqlx::Result<()> {
     for (position, failure) in (0_i64..).zip(&outcome.failures) {
         sqlx::query(
             "INSERT INTO run_failure (run, position, artifact, reason) VALUES ($1, $2, $3, $4)
@@ -194,4 +163,104 @@ pub(super) async fn end_run(
         .await?;
     }
     Ok(())
+}
+
+async fn insert_repositories(
+    transaction: &mut Transaction,
+    id: &RunId,
+    outcome: &RunOutcome,
+) -> sqlx::Result<()> {
+    for RepositoryCounts {
+        repository,
+        artifacts,
+    } in &outcome.repositories
+    {
+        sqlx::query(
+            "INSERT INTO run_repository (run, repository, artifacts, artifacts_delivered,
+                artifacts_unchanged, artifacts_kept, artifacts_failed)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (run, repository) DO NOTHING",
+        )
+        .bind(id.as_str())
+        .bind(repository)
+        .bind(number(artifacts.total))
+        .bind(number(artifacts.delivered))
+        .bind(number(artifacts.unchanged))
+        .bind(number(artifacts.kept))
+        .bind(number(artifacts.failed))
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn insert(
+    transaction: &mut Transaction,
+    id: &RunId,
+    run: &NewRun,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO run (id, kind, pipeline, run_trigger, who, status, started_ms, container, target,
+            bundle, set_id, inventory, sequence, comment)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    )
+    .bind(id.as_str())
+    .bind(run.kind.as_str())
+    .bind(&run.pipeline)
+    .bind(run.trigger.as_str())
+    .bind(&run.who)
+    .bind(RunStatus::Running.as_str())
+    .bind(millis(now))
+    .bind(&run.container)
+    .bind(&run.target)
+    .bind(&run.bundle)
+    .bind(&run.set)
+    .bind(run.inventory.as_ref().map(ToString::to_string))
+    .bind(run.sequence.map(number))
+    .bind(run.comment.as_deref().map(escape_control))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// `import of web-7 from /mnt/usb to registry.local:5000`, as far as it is known at the start.
+fn show_start(run: &NewRun) -> String {
+    let parts = [
+        ("of", &run.bundle),
+        ("from", &run.container),
+        ("to", &run.target),
+    ];
+    let mut text = run.kind.as_str().to_owned();
+    for (word, value) in parts {
+        let word = match (run.kind, word) {
+            (RunKind::Export, "from") => "to",
+            (_, word) => word,
+        };
+        if let Some(value) = value {
+            text.push_str(&format!(" {word} {value}"));
+        }
+    }
+    escape_control(&text)
+}
+
+fn show_end(outcome: &RunOutcome) -> String {
+    let ArtifactCounts {
+        total,
+        delivered,
+        unchanged,
+        kept,
+        failed,
+    } = &outcome.artifacts;
+    let mut text = outcome.status.as_str().to_owned();
+    if *total > 0 {
+        text.push_str(&format!(
+            ": {total} artifacts, {delivered} delivered, {unchanged} unchanged, {kept} kept, {failed} failed; \
+             {} bytes moved",
+            outcome.moved_bytes
+        ));
+    }
+    if let Some(reason) = &outcome.reason {
+        text.push_str(&format!(": {}", escape_control(reason)));
+    }
+    text
 }

@@ -11,13 +11,14 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
+use super::deliver_outcome::{outcome_of, tags_of, tell_artifacts};
 use super::import::{ImportOptions, ImportPlan, ImportReport, run_import};
 use super::place::Place;
 use crate::bundle::Inventory;
-use crate::content::{ArtifactOutcome, Error, HeldTags, Result, describe};
+use crate::content::{Error, HeldTags, Result};
 use crate::history::{
-    ArtifactCounts, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger, Link,
-    NewRun, RunFailure, RunId, RunKind, RunOutcome, RunStatus, Trigger, judge,
+    ActiveRun, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger, Link,
+    LogEvent, NewRun, RunId, RunKind, RunPhase, RunStatus, Trigger, judge,
 };
 use crate::oci::{Digest, Repository, Tag};
 
@@ -28,6 +29,8 @@ pub struct Remembrance {
     pub trigger: Trigger,
     /// Login name and user id.
     pub who: String,
+    /// Why, in the words of whoever started it.
+    pub comment: Option<String>,
     /// The importer's lane name, where it has one.
     pub lane: Option<String>,
     /// The target, paths absolute: the same target is to be called the same.
@@ -180,38 +183,44 @@ impl Remembrance {
         if let Some(claim) = claim {
             self.ledger.note_decision(claim, &decision).await?;
         }
-        let new = self.describe(import);
-        let run = self.ledger.start_run(&new, (self.clock)()).await?;
+        let run = ActiveRun::begin(&self.ledger, &self.describe(import), self.clock).await?;
         if let Some(refusal) = CannotAdmit::from_decision(inventory, &decision) {
             let error = refuse(inventory, refusal);
-            self.end(&run, &failed(RunStatus::Refused, &error)).await?;
+            run.fail(RunStatus::Refused, &error).await?;
             return Err(error);
         }
+        let notes = notes_on(&decision, &missing, &inventory.name);
+        for warning in import.warnings.iter().chain(&notes) {
+            run.tell(LogEvent::Warning, warning);
+        }
         let imported = tokio::select! {
-            imported = self.import(import, target, options, place.as_ref(), &decision) => {
+            imported = self.import(import, target, options, (place.as_ref(), &decision), &run) => {
                 imported.map_err(|error| (RunStatus::Failed, error))
             }
             why = &mut interrupted => Err((RunStatus::Interrupted, why)),
+            why = run.cancelled() => Err((RunStatus::Cancelled, why)),
         };
         let report = match imported {
             Ok(report) => report,
             Err((status, error)) => {
-                self.end(&run, &failed(status, &error)).await?;
+                run.fail(status, &error).await?;
                 return Err(error);
             }
         };
-        let record = Record {
-            run: &run,
-            place: place.filter(|_| decision != Decision::Replay),
+        let id = run.id().clone();
+        let place = place.filter(|_| decision != Decision::Replay);
+        let end = Ending {
+            run,
+            place,
             claim,
-            notes: notes_on(&decision, &missing, &inventory.name),
+            notes,
         };
-        self.record(record, import, &report).await?;
+        self.record(end, import, &report).await?;
         Ok(Delivered {
             decision,
             missing,
             report,
-            run,
+            run: id,
         })
     }
 
@@ -220,13 +229,17 @@ impl Remembrance {
         import: &ImportPlan,
         target: &Place,
         options: &ImportOptions,
-        place: Option<&(Lane, Link)>,
-        decision: &Decision,
+        (place, decision): (Option<&(Lane, Link)>, &Decision),
+        run: &ActiveRun,
     ) -> Result<ImportReport> {
         if *decision == Decision::Replay {
             return Ok(ImportReport::unchanged(import));
         }
         let mut options = options.clone();
+        options.copy.events = run.events(&options.copy.events, RunPhase::Moving);
+        options.read_back = options
+            .read_back
+            .map(|events| run.events(&events, RunPhase::ReadingBack));
         if let Some((lane, link)) = place {
             options.copy.held = self.find_held(lane, link).await?.into();
         }
@@ -247,34 +260,37 @@ impl Remembrance {
         Ok(held.collect())
     }
 
-    async fn end(&self, run: &RunId, outcome: &RunOutcome) -> Result<()> {
-        self.ledger.end_run(run, outcome, (self.clock)()).await
-    }
-
     async fn record(
         &self,
-        record: Record<'_>,
+        end: Ending<'_>,
         import: &ImportPlan,
         report: &ImportReport,
     ) -> Result<()> {
-        let mut outcome = outcome_of(report);
-        if !record.notes.is_empty() {
-            outcome = outcome.because(record.notes.join("; "));
+        let mut outcome = outcome_of(import, report);
+        if !end.notes.is_empty() {
+            outcome = outcome.because(end.notes.join("; "));
         }
-        let delivery = record.place.map(|(lane, link)| Delivery {
+        let mut run = end.run;
+        tell_artifacts(&run, &report.artifacts);
+        run.close().await;
+        let delivery = end.place.map(|(lane, link)| Delivery {
             lane,
             link,
             tags: tags_of(import, report),
             is_complete: outcome.status == RunStatus::Done,
         });
         let recorded = self.ledger.record_delivery(DeliveryRecord {
-            run: record.run,
+            run: run.id(),
             outcome: &outcome,
             delivery: delivery.as_ref(),
-            claim: record.claim,
+            claim: end.claim,
             now: (self.clock)(),
         });
-        recorded.await
+        if let Err(error) = recorded.await {
+            run.fail(RunStatus::Failed, &error).await?;
+            return Err(error);
+        }
+        Ok(())
     }
 
     fn describe(&self, import: &ImportPlan) -> NewRun {
@@ -284,6 +300,7 @@ impl Remembrance {
             pipeline: inventory.pipeline.as_ref().map(|p| p.name.clone()),
             trigger: self.trigger,
             who: self.who.clone(),
+            comment: self.comment.clone(),
             container: self.container.clone(),
             target: Some(self.target.clone()),
             bundle: Some(inventory.name.clone()),
@@ -294,8 +311,8 @@ impl Remembrance {
     }
 }
 
-struct Record<'a> {
-    run: &'a RunId,
+struct Ending<'a> {
+    run: ActiveRun,
     place: Option<(Lane, Link)>,
     claim: Option<&'a Claimed>,
     /// What a person should know of a delivery that went well.
@@ -304,60 +321,4 @@ struct Record<'a> {
 
 fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {
     Error::unverified(format!("cannot import `{}`", inventory.name)).with_cause(refusal)
-}
-
-fn failed(status: RunStatus, error: &Error) -> RunOutcome {
-    RunOutcome::new(status).because(describe(error))
-}
-
-fn outcome_of(report: &ImportReport) -> RunOutcome {
-    let mut counts = ArtifactCounts {
-        total: report.artifacts.len() as u64,
-        ..ArtifactCounts::default()
-    };
-    let mut failures = Vec::new();
-    for artifact in &report.artifacts {
-        match &artifact.outcome {
-            ArtifactOutcome::Delivered => counts.delivered += 1,
-            ArtifactOutcome::Unchanged => counts.unchanged += 1,
-            ArtifactOutcome::Kept | ArtifactOutcome::Held(_) => counts.kept += 1,
-            ArtifactOutcome::Failed(reason) => {
-                counts.failed += 1;
-                failures.push(RunFailure {
-                    artifact: artifact.name.clone(),
-                    reason: reason.clone(),
-                });
-            }
-        }
-    }
-    let status = match counts.failed {
-        0 => RunStatus::Done,
-        _ => RunStatus::PartlyFailed,
-    };
-    RunOutcome {
-        moved_bytes: report.copy.pushed_bytes,
-        artifacts: counts,
-        failures,
-        ..RunOutcome::new(status)
-    }
-}
-
-/// Every tag that this bundle has set, those of its signatures included. Where a newer bundle has set one,
-/// the ledger keeps the newer sequence.
-fn tags_of(import: &ImportPlan, report: &ImportReport) -> Vec<String> {
-    let mut tags = Vec::new();
-    for (planned, done) in import.plan.artifacts.iter().zip(&report.artifacts) {
-        let is_set = matches!(
-            done.outcome,
-            ArtifactOutcome::Delivered | ArtifactOutcome::Unchanged | ArtifactOutcome::Held(_)
-        );
-        if !is_set {
-            continue;
-        }
-        let repository = &import.names[planned.repository];
-        let attached = planned.referrers.iter().filter_map(|r| r.tag.as_ref());
-        let own = planned.tag.iter();
-        tags.extend(own.chain(attached).map(|tag| format!("{repository}:{tag}")));
-    }
-    tags
 }

@@ -3,14 +3,17 @@
 //! **Invariant.** A bundle of a pipeline becomes visible only after the ledger has its sequence and its
 //! inventory's digest, so a number never stands for two inventories. Specification: src/history/SCHEMA.md.
 
+use std::collections::{BTreeMap, HashSet};
+
 use jiff::Timestamp;
 
+use super::deliver_outcome::by_repository;
 use super::export::ExportReport;
 use super::export_plan::{ExportOptions, ExportPlan};
-use crate::content::{Error, Result, describe};
+use crate::content::{Error, Result};
 use crate::history::{
-    ArtifactCounts, ExportPosition, ExportedBundle, Ledger, NewRun, RunFailure, RunId, RunKind,
-    RunOutcome, RunStatus, Trigger,
+    ActiveRun, ArtifactCounts, ExportPosition, ExportedBundle, Ledger, LogEvent, NewRun,
+    RunFailure, RunId, RunKind, RunOutcome, RunStatus, Trigger,
 };
 use crate::oci::Digest;
 
@@ -20,6 +23,8 @@ pub struct ExportMemory {
     pub trigger: Trigger,
     /// Login name and user id.
     pub who: String,
+    /// Why, in the words of whoever started it.
+    pub comment: Option<String>,
     /// The container as messages show it.
     pub container: String,
     pub clock: fn() -> Timestamp,
@@ -30,20 +35,20 @@ impl ExportMemory {
     pub async fn record_failure(&self, options: &ExportOptions, error: &Error) -> Result<()> {
         let mut run = self.describe();
         run.pipeline = options.pipeline.as_ref().map(|p| p.name.clone());
-        let run = self.ledger.start_run(&run, (self.clock)()).await?;
-        self.end_failed(&run, error).await
+        let run = ActiveRun::begin(&self.ledger, &run, self.clock).await?;
+        run.fail(RunStatus::Failed, error).await
     }
 
     /// Records an export that had nothing to do.
     pub(super) async fn record_nothing(&self, options: &ExportOptions) -> Result<()> {
         let mut run = self.describe();
         run.pipeline = options.pipeline.as_ref().map(|p| p.name.clone());
-        let run = self.ledger.start_run(&run, (self.clock)()).await?;
-        let outcome = RunOutcome::new(RunStatus::Done).because("nothing selected");
-        self.ledger.end_run(&run, &outcome, (self.clock)()).await
+        let run = ActiveRun::begin(&self.ledger, &run, self.clock).await?;
+        run.end(&RunOutcome::new(RunStatus::Done).because("nothing selected"))
+            .await
     }
 
-    pub(super) async fn start(&self, export: &ExportPlan) -> Result<RunId> {
+    pub(super) async fn start(&self, export: &ExportPlan) -> Result<ActiveRun> {
         let position = export.position.as_ref();
         let run = NewRun {
             pipeline: position.map(|position| position.name.clone()),
@@ -52,7 +57,7 @@ impl ExportMemory {
             sequence: position.map(|position| position.sequence),
             ..self.describe()
         };
-        self.ledger.start_run(&run, (self.clock)()).await
+        ActiveRun::begin(&self.ledger, &run, self.clock).await
     }
 
     fn describe(&self) -> NewRun {
@@ -61,6 +66,7 @@ impl ExportMemory {
             pipeline: None,
             trigger: self.trigger,
             who: self.who.clone(),
+            comment: self.comment.clone(),
             container: Some(self.container.clone()),
             target: None,
             bundle: None,
@@ -70,19 +76,14 @@ impl ExportMemory {
         }
     }
 
-    pub(super) async fn end_failed(&self, run: &RunId, error: &Error) -> Result<()> {
-        let outcome = RunOutcome::new(RunStatus::Failed).because(describe(error));
-        self.ledger.end_run(run, &outcome, (self.clock)()).await
-    }
-
     pub(super) async fn end(
         &self,
-        run: &RunId,
+        run: ActiveRun,
         export: &ExportPlan,
         report: &ExportReport,
     ) -> Result<()> {
-        let outcome = outcome_of(export, report);
-        self.ledger.end_run(run, &outcome, (self.clock)()).await
+        tell_artifacts(&run, export, report);
+        run.end(&outcome_of(export, report)).await
     }
 
     /// Records that the bundle is visible.
@@ -141,12 +142,14 @@ impl Reservation<'_> {
 }
 
 fn outcome_of(export: &ExportPlan, report: &ExportReport) -> RunOutcome {
-    let exported = report.exported.len() as u64;
-    let total = (export.plan.artifacts.len() + export.failures.len()) as u64;
-    let (delivered, unchanged) = match report.is_unchanged {
-        true => (0, exported),
-        false => (exported, 0),
-    };
+    let repositories = count_by_repository(export, report);
+    let mut artifacts = ArtifactCounts::default();
+    for counts in repositories.values() {
+        artifacts.total += counts.total;
+        artifacts.delivered += counts.delivered;
+        artifacts.unchanged += counts.unchanged;
+        artifacts.failed += counts.failed;
+    }
     let failure = |(artifact, reason): &(String, String)| RunFailure {
         artifact: artifact.clone(),
         reason: reason.clone(),
@@ -158,15 +161,76 @@ fn outcome_of(export: &ExportPlan, report: &ExportReport) -> RunOutcome {
     let last = report.volumes.last();
     RunOutcome {
         moved_bytes: report.moved_bytes,
-        artifacts: ArtifactCounts {
-            total,
-            delivered,
-            unchanged,
-            kept: 0,
-            failed: total.saturating_sub(exported),
-        },
+        present_bytes: report.resumed_bytes,
+        artifacts,
+        repositories: by_repository(repositories),
         failures: report.failures.iter().map(failure).collect(),
         inventory: last.map(|volume| volume.inventory_digest.clone()),
         ..RunOutcome::new(status)
+    }
+}
+
+/// Artifacts of the plan, and references that never became part of it.
+fn count_by_repository(
+    export: &ExportPlan,
+    report: &ExportReport,
+) -> BTreeMap<String, ArtifactCounts> {
+    let exported: HashSet<usize> = report.exported.iter().copied().collect();
+    let mut repositories: BTreeMap<String, ArtifactCounts> = BTreeMap::new();
+    for (position, artifact) in export.plan.artifacts.iter().enumerate() {
+        let shown = export.show_artifact(artifact);
+        let counts = repositories.entry(repository_of(&shown)).or_default();
+        counts.total += 1;
+        match (exported.contains(&position), report.is_unchanged) {
+            (true, true) => counts.unchanged += 1,
+            (true, false) => counts.delivered += 1,
+            (false, _) => counts.failed += 1,
+        }
+    }
+    for (shown, _) in &export.failures {
+        let counts = repositories.entry(repository_of(shown)).or_default();
+        counts.total += 1;
+        counts.failed += 1;
+    }
+    repositories
+}
+
+/// `REGISTRY/REPOSITORY` of `REGISTRY/REPOSITORY:TAG` or `REGISTRY/REPOSITORY@DIGEST`.
+fn repository_of(shown: &str) -> String {
+    let name = shown.split('@').next().unwrap_or_default();
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+fn tell_artifacts(run: &ActiveRun, export: &ExportPlan, report: &ExportReport) {
+    let event = match report.is_unchanged {
+        true => LogEvent::Unchanged,
+        false => LogEvent::Delivered,
+    };
+    for position in &report.exported {
+        let artifact = &export.plan.artifacts[*position];
+        run.tell(event, export.show_artifact(artifact));
+    }
+    for (artifact, reason) in &report.failures {
+        run.tell(LogEvent::Failed, format!("{artifact}: {reason}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_no_tag() {
+        for (shown, repository) in [
+            ("r.example:5000/apps/web:1.4", "r.example:5000/apps/web"),
+            ("r.example:5000/apps/web", "r.example:5000/apps/web"),
+            ("r.example/web@sha256:abc", "r.example/web"),
+            ("oci/helm-chart:0.1.0", "oci/helm-chart"),
+        ] {
+            assert_eq!(repository_of(shown), repository);
+        }
     }
 }

@@ -23,6 +23,7 @@ use crate::storage::Overwrite;
 const CONCURRENT_ROOTS: usize = 8;
 
 /// What an export was asked for.
+#[derive(Clone)]
 pub struct ExportOptions {
     pub references: Vec<SourceReference>,
     pub name: Option<String>,

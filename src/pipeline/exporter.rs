@@ -14,7 +14,7 @@ use super::export_plan::{ExportOptions, ExportPlan, PipelineRequest};
 use super::export_room::find_unchanged;
 use crate::bundle::SigningKey;
 use crate::content::{ErrorKind, Result};
-use crate::history::{ExportPosition, PipelineId};
+use crate::history::{ActiveRun, ExportPosition, PipelineId, RunPhase, RunStatus};
 use crate::storage::StorageContainer;
 
 /// What the bundles of one export have in common.
@@ -170,8 +170,8 @@ impl Exporter<'_> {
             return Ok(());
         };
         let run = memory.start(plan).await?;
-        memory.adopt(&run, plan, report).await?;
-        memory.end(&run, plan, report).await
+        memory.adopt(run.id(), plan, report).await?;
+        memory.end(run, plan, report).await
     }
 
     async fn write(&self, plan: &ExportPlan) -> Result<ExportReport> {
@@ -179,26 +179,39 @@ impl Exporter<'_> {
             return run_reserved(plan, self.options, self.container, (self.keys, None)).await;
         };
         let run = memory.start(plan).await?;
-        let reservation = Reservation { memory, run: &run };
-        let signing = (self.keys, Some(&reservation));
-        let written = run_reserved(plan, self.options, self.container, signing).await;
-        let recorded = match &written {
-            Ok(report) => match plan.position {
-                Some(_) => memory.adopt(&run, plan, report).await,
-                None => Ok(()),
-            },
-            Err(_) => Ok(()),
-        };
-        match recorded.and(written) {
+        match self.write_recorded(plan, memory, &run).await {
             Ok(report) => {
-                memory.end(&run, plan, &report).await?;
+                memory.end(run, plan, &report).await?;
                 Ok(report)
             }
             Err(error) => {
-                memory.end_failed(&run, &error).await?;
+                run.fail(RunStatus::Failed, &error).await?;
                 Err(error)
             }
         }
+    }
+
+    async fn write_recorded(
+        &self,
+        plan: &ExportPlan,
+        memory: &ExportMemory,
+        run: &ActiveRun,
+    ) -> Result<ExportReport> {
+        let reservation = Reservation {
+            memory,
+            run: run.id(),
+        };
+        let signing = (self.keys, Some(&reservation));
+        let mut options = self.options.clone();
+        options.events = run.events(&options.events, RunPhase::Moving);
+        let report = tokio::select! {
+            written = run_reserved(plan, &options, self.container, signing) => written?,
+            error = run.cancelled() => return Err(error),
+        };
+        if plan.position.is_some() {
+            memory.adopt(run.id(), plan, &report).await?;
+        }
+        Ok(report)
     }
 }
 

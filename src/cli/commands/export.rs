@@ -23,7 +23,7 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
 use crate::cli::size::{parse_size, show_size};
-use crate::cli::state_args::StateArguments;
+use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::Platform;
 use crate::pipeline::{
@@ -77,6 +77,9 @@ pub(in crate::cli) struct ExportArguments {
 
     #[command(flatten)]
     state: StateArguments,
+
+    #[command(flatten)]
+    comment: CommentArgument,
 
     /// `plain`: .tar.zst; `guard`: .tar without any compression, for content inspection
     #[arg(long, value_name = "PROFILE", default_value = "plain")]
@@ -148,7 +151,7 @@ pub(in crate::cli) async fn run(
     };
     let memory = arguments
         .state
-        .remember_export(arguments.container.to_string())
+        .remember_export(arguments.container.to_string(), &arguments.comment)
         .await?;
     let selection = arguments.selection.build(
         &options.platforms,

@@ -13,7 +13,7 @@ use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::{count, show_size};
-use crate::cli::state_args::StateArguments;
+use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{
     ArtifactOutcome, CopyOptions, Error, Events, Existing, OnError, RootedDirectory,
 };
@@ -41,6 +41,9 @@ pub(in crate::cli) struct ImportArguments {
 
     #[command(flatten)]
     state: StateArguments,
+
+    #[command(flatten)]
+    comment: CommentArgument,
 
     #[command(flatten)]
     pub(super) delivery: DeliveryArguments,
@@ -108,9 +111,10 @@ pub(in crate::cli) async fn run(
     let target = parse_target(&arguments.target)?;
     let delivery = &arguments.delivery;
     let names: Vec<String> = arguments.bundles.iter().map(ToString::to_string).collect();
+    let described = (names.join(" "), &arguments.comment);
     let memory = arguments
         .state
-        .remember(&target, delivery.lane.as_deref(), names.join(" "))
+        .remember(&target, delivery.lane.as_deref(), described)
         .await?;
     delivery
         .deliver(&arguments.bundles, &target, memory.as_ref(), output)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{at, import, ledger};
+use super::{at, ledger, start};
 use crate::content::{ErrorKind, Version};
 use crate::history::{Blame, ClaimState, Decision, Ledger, Offered, RunOutcome, RunStatus};
 
@@ -43,7 +43,7 @@ async fn work_is_claimed_once_and_again_when_its_lease_is_over() {
         .unwrap();
     assert!(second.fence > first.fence);
     assert_eq!(second.attempts, 2);
-    let run = ledger.start_run(&import(), at(90)).await.unwrap();
+    let run = start(&ledger, at(90)).await;
     let stale = ledger.complete(&first, &run).await.unwrap_err();
     assert_eq!(stale.kind(), ErrorKind::Changed);
     assert!(ledger.set_aside(&first, "no", &Blame::Rule).await.is_err());
@@ -118,7 +118,7 @@ async fn work(ledger: Ledger, holder: String) -> Vec<String> {
     let mut done = Vec::new();
     let now = Timestamp::now();
     while let Some(claim) = ledger.claim_next(&holder, LEASE, now).await.unwrap() {
-        let run = ledger.start_run(&import(), now).await.unwrap();
+        let run = start(&ledger, now).await;
         ledger.complete(&claim, &run).await.unwrap();
         let outcome = RunOutcome::new(RunStatus::Done);
         ledger.end_run(&run, &outcome, now).await.unwrap();

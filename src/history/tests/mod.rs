@@ -2,12 +2,13 @@
 
 mod claims;
 mod records;
+mod runs;
 mod sequence;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Lane, Ledger, Link, NewRun, PipelineId, RunKind, Trigger};
+use super::{Lane, Ledger, Link, NewRun, PipelineId, RunId, RunKind, Trigger};
 use crate::oci::Digest;
 
 const PIPELINE: &str = "00112233445566778899aabbccddeeff";
@@ -48,6 +49,7 @@ fn import() -> NewRun {
         pipeline: Some("plant".to_owned()),
         trigger: Trigger::Manual,
         who: "ops (1000)".to_owned(),
+        comment: None,
         container: Some("/mnt/usb".to_owned()),
         target: Some("registry.example/mirror".to_owned()),
         bundle: Some("web".to_owned()),
@@ -55,4 +57,11 @@ fn import() -> NewRun {
         inventory: None,
         sequence: Some(1),
     }
+}
+
+/// The record of a run that nobody executes.
+async fn start(ledger: &Ledger, now: Timestamp) -> RunId {
+    let id = RunId::generate(now).unwrap();
+    ledger.insert_run(&id, &import(), now).await.unwrap();
+    id
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use jiff::SignedDuration;
 
-use super::{PIPELINE, at, digest, import, lane, ledger, link};
+use super::{PIPELINE, at, digest, lane, ledger, link, start};
 use crate::content::{ErrorKind, describe};
 use crate::history::{
     ClaimState, Delivery, DeliveryRecord, ExportPosition, ExportedBundle, Ledger, NewUpload,
@@ -21,7 +21,7 @@ fn delivery(sequence: u64, tags: &[&str]) -> Delivery {
 }
 
 async fn deliver(ledger: &Ledger, delivery: &Delivery) {
-    let run = ledger.start_run(&import(), at(1)).await.unwrap();
+    let run = start(ledger, at(1)).await;
     let record = DeliveryRecord {
         run: &run,
         outcome: &RunOutcome::new(RunStatus::Done),
@@ -65,7 +65,7 @@ async fn a_stale_claim_lets_nothing_be_accepted() {
         .await
         .unwrap()
         .unwrap();
-    let run = ledger.start_run(&import(), at(20)).await.unwrap();
+    let run = start(&ledger, at(20)).await;
     let (delivery, outcome) = (delivery(1, &["web:1"]), RunOutcome::new(RunStatus::Done));
     let record = |claim| DeliveryRecord {
         run: &run,
@@ -101,23 +101,9 @@ async fn a_transaction_that_is_dropped_has_changed_nothing() {
 }
 
 #[tokio::test]
-async fn a_killed_run_is_found_by_whoever_is_alone() {
-    let (directory, ledger) = ledger().await;
-    let path = directory.path().join("state");
-    let run = ledger.start_run(&import(), at(1)).await.unwrap();
-    let beside = Ledger::open(&path).await.unwrap();
-    let status =
-        async |ledger: &Ledger| ledger.find_run(&run).await.unwrap().unwrap().outcome.status;
-    assert_eq!(status(&beside).await, RunStatus::Running);
-    drop((ledger, beside));
-    let after = Ledger::open(&path).await.unwrap();
-    assert_eq!(status(&after).await, RunStatus::Interrupted);
-}
-
-#[tokio::test]
 async fn a_sequence_is_reserved_once() {
     let (_directory, ledger) = ledger().await;
-    let run = ledger.start_run(&import(), at(1)).await.unwrap();
+    let run = start(&ledger, at(1)).await;
     let position = |sequence| ExportPosition {
         pipeline: PIPELINE.parse().unwrap(),
         name: "plant".to_owned(),

@@ -8,6 +8,7 @@ use std::error::Error as StdError;
 
 use crate::bundle::{BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind};
+use crate::history::RunCancelled;
 use crate::pipeline::admission::CannotAdmit;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +51,10 @@ pub(super) fn judge_volume(error: &BundleError, is_settled: bool) -> Verdict {
 
 /// Judges why a set whose volumes were opened could not be delivered.
 pub(super) fn judge_delivery(error: &Error, is_settled: bool) -> Verdict {
-    // A rule refuses the bundle; its bytes have nothing to do with that.
-    if has_cause(error, <dyn StdError>::is::<CannotAdmit>) {
+    // A rule refuses the bundle, or a person has stopped it; its bytes have nothing to do with that.
+    if has_cause(error, |cause| {
+        cause.is::<CannotAdmit>() || cause.is::<RunCancelled>()
+    }) {
         return Verdict::SetAside(Fault::Rule);
     }
     match judge_kind(error.kind(), is_settled) {
@@ -70,7 +73,7 @@ pub(super) fn may_be_damage(error: &Error) -> bool {
     );
     is_about_bytes
         && !has_cause(error, |cause| {
-            cause.is::<CannotAdmit>() || cause.is::<NotTrusted>()
+            cause.is::<CannotAdmit>() || cause.is::<NotTrusted>() || cause.is::<RunCancelled>()
         })
 }
 
@@ -147,6 +150,19 @@ mod tests {
         assert_eq!(judge_volume(&BundleError::Incomplete, true), Verdict::Wait);
         let unsigned = BundleError::NotTrusted(NotTrusted::Unsigned);
         assert_eq!(judge_volume(&unsigned, true), Verdict::Wait);
+    }
+
+    #[test]
+    fn what_a_person_has_stopped_waits_for_a_person() {
+        let cancelled = RunCancelled {
+            who: "ops (1000)".to_owned(),
+        };
+        let error = Error::new(ErrorKind::Failed, "stopped").with_cause(cancelled);
+        assert!(!may_be_damage(&error));
+        assert_eq!(
+            judge_delivery(&error, false),
+            Verdict::SetAside(Fault::Rule)
+        );
     }
 
     #[test]

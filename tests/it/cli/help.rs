@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 29] = [
     "",
     "export",
     "transfer",
@@ -12,6 +12,11 @@ const COMMANDS: [&str; 24] = [
     "watch",
     "watch list",
     "watch retry",
+    "runs",
+    "runs show",
+    "runs log",
+    "runs cancel",
+    "runs clean",
     "list",
     "select",
     "container",

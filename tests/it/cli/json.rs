@@ -59,7 +59,7 @@ fn documented(command: &str) -> BTreeSet<String> {
 }
 
 #[track_caller]
-fn assert_documented(command: &str, documents: &[Value]) {
+pub(super) fn assert_documented(command: &str, documents: &[Value]) {
     let mut found = BTreeSet::new();
     for document in documents {
         fields(document, "", &mut found);
@@ -114,6 +114,29 @@ fn watches_print_what_is_documented() {
     assert_documented("watch list", &[run(&desk, "watch list --state state")]);
     let retried = run(&desk, "watch retry chart --state state");
     assert_documented("watch retry", &[retried]);
+}
+
+#[test]
+fn runs_print_what_is_documented() {
+    let desk = Desk::new();
+    let registry = registry_with_layers();
+    let host = registry.address();
+    let line = format!("{host}/apps/web:1.4 --container usb --sign-key ops.key --state state");
+    desk.run(&format!(
+        "export {line} {host}/apps/gone:1 --continue-on-errors"
+    ))
+    .assert_code(3);
+    registry.fault(When::get("/blobs/").always(), Fault::Status(404));
+    desk.run(&format!("export {line} --name broken"))
+        .assert_code(1);
+    let listed = run(&desk, "runs --state state");
+    let id = |position: usize| listed["runs"][position]["id"].as_str().unwrap();
+    let show = |position| run(&desk, &format!("runs show {} --state state", id(position)));
+    assert_documented("runs show", &[show(0), show(1)]);
+    assert_documented("runs log", &[run(&desk, "runs log --state state")]);
+    assert_documented("runs", &[listed]);
+    let cleaned = run(&desk, "runs clean --older-than 90d --state state");
+    assert_documented("runs clean", &[cleaned]);
 }
 
 #[test]

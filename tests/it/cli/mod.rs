@@ -14,6 +14,7 @@ mod outages;
 mod output;
 mod pipelines;
 mod registries;
+mod runs;
 mod sas;
 mod secrets;
 mod select;

@@ -178,6 +178,7 @@ impl Station {
             kind: RunKind::Watch,
             trigger: Trigger::Source,
             who: "a test".to_owned(),
+            comment: None,
             lane: None,
             target: target.to_string(),
             container: None,

@@ -1,0 +1,96 @@
+//! What came of a delivery, in the ledger's words: figures in all and for each repository, failures, tags.
+//!
+//! Pure, but for the lines that it tells a run.
+
+use std::collections::BTreeMap;
+
+use super::import::{ImportPlan, ImportReport, ImportedArtifact};
+use crate::content::ArtifactOutcome;
+use crate::history::{
+    ActiveRun, ArtifactCounts, LogEvent, RepositoryCounts, RunFailure, RunOutcome, RunStatus,
+};
+
+pub(super) fn outcome_of(import: &ImportPlan, report: &ImportReport) -> RunOutcome {
+    let mut counts = ArtifactCounts::default();
+    let mut repositories: BTreeMap<String, ArtifactCounts> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for (planned, artifact) in import.plan.artifacts.iter().zip(&report.artifacts) {
+        let repository = import.names[planned.repository].to_string();
+        count_outcome(&mut counts, &artifact.outcome);
+        count_outcome(
+            repositories.entry(repository).or_default(),
+            &artifact.outcome,
+        );
+        if let ArtifactOutcome::Failed(reason) = &artifact.outcome {
+            failures.push(RunFailure {
+                artifact: artifact.name.clone(),
+                reason: reason.clone(),
+            });
+        }
+    }
+    let status = match counts.failed {
+        0 => RunStatus::Done,
+        _ => RunStatus::PartlyFailed,
+    };
+    RunOutcome {
+        moved_bytes: report.copy.pushed_bytes,
+        present_bytes: report.copy.present_bytes,
+        artifacts: counts,
+        repositories: by_repository(repositories),
+        failures,
+        ..RunOutcome::new(status)
+    }
+}
+
+pub(super) fn by_repository(counts: BTreeMap<String, ArtifactCounts>) -> Vec<RepositoryCounts> {
+    let of_one = |(repository, artifacts)| RepositoryCounts {
+        repository,
+        artifacts,
+    };
+    counts.into_iter().map(of_one).collect()
+}
+
+fn count_outcome(counts: &mut ArtifactCounts, outcome: &ArtifactOutcome) {
+    counts.total += 1;
+    match outcome {
+        ArtifactOutcome::Delivered => counts.delivered += 1,
+        ArtifactOutcome::Unchanged => counts.unchanged += 1,
+        ArtifactOutcome::Kept | ArtifactOutcome::Held(_) => counts.kept += 1,
+        ArtifactOutcome::Failed(_) => counts.failed += 1,
+    }
+}
+
+/// Tells the run's log what became of each artifact.
+pub(super) fn tell_artifacts(run: &ActiveRun, artifacts: &[ImportedArtifact]) {
+    for ImportedArtifact { name, outcome, .. } in artifacts {
+        match outcome {
+            ArtifactOutcome::Delivered => run.tell(LogEvent::Delivered, name),
+            ArtifactOutcome::Unchanged => run.tell(LogEvent::Unchanged, name),
+            ArtifactOutcome::Kept => run.tell(LogEvent::Kept, name),
+            ArtifactOutcome::Held(reason) => run.tell(LogEvent::Kept, format!("{name}: {reason}")),
+            ArtifactOutcome::Failed(reason) => {
+                run.tell(LogEvent::Failed, format!("{name}: {reason}"));
+            }
+        }
+    }
+}
+
+/// Every tag that this bundle has set, those of its signatures included. Where a newer bundle has set one,
+/// the ledger keeps the newer sequence.
+pub(super) fn tags_of(import: &ImportPlan, report: &ImportReport) -> Vec<String> {
+    let mut tags = Vec::new();
+    for (planned, done) in import.plan.artifacts.iter().zip(&report.artifacts) {
+        let is_set = matches!(
+            done.outcome,
+            ArtifactOutcome::Delivered | ArtifactOutcome::Unchanged | ArtifactOutcome::Held(_)
+        );
+        if !is_set {
+            continue;
+        }
+        let repository = &import.names[planned.repository];
+        let attached = planned.referrers.iter().filter_map(|r| r.tag.as_ref());
+        let own = planned.tag.iter();
+        tags.extend(own.chain(attached).map(|tag| format!("{repository}:{tag}")));
+    }
+    tags
+}
