@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::open_bundles::BundlePlace;
-use crate::config::{entra_credential, resolve_secret};
+use crate::config::{entra_credential, find_aws_profile, resolve_secret};
 use crate::content::{Error, ErrorKind, Result};
 use crate::storage::{
     AzureQueue, AzureReference, ContainerReference, Credential, Missing, Purpose, QueueReference,
-    StorageContainer, check_sas, open_container,
+    S3Reference, StorageContainer, check_sas, open_container,
 };
 
 /// Where somebody's identity comes from, if no secret is named.
@@ -50,11 +50,25 @@ pub async fn connect_container(
 ) -> Result<Arc<dyn StorageContainer>> {
     let identity = match reference {
         ContainerReference::Azure(azure) => Identity::of_azure(azure.sas.as_ref()),
+        ContainerReference::S3(s3) if s3.credential.is_none() => {
+            return connect_s3(s3.clone(), missing).await;
+        }
         _ => Identity::Elsewhere,
     };
     let credential = find_credential(reference.credential(), identity).await?;
     check_sas(reference, credential.secret(), purpose, now)?;
     open_container(reference, credential, missing).await
+}
+
+/// Opens a bucket by a profile of `~/.aws`, or else by the places that are asked when it is opened.
+async fn connect_s3(mut s3: S3Reference, missing: Missing) -> Result<Arc<dyn StorageContainer>> {
+    let profile = find_aws_profile().await?;
+    let credential = profile.map(|profile| {
+        s3.region = s3.region.take().or(profile.region);
+        profile.credential
+    });
+    let reference = ContainerReference::S3(s3);
+    open_container(&reference, credential, missing).await
 }
 
 /// Opens a queue of notices about the objects of `container`; sends nothing yet.

@@ -17,6 +17,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::content::{Error, ErrorKind, Result};
 use key_vault::VaultSecret;
+pub(super) use program::{run as run_program, split_words};
 
 /// More than any key, token or connection string has.
 const SECRET_SIZE_MAX_BYTES: u64 = 64 << 10;

@@ -14,7 +14,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 const SAID_MAX_CHARACTERS: usize = 200;
 
 /// Splits at spaces; what stands within `'` or `"` is kept together. There are no escapes.
-pub(super) fn split_words(text: &str) -> Result<Vec<String>, InvalidSecretReference> {
+pub(in crate::config) fn split_words(text: &str) -> Result<Vec<String>, InvalidSecretReference> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
@@ -40,7 +40,7 @@ pub(super) fn split_words(text: &str) -> Result<Vec<String>, InvalidSecretRefere
 }
 
 /// Runs the program, and returns what it has printed.
-pub(super) async fn run(words: &[String]) -> Result<String> {
+pub(in crate::config) async fn run(words: &[String]) -> Result<String> {
     run_within(words, TIME_LIMIT).await
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Without a credential `object_store` looks where the provider's own tools look: the environment, a web identity,
 //! the container's or the machine's role for S3; application default credentials and the metadata server for
-//! Google. Profiles of `~/.aws` are not among them: name such a key with `credential=`.
+//! Google. The profiles of `~/.aws` are not among them: who opens a bucket has looked there before.
 
 use std::error::Error as StdError;
 use std::sync::Arc;

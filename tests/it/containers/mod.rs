@@ -3,6 +3,7 @@
 mod copies;
 mod journey;
 mod leftovers;
+mod profiles;
 mod resumed;
 mod suite;
 
