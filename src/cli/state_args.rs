@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use super::failure::UsageError;
 use crate::history::{Ledger, RunKind, Trigger};
-use crate::pipeline::{ExportMemory, RememberedUploads, Remembrance, TargetReference};
+use crate::pipeline::{
+    ExportMemory, RememberedUploads, Remembrance, TargetReference, upload_place,
+};
 use crate::storage::ContainerReference;
 
 #[derive(Args)]
@@ -53,14 +55,14 @@ impl StateArguments {
         };
         Ok(Some(RememberedUploads {
             ledger: Ledger::open(directory).await?,
-            container: container.to_string(),
+            container: upload_place(container),
         }))
     }
 
     /// The ledger's part of an export by hand to `container`.
     pub(super) async fn remember_export(
         &self,
-        container: String,
+        container: &ContainerReference,
         comment: &CommentArgument,
     ) -> anyhow::Result<Option<ExportMemory>> {
         let Some(directory) = &self.state else {
@@ -71,7 +73,8 @@ impl StateArguments {
             trigger: Trigger::Manual,
             who: who(),
             comment: comment.comment.clone(),
-            container,
+            container: container.to_string(),
+            upload_place: upload_place(container),
             clock: Timestamp::now,
         }))
     }

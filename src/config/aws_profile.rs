@@ -89,12 +89,12 @@ fn unusable(name: &str, reason: &str) -> Error {
 /// What both files say of the profile; the file of credentials has the last word.
 async fn read_settings(name: &str) -> Result<Settings> {
     let mut settings = Settings::new();
-    let section = match name {
-        "default" => name.to_owned(),
-        _ => format!("profile {name}"),
-    };
+    // In the first file a profile has a prefix, which only `default` may lack.
+    let prefixed = format!("profile {name}");
+    let bare = if name == "default" { name } else { &prefixed };
     for (environment, file, section) in [
-        ("AWS_CONFIG_FILE", "config", section.as_str()),
+        ("AWS_CONFIG_FILE", "config", bare),
+        ("AWS_CONFIG_FILE", "config", &prefixed),
         ("AWS_SHARED_CREDENTIALS_FILE", "credentials", name),
     ] {
         let path = variable(environment).map(PathBuf::from);

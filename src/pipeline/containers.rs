@@ -41,6 +41,19 @@ async fn find_credential(secret: Option<&str>, identity: Identity) -> Result<Cre
     }
 }
 
+/// What the ledger knows uploads into a container by: buckets of one name stand at different endpoints.
+pub fn upload_place(reference: &ContainerReference) -> String {
+    let endpoint = match reference {
+        ContainerReference::S3(s3) => s3.endpoint.as_ref(),
+        ContainerReference::Gcs(gcs) => gcs.endpoint.as_ref(),
+        _ => None,
+    };
+    match endpoint {
+        Some(endpoint) => format!("{reference} at {endpoint}"),
+        None => reference.to_string(),
+    }
+}
+
 /// Opens a container for a purpose; `now` decides whether a signature still holds.
 pub async fn connect_container(
     reference: &ContainerReference,

@@ -71,7 +71,7 @@ pub(super) async fn run_reserved(
     };
     if let Some(report) = find_unchanged(export, container, keys).await? {
         if let Some(uploads) = &uploads {
-            uploads.forget_all().await?;
+            uploads.abandon_all().await?;
         }
         return Ok(report);
     }
@@ -88,10 +88,10 @@ pub(super) async fn run_reserved(
         let Err(error) = ready else {
             return writing.publish().await;
         };
-        let has_lost = writing.has_lost_an_upload(&error);
+        let must_begin_anew = writing.must_begin_anew(&error);
         writing.give_up(&error).await?;
         match &uploads {
-            Some(uploads) if has_lost => uploads.abandon_all().await?,
+            Some(uploads) if must_begin_anew => uploads.abandon_all().await?,
             _ => return Err(error),
         }
     }

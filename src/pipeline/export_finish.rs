@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 
+use super::export_known::pass_over;
 use super::export_memory::ExportMemory;
 use super::export_name::name_objects;
 use super::export_uploads::uploaded_of;
 use super::open_bundles::{is_volume_name, open_volume};
 use crate::bundle::{Bundle, SignaturePolicy, Volume};
-use crate::content::{Event, Events, RangedRead, Result, Uploaded};
+use crate::content::{ErrorKind, Event, Events, RangedRead, Result, Uploaded};
 use crate::history::{ExportedBundle, PipelineId, UploadKey};
 use crate::storage::{CreateOptions, Overwrite, Resume, StorageContainer};
 
@@ -55,8 +56,10 @@ pub(super) async fn finish_newest(
     let inventory = first.inventory();
     let (profile, of) = (inventory.profile, inventory.volumes as usize);
     let names = name_objects(&finishing.bundle.bundle, profile, of);
-    if let Some(sealed) = finishing.find_sealed(&names, &visible).await? {
-        return finishing.publish(sealed).await;
+    if let Some(sealed) = finishing.find_sealed(&names, &visible).await?
+        && finishing.publish(sealed).await?
+    {
+        return Ok(());
     }
     let present: Vec<&str> = visible.keys().map(String::as_str).collect();
     events(Event::Warning(format!(
@@ -93,8 +96,8 @@ impl Finishing<'_> {
                 Ok(volume) if self.is_of(&volume) => {
                     visible.insert(object.name, volume);
                 }
-                // What cannot be read now is not published by this run.
-                Ok(_) | Err(_) => {}
+                Ok(_) => {}
+                Err(error) => pass_over(error.into())?,
             }
         }
         Ok(visible)
@@ -141,7 +144,7 @@ impl Finishing<'_> {
             return Ok(self.open_left(left).await.map(Sealed::File));
         }
         let ledger = &self.memory.ledger;
-        let upload = ledger.find_upload(&self.memory.container, name).await?;
+        let upload = ledger.find_upload(&self.memory.upload_place, name).await?;
         let upload = upload.filter(|it| it.upload.set == self.bundle.set && it.complete.is_some());
         Ok(upload.map(|upload| Sealed::Upload {
             key: upload.key.clone(),
@@ -154,7 +157,8 @@ impl Finishing<'_> {
         opened.ok().filter(|volume| self.is_of(volume))
     }
 
-    async fn publish(&self, sealed: Vec<(String, Sealed)>) -> Result<()> {
+    /// `false` where the store has not kept what was sealed, or something else has its name.
+    async fn publish(&self, sealed: Vec<(String, Sealed)>) -> Result<bool> {
         let ledger = &self.memory.ledger;
         for (name, volume) in sealed {
             match volume {
@@ -168,18 +172,27 @@ impl Finishing<'_> {
                             uploaded,
                         }),
                     };
-                    self.container
-                        .create(&name, options)
-                        .await?
-                        .finish()
-                        .await?;
-                    ledger.forget_upload(&key).await?;
+                    let published = match self.container.create(&name, options).await {
+                        Ok(writer) => writer.finish().await,
+                        Err(error) => Err(error),
+                    };
+                    match published.map_err(|error| (error.kind(), error)) {
+                        Ok(()) => ledger.forget_upload(&key).await?,
+                        Err((ErrorKind::Temporary { .. } | ErrorKind::Denied, error)) => {
+                            return Err(error);
+                        }
+                        Err(_) => {
+                            ledger.forget_upload(&key).await?;
+                            return Ok(false);
+                        }
+                    }
                 }
             }
         }
         let now = (self.memory.clock)();
         ledger
             .confirm_sequence(&self.pipeline, self.bundle.sequence, now)
-            .await
+            .await?;
+        Ok(true)
     }
 }

@@ -103,7 +103,7 @@ async fn find_in_container(
 }
 
 /// What is not a bundle by these keys says nothing; what could not be read might.
-fn pass_over(error: Error) -> Result<()> {
+pub(super) fn pass_over(error: Error) -> Result<()> {
     match error.kind() {
         ErrorKind::Unverified
         | ErrorKind::Incomplete

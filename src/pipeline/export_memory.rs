@@ -27,6 +27,8 @@ pub struct ExportMemory {
     pub comment: Option<String>,
     /// The container as messages show it.
     pub container: String,
+    /// What the ledger calls the container's uploads by, see `upload_place`.
+    pub upload_place: String,
     pub clock: fn() -> Timestamp,
 }
 

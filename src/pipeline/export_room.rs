@@ -58,7 +58,11 @@ fn is_whole_part(export: &ExportPlan, volume: &Volume) -> bool {
     let id = inventory.pipeline.as_ref().map(|p| p.id.as_str());
     let found = id.zip(inventory.sequence);
     let position = export.position.as_ref();
-    inventory.set == export.set
+    // A content that failed before its first byte leaves no void, only fewer artifacts.
+    let is_last = inventory.volume == inventory.volumes;
+    let has_all = !is_last || inventory.artifacts.len() == export.plan.artifacts.len();
+    has_all
+        && inventory.set == export.set
         && found == position.map(|p| (p.pipeline.as_str(), p.sequence))
         && volume.inventory().voids.is_empty()
         && export.failures.is_empty()

@@ -76,13 +76,15 @@ impl<'a> Uploads<'a> {
         let mut keys = Vec::new();
         let mut left = Vec::new();
         for object in self.export.object_names() {
-            let name = &self.memory.container;
+            let name = &self.memory.upload_place;
             let upload = self.ledger().find_upload(name, &object).await?;
             created = created.or(upload.as_ref().map(|upload| upload.upload.created));
             keys.push(upload.as_ref().map(|upload| upload.key.clone()));
             left.push(upload.map(left_volume).unwrap_or_default());
         }
         let mut left = keep_what_fits(&self.export.plan, &self.export.volumes, left);
+        let is_kept = left.iter().any(|left| !left.uploaded.parts.is_empty());
+        let created = created.filter(|_| is_kept);
         if let Some(created) = created {
             reopen_changed(&mut left, |number, before| {
                 frame_of(number, before, created)
@@ -113,14 +115,21 @@ impl<'a> Uploads<'a> {
     async fn abandon_others(&self) -> Result<()> {
         let names = self.export.object_names();
         let pipeline = self.pipeline();
-        for upload in self.ledger().list_uploads(&self.memory.container).await? {
+        for upload in self
+            .ledger()
+            .list_uploads(&self.memory.upload_place)
+            .await?
+        {
             let of = &upload.upload;
             let is_same_object = names.contains(&of.object);
             let is_same_pipeline = pipeline.is_some() && of.pipeline.as_deref() == pipeline;
-            if of.set == self.export.set || !(is_same_object || is_same_pipeline) {
+            // Under another name the same plan is held by this very run.
+            let is_same_plan = of.set == self.export.set;
+            let is_related = is_same_plan || is_same_object || is_same_pipeline;
+            if (is_same_plan && is_same_object) || !is_related {
                 continue;
             }
-            let is_held = self.ledger().is_uploading(&of.container, &of.set)?;
+            let is_held = !is_same_plan && self.ledger().is_uploading(&of.container, &of.set)?;
             if is_held && is_same_object {
                 let object = self.container.shown(&of.object);
                 let message = format!("another export is writing other content into `{object}`");
@@ -149,21 +158,10 @@ impl<'a> Uploads<'a> {
         self.ledger().forget_upload(&upload.key).await
     }
 
-    /// The bundle is there: what is remembered of its uploads is their past.
-    pub(super) async fn forget_all(&self) -> Result<()> {
-        for object in self.export.object_names() {
-            let name = &self.memory.container;
-            if let Some(upload) = self.ledger().find_upload(name, &object).await? {
-                self.ledger().forget_upload(&upload.key).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives up what is left of this bundle, because the store has lost it.
+    /// Gives up what is left of this bundle: the store has lost it, or the bundle is there.
     pub(super) async fn abandon_all(&self) -> Result<()> {
         for object in self.export.object_names() {
-            let name = &self.memory.container;
+            let name = &self.memory.upload_place;
             if let Some(upload) = self.ledger().find_upload(name, &object).await? {
                 self.abandon(&upload).await?;
             }
@@ -183,7 +181,7 @@ impl<'a> Uploads<'a> {
             return Ok(None);
         };
         let upload = NewUpload {
-            container: self.memory.container.clone(),
+            container: self.memory.upload_place.clone(),
             object: object.to_owned(),
             set: self.export.set.clone(),
             pipeline: self.pipeline().map(str::to_owned),

@@ -39,6 +39,8 @@ pub(super) struct Writing<'a> {
     resumed_bytes: u64,
     has_resumed: bool,
     has_source_failed: bool,
+    /// What was resumed cannot be gone on with, because the store has bytes of a content that has failed now.
+    must_begin_anew: bool,
 }
 
 impl<'a> Writing<'a> {
@@ -62,6 +64,7 @@ impl<'a> Writing<'a> {
             resumed_bytes: 0,
             has_resumed: false,
             has_source_failed: false,
+            must_begin_anew: false,
         }
     }
 
@@ -253,8 +256,9 @@ impl<'a> Writing<'a> {
                 (self.options.events)(Event::ContentDone(digest.clone()));
                 Ok(())
             }
-            Some(error) if self.options.on_error == OnError::Stop => {
+            Some(error) if self.has_resumed || self.options.on_error == OnError::Stop => {
                 self.has_source_failed = true;
+                self.must_begin_anew = self.options.on_error == OnError::Continue;
                 Err(error)
             }
             Some(error) => {
@@ -402,15 +406,18 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// Whether the store has not kept what an interrupted run had brought there.
-    pub(super) fn has_lost_an_upload(&self, error: &Error) -> bool {
-        self.has_resumed && error.is_not_found() && !self.has_source_failed
+    /// Whether nothing can come of what an interrupted run had brought to the store: it was not kept, or what
+    /// stands there of a content is not what a void of it would be.
+    pub(super) fn must_begin_anew(&self, error: &Error) -> bool {
+        let is_lost = self.has_resumed && error.is_not_found() && !self.has_source_failed;
+        is_lost || self.must_begin_anew
     }
 
     /// Leaves to a later run what it can go on with, and removes the rest.
     pub(super) async fn give_up(self, error: &Error) -> Result<()> {
         // Where something else has the name, nothing will come of the upload.
-        let is_useless = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed);
+        let is_taken = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed);
+        let is_useless = is_taken && !self.has_source_failed;
         for volume in self.written {
             volume.give_up(is_useless, self.has_source_failed).await?;
         }

@@ -40,7 +40,7 @@ mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
-pub use containers::{connect_container, connect_queue, locate_bundles};
+pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_known::CannotNumber;

@@ -151,7 +151,7 @@ pub(in crate::cli) async fn run(
     };
     let memory = arguments
         .state
-        .remember_export(arguments.container.to_string(), &arguments.comment)
+        .remember_export(&arguments.container, &arguments.comment)
         .await?;
     let selection = arguments.selection.build(
         &options.platforms,
