@@ -20,7 +20,7 @@ pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
 pub use manifest::{Child, InvalidManifest, Manifest, ManifestKind};
 pub use platform::{InvalidPlatform, Platform};
-pub use reference::{InvalidReference, Pin, Reference, Repository, Tag};
+pub use reference::{InvalidReference, Pin, Reference, Repository, Tag, refuse_url};
 
 /// The version of the OCI image specification that this program follows.
 pub const IMAGE_SPEC: &str = "1.1.1";

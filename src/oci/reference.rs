@@ -28,8 +28,22 @@ pub enum InvalidReference {
     Tag(String),
     #[error("`{0}` names no registry: expected `REGISTRY/REPOSITORY[:TAG|@DIGEST]`")]
     NoRegistry(String),
+    /// What was typed is not repeated: it may hold a password.
+    #[error(
+        "a registry is named by its host alone, as in `r.example/apps/web`: without `http://`, and without a login, which `docker login` keeps"
+    )]
+    Url,
     #[error(transparent)]
     Digest(#[from] InvalidDigest),
+}
+
+/// Refuses what is typed as a URL, or with a login before the host.
+pub fn refuse_url(text: &str) -> Result<(), InvalidReference> {
+    let host = text.split_once('/').map_or("", |(host, _)| host);
+    match text.contains("://") || host.contains('@') {
+        true => Err(InvalidReference::Url),
+        false => Ok(()),
+    }
 }
 
 /// A repository name such as `library/debian`, valid by the distribution grammar.

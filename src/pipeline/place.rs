@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::content::{Error, ErrorKind, Result, Source, Target};
 use crate::layout::Layout;
-use crate::oci::{InvalidReference, Reference, Repository};
+use crate::oci::{InvalidReference, Reference, Repository, refuse_url};
 use crate::registry::{Registry, RegistryOptions};
 use crate::selection::{InvalidPattern, RepositoryPattern};
 
@@ -44,6 +44,7 @@ impl FromStr for SourceReference {
 
     fn from_str(text: &str) -> Result<Self, InvalidSource> {
         let Some(rest) = text.strip_prefix(LAYOUT_SCHEME) else {
+            refuse_url(text)?;
             return match text.split_once('/') {
                 Some((host, glob)) if RepositoryPattern::is_glob(glob) => Self::glob(host, glob),
                 _ => Ok(Self::Registry(text.parse()?)),
@@ -91,6 +92,7 @@ impl FromStr for TargetReference {
         if let Some(path) = text.strip_prefix(LAYOUT_SCHEME) {
             return Ok(Self::Layout { path: path.into() });
         }
+        refuse_url(&format!("{text}/"))?;
         let (host, prefix) = match text.trim_end_matches('/').split_once('/') {
             Some((host, prefix)) => (host, Some(prefix.parse()?)),
             None => (text.trim_end_matches('/'), None),

@@ -235,3 +235,18 @@ fn a_transfer_to_its_own_source_is_refused() {
         .assert_stderr("no bundle there has this name; there are `chart`")
         .assert_stderr("hint: `airlift inspect`");
 }
+
+#[test]
+fn a_login_in_a_reference_is_not_repeated() {
+    for reference in [
+        "http://user:some-secret@r.example/apps/web",
+        "user:some-secret@r.example/apps/web:1",
+        "user:some-secret@r.example/apps/*",
+    ] {
+        Airlift::new(&["select", reference])
+            .run()
+            .assert_code(2)
+            .assert_stderr("docker login")
+            .assert_nowhere("some-secret");
+    }
+}
