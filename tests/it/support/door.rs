@@ -170,13 +170,18 @@ fn count_commits(seen: &mut Vec<u8>, bytes: &[u8]) -> usize {
     seen.extend_from_slice(bytes);
     let is_commit = |at: &usize| {
         let line = seen[..*at].rsplit(|byte| *byte == b'\n').next();
-        at + WANTED.len() > before && line.is_some_and(|line| line.starts_with(b"PUT "))
+        at + WANTED.len() > before && line.is_some_and(|line| contains(line, b"PUT /"))
     };
     let found = seen.windows(WANTED.len()).enumerate();
     let found = found.filter(|(_, window)| *window == WANTED);
     let commits = found.map(|(at, _)| at).filter(is_commit).count();
     seen.drain(..seen.len().saturating_sub(2048));
     commits
+}
+
+/// A request's line may follow the body of the request before without a break.
+fn contains(line: &[u8], wanted: &[u8]) -> bool {
+    line.windows(wanted.len()).any(|window| window == wanted)
 }
 
 fn carry(from: &mut TcpStream, to: &mut TcpStream, mut admit: impl FnMut(&[u8]) -> bool) {
