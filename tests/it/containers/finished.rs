@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use airlift::history::Ledger;
 use airlift::storage::StorageContainer;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::open;
 use super::resumed::{FIXTURES, Road, bundle, bytes, push_image, push_into};
-use crate::support::clouds::{Azurite, account_key};
+use crate::support::clouds::{Azurite, Moto, account_key};
 use crate::support::command::{Airlift, Output};
 use crate::support::containers::object_names;
 use crate::support::registry::{Fault, When};
@@ -77,6 +78,12 @@ impl Cloud {
         !uploads.is_empty()
     }
 
+    /// But for the config, which plans read.
+    fn assert_nothing_was_read(&self) {
+        let read = self.road.source.log().bytes_downloaded();
+        assert!(read < 1000, "{read}");
+    }
+
     /// All volumes of the number are visible.
     fn assert_whole(&self, sequence: u64) {
         let part = format!("-{sequence}-");
@@ -108,7 +115,7 @@ fn a_one_off_bundle_that_is_visible_in_part_is_finished_by_the_next_run() {
     assert_eq!(document["unchanged"], true);
     assert_eq!(cloud.names().len(), volumes(&document));
     assert!(volumes(&document) >= 4);
-    assert_eq!(cloud.road.source.log().bytes_downloaded(), 0);
+    cloud.assert_nothing_was_read();
     assert!(!cloud.has_uploads());
     cloud.road.check_bundle(&document);
 }
@@ -171,7 +178,7 @@ fn a_sealed_bundle_of_which_nothing_is_visible_is_published_under_its_number() {
     cloud.kill_after_commits(0, cloud.road.export(&PIPELINE));
     let document = bundle(&cloud.road.export(&PIPELINE).run());
     assert_eq!(document["sequence"], 1);
-    assert_eq!(cloud.road.source.log().bytes_downloaded(), 0);
+    cloud.assert_nothing_was_read();
     assert_eq!(cloud.names().len(), volumes(&document));
     cloud.assert_whole(1);
     assert!(!cloud.has_uploads());
@@ -328,4 +335,48 @@ fn an_export_that_was_overtaken_by_its_equal_is_unchanged() {
     assert_eq!(bundle(&slow.output())["unchanged"], true);
     assert!(cloud.runtime.block_on(cloud.road.uploads()).is_empty());
     assert_eq!(cloud.names(), ["one.tar.zst"]);
+}
+
+/// An export that finds somebody else at the same bundle waits, and says so.
+fn waits_for_the_upload(runtime: &Runtime, road: &Road, export: Airlift) -> Output {
+    let upload = runtime.block_on(road.uploads()).remove(0).upload;
+    let hold = runtime.block_on(async {
+        let ledger = Ledger::open(road.state.path()).await.unwrap();
+        ledger.hold_upload(&upload.container, &upload.set).await
+    });
+    let running = export.spawn();
+    let told = "another run with this state directory is writing this bundle, waiting";
+    wait::until("it says so", || running.stderr().contains(told));
+    drop(hold.unwrap());
+    running.output()
+}
+
+#[test]
+fn what_is_finished_is_held() {
+    let Some(cloud) = Cloud::start_or_skip() else {
+        return;
+    };
+    cloud.kill_after_commits(1, cloud.road.export(&PIPELINE));
+    // Another bundle: what is waited for is the one that is finished.
+    cloud.move_tag();
+    let export = cloud.road.export(&PIPELINE);
+    let output = waits_for_the_upload(&cloud.runtime, &cloud.road, export);
+    assert_eq!(bundle(&output)["sequence"], 2);
+    cloud.assert_whole(1);
+}
+
+/// Buckets of one name stand at different endpoints, and their holds have the endpoint in their names, as the ledger
+/// has.
+#[test]
+fn an_export_into_a_bucket_waits_for_its_equal() {
+    let Some(moto) = Moto::start_or_skip() else {
+        return;
+    };
+    let runtime = Runtime::new().unwrap();
+    let url = moto.bucket("drop");
+    let road = runtime.block_on(Road::new(&url, moto.address, "some-id:some-secret"));
+    road.interrupt(&["--name", "one"]);
+    let export = road.export(&["--name", "one"]);
+    let document = bundle(&waits_for_the_upload(&runtime, &road, export));
+    assert!(bytes(&document, "resumedBytes") > 0);
 }

@@ -37,7 +37,7 @@ pub(super) struct Road {
 }
 
 impl Road {
-    async fn new(url: &str, server: SocketAddr, secret: &str) -> Self {
+    pub(super) async fn new(url: &str, server: SocketAddr, secret: &str) -> Self {
         Self::with_layers(&[LAYER_BYTES; LAYERS], url, server, secret).await
     }
 
@@ -89,7 +89,7 @@ impl Road {
     }
 
     /// An export that ends because the source has lost the last layer but one.
-    fn interrupt(&self, more: &[&str]) {
+    pub(super) fn interrupt(&self, more: &[&str]) {
         let lost = format!("/blobs/{}", self.layers[self.layers.len() - 2]);
         self.source
             .fault(When::get(&lost).always(), Fault::Status(404));
