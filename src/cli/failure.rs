@@ -9,7 +9,7 @@ use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::history::RunCancelled;
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer};
 use crate::registry::{ConnectionCause, RegistryError};
-use crate::storage::UnfitSas;
+use crate::storage::{ServiceAnswer, UnfitSas};
 
 /// A mistake in what was typed that the parser could not see.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +99,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
     if let Some(unfit) = cause.downcast_ref::<UnfitSas>() {
         return Some(hint_of_sas(unfit));
+    }
+    if let Some(answer) = cause.downcast_ref::<ServiceAnswer>() {
+        return (answer.code == "InvalidPart").then(|| LOST_PARTS.to_owned());
     }
     if let Some(refusal) = cause.downcast_ref::<CannotTransfer>() {
         return Some(hint_of_transfer(refusal).to_owned());
@@ -190,6 +193,8 @@ fn hint_of_bundle(error: &BundleError) -> Option<&'static str> {
         _ => None,
     }
 }
+
+const LOST_PARTS: &str = "the store has not kept the upload as it was written; run the same command again: what was lost is sent anew";
 
 const INCOMPLETE: &str = "wait until it has arrived whole, or bring the missing volume";
 
@@ -284,12 +289,12 @@ fn hint_of_kind(kind: ErrorKind, is_io: bool, message: &str) -> Option<String> {
         ErrorKind::Unverified => {
             "run `airlift verify` on the bundle to see which entry is not right"
         }
-        ErrorKind::NoSpace => {
-            "make room and run the same command again; what is there is not moved again"
-        }
-        ErrorKind::Temporary { .. } => {
+        ErrorKind::NoSpace => "make room and run the same command again",
+        // What is at a target is asked for first; what is half a bundle may have to begin anew.
+        ErrorKind::Temporary { .. } if message.starts_with("target: ") => {
             "run the same command again; what is there is not moved again"
         }
+        ErrorKind::Temporary { .. } => "run the same command again",
         _ => return None,
     };
     Some(hint.to_owned())

@@ -71,7 +71,7 @@ pub(super) async fn run_reserved(
     };
     if let Some(report) = find_unchanged(export, container, keys).await? {
         if let Some(uploads) = &uploads {
-            uploads.abandon_all().await?;
+            uploads.clear().await?;
         }
         return Ok(report);
     }

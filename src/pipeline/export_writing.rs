@@ -372,7 +372,7 @@ impl<'a> Writing<'a> {
         let names = self.export.object_names();
         for (name, volume) in names.iter().zip(std::mem::take(&mut self.written)) {
             if let Err(error) = volume.object.finish().await {
-                self.distrust(&error).await?;
+                self.distrust(&error, name).await?;
                 return Err(error);
             }
             if let Some(record) = volume.record {
@@ -397,11 +397,13 @@ impl<'a> Writing<'a> {
         })
     }
 
-    /// What an interrupted run has brought to the store, and cannot be put together there, is not tried again.
-    async fn distrust(&self, error: &Error) -> Result<()> {
+    /// What an interrupted run has brought of a volume, and cannot be put together, is not tried again.
+    async fn distrust(&self, error: &Error, object: &str) -> Result<()> {
         let is_about_it = matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
         match self.uploads {
-            Some(uploads) if self.has_resumed && is_about_it => uploads.abandon_all().await,
+            Some(uploads) if self.has_resumed && is_about_it => {
+                uploads.abandon_volume(object).await
+            }
             _ => Ok(()),
         }
     }
