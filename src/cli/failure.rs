@@ -299,3 +299,18 @@ fn hint_of_kind(kind: ErrorKind, is_io: bool, message: &str) -> Option<String> {
     };
     Some(hint.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_promised_of_what_may_begin_anew() {
+        let kind = ErrorKind::Temporary { retry_after: None };
+        let hint = |message: &str| hint_of_chain(&content::Error::new(kind, message));
+        let hint = |message: &str| hint(message).expect("a hint");
+        let writing = hint("cannot finish `s3://drop/one.tar.zst`");
+        assert_eq!(writing, "run the same command again");
+        assert!(hint("target: cannot write `web`").ends_with("is not moved again"));
+    }
+}
