@@ -6,9 +6,10 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::failure::UsageError;
-use crate::history::{Ledger, RunKind, Trigger};
+use crate::config::login_name;
+use crate::history::{Interruption, Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    ExportMemory, RememberedUploads, Remembrance, TargetReference, upload_place,
+    ExportMemory, RememberedUploads, Remembrance, TargetReference, TransferMemory, upload_place,
 };
 use crate::storage::ContainerReference;
 
@@ -31,15 +32,16 @@ impl StateArguments {
     /// The ledger's part of an import by hand; without a state directory there is none.
     pub(super) async fn remember(
         &self,
-        target: &TargetReference,
-        lane: Option<&str>,
-        (container, comment): (String, &CommentArgument),
+        (target, lane): (&TargetReference, Option<&str>),
+        (containers, comment): (&[ContainerReference], &CommentArgument),
+        interruption: &Interruption,
     ) -> anyhow::Result<Option<Remembrance>> {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
-        let memory = remember(directory, target, lane, &container).await?;
+        let memory = remember(directory, target, lane, containers).await?;
         Ok(Some(Remembrance {
+            ledger: memory.ledger.ended_by(interruption),
             comment: comment.comment.clone(),
             ..memory
         }))
@@ -55,7 +57,7 @@ impl StateArguments {
         };
         Ok(Some(RememberedUploads {
             ledger: Ledger::open(directory).await?,
-            container: upload_place(container),
+            container: upload_place(&absolute_container(container)?),
         }))
     }
 
@@ -64,17 +66,40 @@ impl StateArguments {
         &self,
         container: &ContainerReference,
         comment: &CommentArgument,
+        interruption: &Interruption,
     ) -> anyhow::Result<Option<ExportMemory>> {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
+        let container = absolute_container(container)?;
         Ok(Some(ExportMemory {
-            ledger: Ledger::open(directory).await?,
+            ledger: Ledger::open(directory).await?.ended_by(interruption),
             trigger: Trigger::Manual,
-            who: who(),
+            who: who().await,
             comment: comment.comment.clone(),
             container: container.to_string(),
-            upload_place: upload_place(container),
+            upload_place: upload_place(&container),
+            clock: Timestamp::now,
+        }))
+    }
+
+    /// The ledger's part of a transfer between two containers.
+    pub(super) async fn remember_transfer(
+        &self,
+        (source, target): (&ContainerReference, &ContainerReference),
+        (trigger, comment): (Trigger, &CommentArgument),
+        interruption: &Interruption,
+    ) -> anyhow::Result<Option<TransferMemory>> {
+        let Some(directory) = &self.state else {
+            return Ok(None);
+        };
+        Ok(Some(TransferMemory {
+            ledger: Ledger::open(directory).await?.ended_by(interruption),
+            trigger,
+            who: who().await,
+            comment: comment.comment.clone(),
+            source: absolute_container(source)?.to_string(),
+            target: absolute_container(target)?.to_string(),
             clock: Timestamp::now,
         }))
     }
@@ -85,17 +110,21 @@ pub(super) async fn remember(
     directory: &Path,
     target: &TargetReference,
     lane: Option<&str>,
-    container: &str,
+    containers: &[ContainerReference],
 ) -> anyhow::Result<Remembrance> {
+    let mut names = Vec::new();
+    for container in containers {
+        names.push(absolute_container(container)?.to_string());
+    }
     Ok(Remembrance {
         ledger: Ledger::open(directory).await?,
         kind: RunKind::Import,
         trigger: Trigger::Manual,
-        who: who(),
+        who: who().await,
         comment: None,
         lane: lane.map(str::to_owned),
         target: absolute(target)?.to_string(),
-        container: Some(container.to_owned()),
+        container: Some(names.join(" ")),
         clock: Timestamp::now,
     })
 }
@@ -121,13 +150,21 @@ fn absolute(target: &TargetReference) -> std::io::Result<TargetReference> {
     }
 }
 
-/// Login name and user id. The name is what the environment says; the id is what counts.
-pub(super) fn who() -> String {
-    let name = ["LOGNAME", "USER"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok());
+/// The same directory is the same container wherever the command is run.
+fn absolute_container(reference: &ContainerReference) -> std::io::Result<ContainerReference> {
+    match reference {
+        ContainerReference::Directory(path) => {
+            Ok(ContainerReference::from(&*std::path::absolute(path)?))
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+/// Login name and user id, as the operating system has them: the environment may say anything. Who called `sudo`
+/// is known from the environment alone, and so is left out.
+pub(super) async fn who() -> String {
     let id = rustix::process::getuid().as_raw();
-    match name {
+    match login_name(id).await {
         Some(name) => format!("{name} ({id})"),
         None => id.to_string(),
     }

@@ -34,6 +34,7 @@ mod open_bundles;
 mod place;
 mod rebuild;
 mod select;
+mod select_named;
 mod select_tags;
 mod sign;
 mod transfer;
@@ -63,6 +64,7 @@ pub use open_bundles::{
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use select::{Selected, select};
+pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,
 };
@@ -70,8 +72,8 @@ pub use sign::{CountersignOptions, Countersigned, countersign};
 pub use transfer::{
     CannotTransfer, ContainerSurvey, Demand, Extent, IgnoredObject, ObjectOutcome, PlannedAction,
     PlannedBundle, PlannedObject, ReadBackPolicy, Selection, SourcePolicy, TransferFailure,
-    TransferOptions, TransferPlan, TransferReport, TransferredBundle, plan_transfer, run_transfer,
-    watch_source,
+    TransferMemory, TransferOptions, TransferPlan, TransferReport, TransferredBundle,
+    plan_transfer, run_transfer, watch_source,
 };
 pub use watch::{
     DeliveredSource, OneOff, Opener, PolicyReader, SETTLE_TIME, Until, WatchEvent, WatchEvents,

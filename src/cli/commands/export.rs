@@ -25,6 +25,7 @@ use crate::cli::selection_report::tell_selected;
 use crate::cli::size::{parse_size, show_size};
 use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{OnError, ReferrerPolicy};
+use crate::history::Interruption;
 use crate::oci::Platform;
 use crate::pipeline::{
     Connections, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest, TagSelection,
@@ -138,6 +139,7 @@ enum ProfileArgument {
 pub(in crate::cli) async fn run(
     arguments: ExportArguments,
     output: Output,
+    interruption: &Interruption,
 ) -> anyhow::Result<Exit> {
     arguments.check()?;
     let keys = read_signing_keys(&arguments.sign_key)?;
@@ -151,7 +153,7 @@ pub(in crate::cli) async fn run(
     };
     let memory = arguments
         .state
-        .remember_export(&arguments.container, &arguments.comment)
+        .remember_export(&arguments.container, &arguments.comment, interruption)
         .await?;
     let selection = arguments.selection.build(
         &options.platforms,

@@ -17,6 +17,7 @@ use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{
     ArtifactOutcome, CopyOptions, Error, Events, Existing, OnError, RootedDirectory,
 };
+use crate::history::Interruption;
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
     Remembrance, Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
@@ -107,14 +108,15 @@ enum PlatformIndexArgument {
 pub(in crate::cli) async fn run(
     arguments: ImportArguments,
     output: Output,
+    interruption: &Interruption,
 ) -> anyhow::Result<Exit> {
     let target = parse_target(&arguments.target)?;
     let delivery = &arguments.delivery;
-    let names: Vec<String> = arguments.bundles.iter().map(ToString::to_string).collect();
-    let described = (names.join(" "), &arguments.comment);
+    let lane = (&target, delivery.lane.as_deref());
+    let described = (&*arguments.bundles, &arguments.comment);
     let memory = arguments
         .state
-        .remember(&target, delivery.lane.as_deref(), described)
+        .remember(lane, described, interruption)
         .await?;
     delivery
         .deliver(&arguments.bundles, &target, memory.as_ref(), output)
