@@ -13,7 +13,7 @@ const DOING: &str = "cannot record the run";
 const KILLED: &str = "the process ended without saying why";
 
 /// Runs that may go. One that has delivered a bundle in part is what a watch asks before it removes the bundle.
-const FORGETTABLE: &str = "status <> 'running' AND ended_ms <= $1 AND NOT (status = 'partly failed'
+const FORGETTABLE: &str = "status <> 'running' AND ended_ms < $1 AND NOT (status = 'partly failed'
     AND EXISTS (SELECT 1 FROM claim WHERE claim.run = run.id))";
 
 impl Ledger {
@@ -114,7 +114,7 @@ impl Ledger {
         Ok(row.and_then(|(who,)| who))
     }
 
-    /// How many runs ended by `until` and may be forgotten.
+    /// How many runs ended before `until` and may be forgotten.
     pub async fn count_forgettable_runs(&self, until: Timestamp) -> Result<u64> {
         let text = format!("SELECT COUNT(*) FROM run WHERE {FORGETTABLE}");
         let (runs,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(text))
@@ -125,7 +125,7 @@ impl Ledger {
         Ok(count(runs))
     }
 
-    /// Forgets runs that ended by `until`, with their failures, logs and figures; nothing that decides what is
+    /// Forgets runs that ended before `until`, with their failures, logs and figures; nothing that decides what is
     /// accepted. Says how many.
     pub async fn forget_runs(&self, until: Timestamp) -> Result<u64> {
         let text = format!("DELETE FROM run WHERE {FORGETTABLE}");

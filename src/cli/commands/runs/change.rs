@@ -43,8 +43,8 @@ pub(super) async fn clean(arguments: &CleanArguments, output: Output) -> anyhow:
     };
     let shown = count(usize::try_from(runs).unwrap_or(usize::MAX), "run");
     let text = match arguments.dry_run {
-        true => format!("{shown} would be forgotten, of those that ended by {until:.0}"),
-        false => format!("{shown} forgotten, of those that ended by {until:.0}"),
+        true => format!("{shown} would be forgotten, of those that ended before {until:.0}"),
+        false => format!("{shown} forgotten, of those that ended before {until:.0}"),
     };
     let document = json!({
         "dryRun": arguments.dry_run,
