@@ -5,6 +5,8 @@
 
 mod args;
 mod commands;
+mod config_args;
+mod configured;
 mod container_args;
 mod duration;
 mod exit;
@@ -12,7 +14,9 @@ mod export_report;
 mod failure;
 mod keys;
 mod moment;
+mod origin;
 mod output;
+mod permissions;
 mod progress;
 mod reference_args;
 mod registry_args;
@@ -28,6 +32,7 @@ use std::time::Duration;
 
 use args::Command;
 use exit::Exit;
+use origin::Origin;
 use output::Output;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -135,19 +140,20 @@ async fn run(
     output: Output,
     interruption: &Interruption,
 ) -> anyhow::Result<Exit> {
+    let origin = Origin::by_hand(interruption);
     match command {
-        Command::Export(arguments) => commands::export::run(*arguments, output, interruption).await,
-        Command::Import(arguments) => commands::import::run(arguments, output, interruption).await,
+        Command::Export(arguments) => commands::export::run(*arguments, &origin, output).await,
+        Command::Import(arguments) => commands::import::run(arguments, &origin, output).await,
+        Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
+        Command::Config(arguments) => commands::config::run(arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Select(arguments) => commands::select::run(*arguments, output).await,
         Command::Container(arguments) => commands::container::run(arguments, output).await,
         Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
-        Command::Watch(arguments) => commands::watch::run(*arguments, output).await,
+        Command::Watch(arguments) => commands::watch::run(*arguments, &origin, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
-        Command::Transfer(arguments) => {
-            commands::transfer::run(*arguments, output, interruption).await
-        }
+        Command::Transfer(arguments) => commands::transfer::run(*arguments, &origin, output).await,
         Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,
         Command::Key(arguments) => commands::key::run(&arguments, output),

@@ -6,8 +6,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::failure::UsageError;
+use super::origin::Origin;
 use crate::config::login_name;
-use crate::history::{Interruption, Ledger, RunKind, Trigger};
+use crate::history::{Ledger, RunKind, Trigger};
 use crate::pipeline::{
     ExportMemory, RememberedUploads, Remembrance, TargetReference, TransferMemory, upload_place,
 };
@@ -32,17 +33,18 @@ impl StateArguments {
     /// The ledger's part of an import by hand; without a state directory there is none.
     pub(super) async fn remember(
         &self,
-        (target, lane): (&TargetReference, Option<&str>),
+        lane: (&TargetReference, Option<&str>),
         (containers, comment): (&[ContainerReference], &CommentArgument),
-        interruption: &Interruption,
+        origin: &Origin,
     ) -> anyhow::Result<Option<Remembrance>> {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
-        let memory = remember(directory, target, lane, containers).await?;
+        let memory = remember(directory, lane, containers, origin).await?;
+        let comment = comment.comment.clone().or(memory.comment);
         Ok(Some(Remembrance {
-            ledger: memory.ledger.ended_by(interruption),
-            comment: comment.comment.clone(),
+            ledger: memory.ledger.ended_by(&origin.interruption),
+            comment,
             ..memory
         }))
     }
@@ -66,17 +68,19 @@ impl StateArguments {
         &self,
         container: &ContainerReference,
         comment: &CommentArgument,
-        interruption: &Interruption,
+        origin: &Origin,
     ) -> anyhow::Result<Option<ExportMemory>> {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
         let container = absolute_container(container)?;
         Ok(Some(ExportMemory {
-            ledger: Ledger::open(directory).await?.ended_by(interruption),
-            trigger: Trigger::Manual,
+            ledger: Ledger::open(directory)
+                .await?
+                .ended_by(&origin.interruption),
+            trigger: origin.trigger.unwrap_or(Trigger::Manual),
             who: who().await,
-            comment: comment.comment.clone(),
+            comment: comment.comment.clone().or_else(|| origin.comment.clone()),
             container: container.to_string(),
             upload_place: upload_place(&container),
             clock: Timestamp::now,
@@ -88,16 +92,18 @@ impl StateArguments {
         &self,
         (source, target): (&ContainerReference, &ContainerReference),
         (trigger, comment): (Trigger, &CommentArgument),
-        interruption: &Interruption,
+        origin: &Origin,
     ) -> anyhow::Result<Option<TransferMemory>> {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
         Ok(Some(TransferMemory {
-            ledger: Ledger::open(directory).await?.ended_by(interruption),
-            trigger,
+            ledger: Ledger::open(directory)
+                .await?
+                .ended_by(&origin.interruption),
+            trigger: origin.trigger.unwrap_or(trigger),
             who: who().await,
-            comment: comment.comment.clone(),
+            comment: comment.comment.clone().or_else(|| origin.comment.clone()),
             source: absolute_container(source)?.to_string(),
             target: absolute_container(target)?.to_string(),
             clock: Timestamp::now,
@@ -105,12 +111,12 @@ impl StateArguments {
     }
 }
 
-/// Opens the ledger for imports by hand to `target`.
+/// Opens the ledger for imports to `target`.
 pub(super) async fn remember(
     directory: &Path,
-    target: &TargetReference,
-    lane: Option<&str>,
+    (target, lane): (&TargetReference, Option<&str>),
     containers: &[ContainerReference],
+    origin: &Origin,
 ) -> anyhow::Result<Remembrance> {
     let mut names = Vec::new();
     for container in containers {
@@ -119,9 +125,9 @@ pub(super) async fn remember(
     Ok(Remembrance {
         ledger: Ledger::open(directory).await?,
         kind: RunKind::Import,
-        trigger: Trigger::Manual,
+        trigger: origin.trigger.unwrap_or(Trigger::Manual),
         who: who().await,
-        comment: None,
+        comment: origin.comment.clone(),
         lane: lane.map(str::to_owned),
         target: absolute(target)?.to_string(),
         container: Some(names.join(" ")),

@@ -33,6 +33,7 @@ mod list;
 mod open_bundles;
 mod place;
 mod rebuild;
+mod schedule;
 mod select;
 mod select_named;
 mod select_tags;
@@ -63,6 +64,7 @@ pub use open_bundles::{
 };
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
+pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use select::{Selected, select};
 pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{

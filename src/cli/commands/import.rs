@@ -9,6 +9,7 @@ use crate::cli::container_args::{locate, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::keys::TrustArguments;
+use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
@@ -17,7 +18,6 @@ use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{
     ArtifactOutcome, CopyOptions, Error, Events, Existing, OnError, RootedDirectory,
 };
-use crate::history::Interruption;
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
     Remembrance, Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
@@ -107,17 +107,17 @@ enum PlatformIndexArgument {
 
 pub(in crate::cli) async fn run(
     arguments: ImportArguments,
+    origin: &Origin,
     output: Output,
-    interruption: &Interruption,
 ) -> anyhow::Result<Exit> {
     let target = parse_target(&arguments.target)?;
     let delivery = &arguments.delivery;
+    if !origin.is_pipeline() {
+        delivery.registries.refuse_validated(&target)?;
+    }
     let lane = (&target, delivery.lane.as_deref());
     let described = (&*arguments.bundles, &arguments.comment);
-    let memory = arguments
-        .state
-        .remember(lane, described, interruption)
-        .await?;
+    let memory = arguments.state.remember(lane, described, origin).await?;
     delivery
         .deliver(&arguments.bundles, &target, memory.as_ref(), output)
         .await
@@ -141,7 +141,7 @@ impl DeliveryArguments {
         output: Output,
     ) -> anyhow::Result<Exit> {
         let policy = self.trust.policy()?;
-        let connections = self.registries.connect()?;
+        let connections = self.registries.connect().await?;
         let opened = open_bundles(&locate(bundles, Purpose::Import).await?, &policy).await?;
         let options = self.options(output);
         let plans = plan_import(opened, target, &options.0.rules, self.platform_index()).await?;

@@ -64,7 +64,7 @@ pub(in crate::cli) async fn run(
     let selection = arguments
         .selection
         .build(platforms, referrers, on_error, &references)?;
-    let connections = arguments.registries.connect()?;
+    let connections = arguments.registries.connect().await?;
     let named = NamedReferences::Check;
     let selecting = Selecting::start(&references, &connections, &selection, named).await?;
     let told = match arguments.explain {

@@ -11,6 +11,7 @@ use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::keys::TrustArguments;
+use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::state_args::{CommentArgument, StateArguments};
@@ -18,7 +19,7 @@ use crate::cli::transfer_report::{
     plan_document, report_document, show_plan, show_report, tell_round,
 };
 use crate::content::{ErrorKind, OnError};
-use crate::history::{Interruption, Trigger};
+use crate::history::Trigger;
 use crate::pipeline::{
     ContainerSurvey, Demand, Extent, ReadBackPolicy, Selection, SourcePolicy, TransferMemory,
     TransferOptions, TransferReport, plan_transfer, run_transfer, watch_source,
@@ -156,7 +157,7 @@ impl TransferArguments {
         })
     }
 
-    async fn memory(&self, interruption: &Interruption) -> anyhow::Result<Option<TransferMemory>> {
+    async fn memory(&self, origin: &Origin) -> anyhow::Result<Option<TransferMemory>> {
         let trigger = match self.watch {
             true => Trigger::Source,
             false => Trigger::Manual,
@@ -164,7 +165,7 @@ impl TransferArguments {
         let places = (&self.source, &self.target);
         let described = (trigger, &self.comment);
         self.state
-            .remember_transfer(places, described, interruption)
+            .remember_transfer(places, described, origin)
             .await
     }
 
@@ -227,8 +228,8 @@ fn is_one_service(source: &ContainerReference, target: &ContainerReference) -> b
 
 pub(in crate::cli) async fn run(
     arguments: TransferArguments,
+    origin: &Origin,
     output: Output,
-    interruption: &Interruption,
 ) -> anyhow::Result<Exit> {
     let progress = Progress::new(output, "transferring", "object");
     let options = arguments.options(&progress).await?;
@@ -239,7 +240,7 @@ pub(in crate::cli) async fn run(
     if arguments.dry_run {
         return preview(&options, output).await;
     }
-    let memory = arguments.memory(interruption).await?;
+    let memory = arguments.memory(origin).await?;
     if arguments.watch {
         let mut last = String::new();
         let tell = |round| tell_round(round, &options, is_checked, output, &mut last);

@@ -1,0 +1,51 @@
+//! Why a command runs: what started it, and which pipeline of the configuration file it is a run of.
+
+use crate::history::{Interruption, Trigger};
+
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// `None` where the command itself knows: a watch is started by its source.
+    pub(super) trigger: Option<Trigger>,
+    /// `KIND.NAME` of the pipeline's section; by hand there is none.
+    pub(super) pipeline: Option<String>,
+    /// Why, in the words of whoever started it.
+    pub(super) comment: Option<String>,
+    /// Why the process is being ended, once it is.
+    pub(super) interruption: Interruption,
+}
+
+impl Origin {
+    /// A command that somebody has typed.
+    pub(super) fn by_hand(interruption: &Interruption) -> Self {
+        Self {
+            trigger: None,
+            pipeline: None,
+            comment: None,
+            interruption: interruption.clone(),
+        }
+    }
+
+    /// The same without a pipeline.
+    pub(super) fn by_itself(self) -> Self {
+        Self::by_hand(&self.interruption)
+    }
+
+    /// The same for a pipeline of the configuration file.
+    pub(super) fn of_pipeline(
+        self,
+        title: String,
+        trigger: Trigger,
+        comment: Option<String>,
+    ) -> Self {
+        Self {
+            trigger: Some(trigger),
+            pipeline: Some(title),
+            comment,
+            ..self
+        }
+    }
+
+    pub(super) fn is_pipeline(&self) -> bool {
+        self.pipeline.is_some()
+    }
+}
