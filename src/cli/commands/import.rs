@@ -200,6 +200,7 @@ impl DeliveryArguments {
                     false => OnError::Stop,
                 },
                 held: std::sync::Arc::default(),
+                overwrites: None,
                 concurrency: CONTENTS_IN_FLIGHT,
                 events,
             },

@@ -198,6 +198,7 @@ pub(crate) async fn deliver(import: &ImportPlan, target: &Arc<Memory>) -> Result
             existing: Existing::Overwrite,
             on_error: OnError::Stop,
             held: std::sync::Arc::default(),
+            overwrites: None,
             concurrency: 4,
             events: ignore_events(),
         },
