@@ -9,6 +9,7 @@
 mod admission;
 mod containers;
 mod deliver;
+mod deliver_events;
 mod deliver_outcome;
 mod describe;
 mod early;
