@@ -98,6 +98,8 @@ pub(super) enum Command {
     Import(commands::import::ImportArguments),
     Watch(Box<commands::watch::WatchArguments>),
     Runs(commands::runs::RunsArguments),
+    History(commands::history::HistoryArguments),
+    Audit(commands::audit::AuditArguments),
     List(commands::list::ListArguments),
     Select(Box<commands::select::SelectArguments>),
     Container(commands::container::ContainerArguments),
