@@ -97,6 +97,7 @@ pub(super) enum Command {
     Transfer(commands::transfer::TransferArguments),
     Import(commands::import::ImportArguments),
     Watch(Box<commands::watch::WatchArguments>),
+    Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
     History(commands::history::HistoryArguments),
     Audit(commands::audit::AuditArguments),
@@ -109,6 +110,7 @@ pub(super) enum Command {
     Sign(commands::sign::SignArguments),
     Key(commands::key::KeyArguments),
     Sas(commands::sas::SasArguments),
+    Config(commands::config::ConfigArguments),
     Completions(commands::completions::CompletionsArguments),
     Manual(commands::manual::ManualArguments),
 }
@@ -119,6 +121,7 @@ impl Command {
         match self {
             Self::Watch(arguments) => arguments.is_daemon(),
             Self::Runs(arguments) => arguments.is_endless(),
+            Self::Run(arguments) => arguments.answers_signals(),
             _ => false,
         }
     }

@@ -17,15 +17,18 @@ mod export;
 mod export_finish;
 mod export_inventory;
 mod export_known;
+mod export_left;
 mod export_memory;
 mod export_name;
 mod export_past;
 mod export_plan;
+mod export_publish;
 mod export_reading;
 mod export_resume;
 mod export_room;
 mod export_uploads;
 mod export_volume;
+mod export_wait;
 mod export_writing;
 mod exporter;
 mod facts;
@@ -35,6 +38,7 @@ mod list;
 mod open_bundles;
 mod place;
 mod rebuild;
+mod schedule;
 mod select;
 mod select_tags;
 mod sign;
@@ -47,7 +51,9 @@ pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_known::CannotNumber;
 pub use export_memory::ExportMemory;
-pub use export_plan::{ExportOptions, ExportPlan, PipelineRequest, plan_exports, plan_selected};
+pub use export_plan::{
+    Created, ExportOptions, ExportPlan, PipelineRequest, plan_exports, plan_selected,
+};
 pub use exporter::{Exporter, preview_exports};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Survey, plan_import, run_import,
@@ -64,6 +70,7 @@ pub use open_bundles::{
 };
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
+pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use select::{Selected, select};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,

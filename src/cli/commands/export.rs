@@ -16,6 +16,7 @@ use crate::cli::export_report::{
 };
 use crate::cli::failure::UsageError;
 use crate::cli::keys::read_signing_keys;
+use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::reference_args::ReferenceArguments;
@@ -27,8 +28,8 @@ use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::Platform;
 use crate::pipeline::{
-    Connections, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest, TagSelection,
-    plan_selected, preview_exports, select,
+    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest,
+    TagSelection, plan_selected, preview_exports, select,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -137,11 +138,12 @@ enum ProfileArgument {
 
 pub(in crate::cli) async fn run(
     arguments: ExportArguments,
+    origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
     arguments.check()?;
     let keys = read_signing_keys(&arguments.sign_key)?;
-    let connections = arguments.registries.connect()?;
+    let connections = arguments.registries.connect().await?;
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
     // A signature that is not enough is told before the plan is made; a directory is made only after it.
@@ -151,7 +153,7 @@ pub(in crate::cli) async fn run(
     };
     let memory = arguments
         .state
-        .remember_export(&arguments.container, &arguments.comment)
+        .remember_export(&arguments.container, &arguments.comment, origin)
         .await?;
     let selection = arguments.selection.build(
         &options.platforms,
@@ -197,7 +199,7 @@ async fn plan(
     };
     let planned = planned.await;
     if let (Err(error), Some(memory)) = (&planned, memory) {
-        memory.record_failure(options, error).await?;
+        memory.record_failure(options, error).await;
     }
     Ok(planned?)
 }
@@ -324,14 +326,16 @@ fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
 }
 
 /// Now, or what `SOURCE_DATE_EPOCH` says; in whole seconds.
-fn created() -> anyhow::Result<Timestamp> {
-    let seconds = match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text
-            .parse()
-            .context("`SOURCE_DATE_EPOCH` is not a number of seconds")?,
-        Err(_) => Timestamp::now().as_second(),
+fn created() -> anyhow::Result<Created> {
+    let now = Timestamp::now().as_second();
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else {
+        return Ok(Created::Now(Timestamp::from_second(now)?));
     };
-    Timestamp::from_second(seconds).context("`SOURCE_DATE_EPOCH` is out of range")
+    let seconds = text
+        .parse()
+        .context("`SOURCE_DATE_EPOCH` is not a number of seconds")?;
+    let given = Timestamp::from_second(seconds).context("`SOURCE_DATE_EPOCH` is out of range")?;
+    Ok(Created::Given(given))
 }
 
 async fn print_plans(

@@ -9,6 +9,7 @@ use crate::cli::container_args::{locate, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::keys::TrustArguments;
+use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
@@ -107,12 +108,16 @@ enum PlatformIndexArgument {
 
 pub(in crate::cli) async fn run(
     arguments: ImportArguments,
+    origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
     let target = parse_target(&arguments.target)?;
     let delivery = &arguments.delivery;
+    if !origin.is_pipeline() {
+        delivery.registries.refuse_validated(&target)?;
+    }
     let names: Vec<String> = arguments.bundles.iter().map(ToString::to_string).collect();
-    let described = (names.join(" "), &arguments.comment);
+    let described = (names.join(" "), &arguments.comment, origin);
     let memory = arguments
         .state
         .remember(&target, delivery.lane.as_deref(), described)
@@ -140,7 +145,7 @@ impl DeliveryArguments {
         output: Output,
     ) -> anyhow::Result<Exit> {
         let policy = self.trust.policy()?;
-        let connections = self.registries.connect()?;
+        let connections = self.registries.connect().await?;
         let places = locate(bundles, Purpose::Import).await?;
         let options = self.options(output);
         let planned = async {
