@@ -40,6 +40,7 @@ mod place;
 mod rebuild;
 mod schedule;
 mod select;
+mod select_named;
 mod select_tags;
 mod sign;
 mod transfer;
@@ -60,8 +61,8 @@ pub use import::{
     survey_import,
 };
 pub use leftovers::{
-    ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome, clean_uploads,
-    list_container, plan_cleaning,
+    Cleaning, ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome,
+    list_container,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
 pub use open_bundles::{
@@ -72,6 +73,7 @@ pub use place::{Connections, InvalidSource, Place, SourceReference, TargetRefere
 pub use rebuild::PlatformIndex;
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use select::{Selected, select};
+pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,
 };
@@ -79,8 +81,8 @@ pub use sign::{CountersignOptions, Countersigned, countersign};
 pub use transfer::{
     CannotTransfer, ContainerSurvey, Demand, Extent, IgnoredObject, ObjectOutcome, PlannedAction,
     PlannedBundle, PlannedObject, ReadBackPolicy, Selection, SourcePolicy, TransferFailure,
-    TransferOptions, TransferPlan, TransferReport, TransferredBundle, plan_transfer, run_transfer,
-    watch_source,
+    TransferMemory, TransferOptions, TransferPlan, TransferReport, TransferredBundle,
+    plan_transfer, run_transfer, watch_source,
 };
 pub use watch::{
     DeliveredSource, OneOff, Opener, PolicyReader, SETTLE_TIME, Until, WatchEvent, WatchEvents,
