@@ -99,6 +99,8 @@ pub(super) enum Command {
     Watch(Box<commands::watch::WatchArguments>),
     Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
+    History(commands::history::HistoryArguments),
+    Audit(commands::audit::AuditArguments),
     List(commands::list::ListArguments),
     Select(Box<commands::select::SelectArguments>),
     Container(commands::container::ContainerArguments),

@@ -7,7 +7,7 @@ use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::config::InvalidConfiguration;
 use crate::content::{self, ErrorKind, SparseIndexRefused};
-use crate::history::RunCancelled;
+use crate::history::{ChainBreak, NewerLedger, RunCancelled};
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer};
 use crate::registry::{ConnectionCause, RegistryError};
 use crate::storage::sas::Gap;
@@ -52,7 +52,8 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(usage) = cause.downcast_ref::<UsageError>() {
                 return Some(usage.exit);
             }
-            if cause.is::<InvalidConfiguration>() {
+            let is_newer = error.chain().any(<dyn StdError>::is::<NewerLedger>);
+            if is_newer || cause.is::<InvalidConfiguration>() {
                 return Some(Exit::Usage);
             }
             cause
@@ -94,6 +95,12 @@ pub(super) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<String> 
 }
 
 fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
+    if cause.is::<ChainBreak>() {
+        return Some(TAMPERED.to_owned());
+    }
+    if cause.is::<NewerLedger>() {
+        return Some("use that airlift, or give another `--state`".to_owned());
+    }
     if cause.is::<RunCancelled>() {
         return Some("nothing is half published, and the same command can be run again".to_owned());
     }
@@ -208,6 +215,7 @@ fn hint_of_bundle(error: &BundleError) -> Option<&'static str> {
     }
 }
 
+const TAMPERED: &str = "leave the directory as it is, and compare it with a backup, and with what `airlift audit export` printed before";
 const LOST_PARTS: &str = "the store has not kept the upload as it was written; run the same command again: what was lost is sent anew";
 
 const INCOMPLETE: &str = "wait until it has arrived whole, or bring the missing volume";

@@ -147,6 +147,8 @@ async fn run(
         Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
+        Command::History(arguments) => commands::history::run(arguments, output).await,
+        Command::Audit(arguments) => commands::audit::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Select(arguments) => commands::select::run(*arguments, output).await,
         Command::Container(arguments) => commands::container::run(arguments, output).await,

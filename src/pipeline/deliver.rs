@@ -11,14 +11,16 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
+use super::deliver_events::{events_of, refused_artifacts};
 use super::deliver_outcome::{outcome_of, tags_of, tell_artifacts};
 use super::import::{ImportOptions, ImportPlan, ImportReport, run_import};
 use super::place::Place;
 use crate::bundle::Inventory;
 use crate::content::{Error, HeldTags, Result};
 use crate::history::{
-    ActiveRun, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger, Link,
-    LogEvent, NewRun, RunId, RunKind, RunPhase, RunStatus, Trigger, judge,
+    ActiveRun, AuditEntry, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger,
+    Link, LogEvent, NewRun, Refusal, RunId, RunKind, RunOutcome, RunPhase, RunStatus, Trigger,
+    judge,
 };
 use crate::oci::{Digest, Repository, Tag};
 
@@ -186,7 +188,8 @@ impl Remembrance {
         let run = ActiveRun::begin(&self.ledger, &self.describe(import), self.clock).await?;
         if let Some(refusal) = CannotAdmit::from_decision(inventory, &decision) {
             let error = refuse(inventory, refusal);
-            run.fail(RunStatus::Refused, &error).await?;
+            let artifacts = refused_artifacts(import, &self.target);
+            run.refuse(&error, artifacts).await?;
             return Err(error);
         }
         let notes = notes_on(&decision, &missing, &inventory.name);
@@ -209,11 +212,16 @@ impl Remembrance {
         };
         let id = run.id().clone();
         let place = place.filter(|_| decision != Decision::Replay);
+        let events = match decision {
+            Decision::Replay => Vec::new(),
+            _ => events_of(import, &report, &self.target),
+        };
         let end = Ending {
             run,
             place,
             claim,
             notes,
+            events,
         };
         self.record(end, import, &report).await?;
         Ok(Delivered {
@@ -222,6 +230,20 @@ impl Remembrance {
             report,
             run: id,
         })
+    }
+
+    /// Records a bundle that was refused before it came to a delivery, once; `bundle` is what is known of its name.
+    pub async fn note_refusal(&self, bundle: Option<&str>, reason: &str) -> Result<()> {
+        let refusal = Refusal {
+            trigger: self.trigger,
+            who: self.who.clone(),
+            comment: self.comment.clone(),
+            source: self.container.clone(),
+            target: Some(self.target.clone()),
+            bundle: bundle.map(str::to_owned),
+            reason: reason.to_owned(),
+        };
+        self.ledger.record_refusal(&refusal, (self.clock)()).await
     }
 
     async fn import(
@@ -266,7 +288,10 @@ impl Remembrance {
         import: &ImportPlan,
         report: &ImportReport,
     ) -> Result<()> {
-        let mut outcome = outcome_of(import, report);
+        let mut outcome = RunOutcome {
+            events: end.events,
+            ..outcome_of(import, report)
+        };
         if !end.notes.is_empty() {
             outcome = outcome.because(end.notes.join("; "));
         }
@@ -317,6 +342,8 @@ struct Ending<'a> {
     claim: Option<&'a Claimed>,
     /// What a person should know of a delivery that went well.
     notes: Vec<String>,
+    /// What is kept of it for good.
+    events: Vec<AuditEntry>,
 }
 
 fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {

@@ -16,7 +16,7 @@ use crate::content::{
     Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Walk, WalkOptions,
     assemble, for_each,
 };
-use crate::oci::{Digest, Pin, Repository};
+use crate::oci::{Digest, Pin, Repository, Tag};
 
 /// What an import does with every bundle.
 #[derive(Clone)]
@@ -57,6 +57,8 @@ impl ImportReport {
                 name,
                 digest: digest.clone(),
                 outcome: ArtifactOutcome::Unchanged,
+                replaced: None,
+                rollback_tag: None,
             });
         Self {
             copy: CopyReport::default(),
@@ -72,6 +74,10 @@ pub struct ImportedArtifact {
     pub name: String,
     pub digest: Digest,
     pub outcome: ArtifactOutcome,
+    /// What its tag stood for before, where it has moved from other content.
+    pub replaced: Option<Digest>,
+    /// The tag that the replaced content was given, where one was asked for.
+    pub rollback_tag: Option<Tag>,
 }
 
 /// What an import would move. Sizes are bytes.
@@ -331,10 +337,16 @@ fn list_artifacts(import: &ImportPlan, report: &CopyReport) -> Vec<ImportedArtif
     import
         .artifact_names()
         .zip(&report.outcomes)
-        .map(|((name, digest), outcome)| ImportedArtifact {
-            name,
-            digest: digest.clone(),
-            outcome: outcome.clone().unwrap_or_else(unreached),
+        .enumerate()
+        .map(|(position, ((name, digest), outcome))| {
+            let replaced = report.replaced.get(&position);
+            ImportedArtifact {
+                name,
+                digest: digest.clone(),
+                outcome: outcome.clone().unwrap_or_else(unreached),
+                replaced: replaced.map(|it| it.digest.clone()),
+                rollback_tag: replaced.and_then(|it| it.rollback_tag.clone()),
+            }
         })
         .collect()
 }

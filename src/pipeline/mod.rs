@@ -9,6 +9,7 @@
 mod admission;
 mod containers;
 mod deliver;
+mod deliver_events;
 mod deliver_outcome;
 mod describe;
 mod early;
@@ -19,6 +20,7 @@ mod export_known;
 mod export_left;
 mod export_memory;
 mod export_name;
+mod export_past;
 mod export_plan;
 mod export_publish;
 mod export_reading;

@@ -16,7 +16,8 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::{count, show_size};
 use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{
-    ArtifactOutcome, CopyOptions, Error, Events, Existing, OnError, RootedDirectory,
+    ArtifactOutcome, CopyOptions, Error, ErrorKind, Events, Existing, OnError, RootedDirectory,
+    describe,
 };
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
@@ -142,9 +143,19 @@ impl DeliveryArguments {
     ) -> anyhow::Result<Exit> {
         let policy = self.trust.policy()?;
         let connections = self.registries.connect().await?;
-        let opened = open_bundles(&locate(bundles, Purpose::Import).await?, &policy).await?;
+        let places = locate(bundles, Purpose::Import).await?;
         let options = self.options(output);
-        let plans = plan_import(opened, target, &options.0.rules, self.platform_index()).await?;
+        let planned = async {
+            let opened = open_bundles(&places, &policy).await?;
+            plan_import(opened, target, &options.0.rules, self.platform_index()).await
+        };
+        let planned = planned.await;
+        if let (Err(error), Some(memory)) = (&planned, memory.filter(|_| !self.dry_run))
+            && error.kind() == ErrorKind::Unverified
+        {
+            memory.note_refusal(None, &describe(error)).await?;
+        }
+        let plans = planned?;
         for warning in plans.iter().flat_map(|plan| &plan.warnings) {
             Output::warn(warning);
         }
@@ -202,6 +213,7 @@ impl DeliveryArguments {
                     false => OnError::Stop,
                 },
                 held: std::sync::Arc::default(),
+                overwrites: None,
                 concurrency: CONTENTS_IN_FLIGHT,
                 events,
             },

@@ -8,6 +8,7 @@ mod container;
 mod documents;
 mod export;
 mod help;
+mod history;
 mod import;
 mod json;
 mod mistakes;

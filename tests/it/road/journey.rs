@@ -112,6 +112,7 @@ impl Journey {
                 existing: Existing::Overwrite,
                 on_error: OnError::Stop,
                 held: std::sync::Arc::default(),
+                overwrites: None,
                 concurrency: self.concurrency,
                 events: ignore_events(),
             },
