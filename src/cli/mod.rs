@@ -10,9 +10,11 @@ mod duration;
 mod exit;
 mod export_report;
 mod failure;
+mod import_report;
 mod keys;
 mod moment;
 mod output;
+mod part_args;
 mod progress;
 mod reference_args;
 mod registry_args;
@@ -21,6 +23,7 @@ mod selection_report;
 mod service;
 mod size;
 mod state_args;
+mod tag_args;
 mod transfer_report;
 
 use std::process::ExitCode;
@@ -108,7 +111,7 @@ impl Signals {
 async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
     match command {
         Command::Export(arguments) => commands::export::run(*arguments, output).await,
-        Command::Import(arguments) => commands::import::run(arguments, output).await,
+        Command::Import(arguments) => commands::import::run(*arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Select(arguments) => commands::select::run(*arguments, output).await,
@@ -117,7 +120,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::Watch(arguments) => commands::watch::run(*arguments, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
         Command::Transfer(arguments) => commands::transfer::run(arguments, output).await,
-        Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
+        Command::Unpack(arguments) => commands::unpack::run(*arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,
         Command::Key(arguments) => commands::key::run(&arguments, output),
         Command::Sas(arguments) => commands::sas::run(arguments, output).await,

@@ -21,6 +21,7 @@ use crate::cli::failure::UsageError;
 use crate::cli::output::{Output, table};
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
+use crate::cli::tag_args::TagArguments;
 use crate::content::Event;
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
@@ -84,6 +85,9 @@ pub(in crate::cli) struct WatchArguments {
     health: Option<SocketAddr>,
 
     #[command(flatten)]
+    tags: TagArguments,
+
+    #[command(flatten)]
     delivery: DeliveryArguments,
 }
 
@@ -145,6 +149,7 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
     }
     let target = parse_target(target)?;
     delivery.trust.policy()?;
+    let tailoring = delivery.tailoring()?;
     refuse_file(container)?;
     warn_of_secret(container);
     let queue = match &arguments.queue {
@@ -171,8 +176,8 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
         read_trust: delivery.trust.reader(),
         open_target: target_opener(delivery.registries.options()?, &target),
         target,
-        import: delivery.options_with(Arc::clone(&signs), || signs),
-        platform_index: delivery.platform_index(),
+        import: delivery.options_with(arguments.tags.before(), Arc::clone(&signs), || signs),
+        tailoring,
         one_off: match arguments.accept_one_off {
             true => OneOff::Accept,
             false => OneOff::Refuse,

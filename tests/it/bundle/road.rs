@@ -15,8 +15,8 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
-    AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
-    PlatformIndex, TargetReference, open_bundles, open_volumes, plan_import, run_export,
+    AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle, Tailoring,
+    TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
@@ -184,7 +184,7 @@ pub(crate) async fn plan_opened(opened: Vec<OpenedBundle>) -> Result<Vec<ImportP
         now: created(),
         sequence_min: None,
     };
-    plan_import(opened, &target, &rules, PlatformIndex::Sparse).await
+    plan_import(opened, &target, &rules, &Tailoring::default()).await
 }
 
 /// Delivers one planned bundle into memory.
