@@ -11,14 +11,17 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
+use super::deliver_events::{events_of, refused_artifacts};
 use super::deliver_outcome::{outcome_of, tags_of, tell_artifacts};
 use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};
+use super::overwrite::TagPast;
 use super::place::Place;
 use crate::bundle::Inventory;
 use crate::content::{Error, HeldTags, Result};
 use crate::history::{
-    ActiveRun, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger, Link,
-    LogEvent, NewRun, RunId, RunKind, RunPhase, RunStatus, Trigger, judge,
+    ActiveRun, AuditEntry, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger,
+    Link, LogEvent, NewRun, Refusal, RunId, RunKind, RunOutcome, RunPhase, RunStatus, Trigger,
+    judge,
 };
 use crate::oci::{Digest, Repository, Tag};
 
@@ -200,7 +203,8 @@ impl Remembrance {
         let run = ActiveRun::begin(&self.ledger, &self.describe(import), self.clock).await?;
         if let Some(refusal) = CannotAdmit::from_decision(inventory, &decision) {
             let error = refuse(inventory, refusal);
-            run.fail(RunStatus::Refused, &error).await?;
+            let artifacts = refused_artifacts(import, &self.target);
+            run.refuse(&error, artifacts).await?;
             return Err(error);
         }
         let notes = notes_on(&decision, &missing, &inventory.name, options.replays);
@@ -224,11 +228,16 @@ impl Remembrance {
         let id = run.id().clone();
         let is_skipped = decision == Decision::Replay && options.replays == Replays::Skip;
         let place = place.filter(|_| !is_skipped);
+        let events = match is_skipped {
+            true => Vec::new(),
+            false => events_of(import, &report, &self.target),
+        };
         let end = Ending {
             run,
             place,
             claim,
             notes,
+            events,
         };
         self.record(end, import, &report).await?;
         Ok(Delivered {
@@ -238,6 +247,20 @@ impl Remembrance {
             run: id,
             replays: options.replays,
         })
+    }
+
+    /// Records a bundle that was refused before it came to a delivery, once; `bundle` is what is known of its name.
+    pub async fn note_refusal(&self, bundle: Option<&str>, reason: &str) -> Result<()> {
+        let refusal = Refusal {
+            trigger: self.trigger,
+            who: self.who.clone(),
+            comment: self.comment.clone(),
+            source: self.container.clone(),
+            target: Some(self.target.clone()),
+            bundle: bundle.map(str::to_owned),
+            reason: reason.to_owned(),
+        };
+        self.ledger.record_refusal(&refusal, (self.clock)()).await
     }
 
     async fn import(
@@ -252,7 +275,11 @@ impl Remembrance {
             return Ok(ImportReport::unchanged(import));
         }
         let mut options = options.clone();
-        options.run = Some(run.id().clone());
+        let past = TagPast {
+            ledger: self.ledger.clone(),
+            target: self.target.clone(),
+        };
+        options.recorded = Some((run.id().clone(), past));
         options.copy.events = run.events(&options.copy.events, RunPhase::Moving);
         options.read_back = options
             .read_back
@@ -283,7 +310,10 @@ impl Remembrance {
         import: &ImportPlan,
         report: &ImportReport,
     ) -> Result<()> {
-        let mut outcome = outcome_of(import, report);
+        let mut outcome = RunOutcome {
+            events: end.events,
+            ..outcome_of(import, report)
+        };
         if !end.notes.is_empty() {
             outcome = outcome.because(end.notes.join("; "));
         }
@@ -334,6 +364,8 @@ struct Ending<'a> {
     claim: Option<&'a Claimed>,
     /// What a person should know of a delivery that went well.
     notes: Vec<String>,
+    /// What is kept of it for good.
+    events: Vec<AuditEntry>,
 }
 
 fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::admission::{AdmissionRules, check_forks};
 use super::open_bundles::OpenedBundle;
-use super::overwrite::{Overwrites, TagRules};
+use super::overwrite::{Overwrites, TagPast, TagRules};
 use super::part::{LeftArtifact, Part, PartSelection};
 use super::place::{Place, TargetReference};
 use super::rebuild::{PlatformIndex, rebuild_sparse_indexes};
 use super::target_names::{check_collisions, name_at_target};
-use crate::bundle::{Bundle, Inventory, KeyId};
+use crate::bundle::{Artifact, Bundle, Inventory, KeyId};
 use crate::content::{
     ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, FoundArtifact,
     Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Walk, WalkOptions,
@@ -41,8 +41,8 @@ pub struct ImportOptions {
     pub tags: TagRules,
     /// What is done with a bundle that was delivered before.
     pub replays: Replays,
-    /// The run that this import is, where it is recorded.
-    pub run: Option<RunId>,
+    /// The run that this import is, and what its target was before, where that is recorded.
+    pub recorded: Option<(RunId, TagPast)>,
 }
 
 /// What is done with a bundle that was delivered before.
@@ -65,6 +65,8 @@ pub struct ImportPlan {
     pub plan: Arc<Plan>,
     /// The target's names, by position in [`Plan::repositories`].
     pub names: Vec<Repository>,
+    /// The artifacts that are taken, by position in the inventory's list; in the order of the plan.
+    pub taken: Vec<usize>,
     /// What of the bundle was not selected.
     pub left: Vec<LeftArtifact>,
     pub warnings: Vec<String>,
@@ -112,6 +114,12 @@ pub struct ImportedArtifact {
 }
 
 impl ImportPlan {
+    /// The inventory's rows of the artifacts, in the order of the plan.
+    pub fn listed(&self) -> impl Iterator<Item = &Artifact> {
+        let listed = &self.bundle.inventory().artifacts;
+        self.taken.iter().map(|position| &listed[*position])
+    }
+
     /// `REPOSITORY:TAG` or `REPOSITORY@DIGEST` at the source, of each artifact.
     pub fn source_names(&self) -> impl Iterator<Item = String> {
         self.plan.artifacts.iter().map(|artifact| {
@@ -179,6 +187,7 @@ pub async fn plan_import(
             .iter()
             .map(|repository| name_at_target(repository, target, &tailoring.renames));
         plans.push(ImportPlan {
+            taken: part.taken,
             left: part.left,
             names: names.collect::<Result<_>>()?,
             plan: Arc::new(plan),
@@ -241,7 +250,7 @@ async fn plan_bundle(bundle: &Arc<Bundle>, taken: &[usize]) -> Result<Plan> {
 /// The walk must find exactly the referrers that the inventory promises for the artifact.
 fn check_referrers(
     inventory: &Inventory,
-    artifact: &crate::bundle::Artifact,
+    artifact: &Artifact,
     found: &FoundArtifact,
 ) -> Result<()> {
     let promised: HashSet<_> = artifact
@@ -264,11 +273,7 @@ fn check_referrers(
 }
 
 /// What an artifact lacks must be what the inventory says it lacks, and must not be in the bundle.
-fn check_absent(
-    bundle: &Bundle,
-    artifact: &crate::bundle::Artifact,
-    found: &FoundArtifact,
-) -> Result<()> {
+fn check_absent(bundle: &Bundle, artifact: &Artifact, found: &FoundArtifact) -> Result<()> {
     let listed: HashSet<_> = artifact
         .absent
         .iter()
@@ -378,9 +383,9 @@ fn overwrites_of(
     options: &ImportOptions,
 ) -> Result<Overwrites> {
     let now = options.rules.now;
-    let run = match &options.run {
-        Some(run) => run.clone(),
-        None => RunId::generate(now)?,
+    let (run, past) = match options.recorded.clone() {
+        Some((run, past)) => (run, Some(past)),
+        None => (RunId::generate(now)?, None),
     };
     Ok(Overwrites {
         rules: options.tags.clone(),
@@ -390,6 +395,7 @@ fn overwrites_of(
         run: run.to_string(),
         now,
         events: Arc::clone(&options.copy.events),
+        past,
     })
 }
 

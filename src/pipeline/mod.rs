@@ -9,6 +9,7 @@
 mod admission;
 mod containers;
 mod deliver;
+mod deliver_events;
 mod deliver_outcome;
 mod describe;
 mod early;
@@ -65,7 +66,7 @@ pub use open_bundles::{
     BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
     open_volumes, sets_of,
 };
-pub use overwrite::{MovesBack, TagRules};
+pub use overwrite::{MovesBack, TagPast, TagRules};
 pub use part::{LeftArtifact, PartSelection};
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;

@@ -18,6 +18,7 @@ use crate::content::{
     Error, ErrorKind, Event, Events, OverwriteRules, Overwriting, Plan, Result, Source,
     TagOverwrite, fetch_document,
 };
+use crate::history::Ledger;
 use crate::oci::{Digest, Pin, Repository, Tag};
 use crate::selection::{Overwritten, RollbackTag};
 
@@ -49,6 +50,16 @@ pub(super) struct Overwrites {
     pub(super) run: String,
     pub(super) now: Timestamp,
     pub(super) events: Events,
+    /// What is known of the target's past, and how it is called there.
+    pub(super) past: Option<TagPast>,
+}
+
+/// The past of a target's tags.
+#[derive(Clone)]
+pub struct TagPast {
+    pub ledger: Ledger,
+    /// The target, as the ledger calls it.
+    pub target: String,
 }
 
 #[async_trait]
@@ -77,6 +88,9 @@ impl OverwriteRules for Overwrites {
 impl Overwrites {
     /// Why the tag would move back, if it would.
     async fn find_way_back(&self, overwrite: TagOverwrite<'_>) -> Result<Option<String>> {
+        if let Some(reason) = self.look_back(overwrite).await? {
+            return Ok(Some(reason));
+        }
         let compared = self.compare_times(overwrite).await;
         match (compared, self.rules.moves_back) {
             (Ok(reason), _) => Ok(reason),
@@ -84,6 +98,25 @@ impl Overwrites {
             (Err(_), MovesBack::Allow) => Ok(None),
             (Err(error), MovesBack::Refuse) => Err(error),
         }
+    }
+
+    /// By the ledger: what the tag has stood for before, and has left.
+    async fn look_back(&self, overwrite: TagOverwrite<'_>) -> Result<Option<String>> {
+        let Some(past) = &self.past else {
+            return Ok(None);
+        };
+        let reference = format!("{}:{}", overwrite.repository, overwrite.tag);
+        let moves = past.ledger.list_tag_moves(&past.target, &reference).await?;
+        let left = moves
+            .iter()
+            .find(|it| it.replaced.as_ref() == Some(overwrite.new));
+        Ok(left.map(|left| {
+            let (new, then) = (overwrite.new.short(), &left.digest.short());
+            format!(
+                "it stood for {new} until {:.0}, and then for {then}",
+                left.time
+            )
+        }))
     }
 
     /// By creation time, where both say when that was.

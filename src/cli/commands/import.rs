@@ -18,7 +18,9 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::show_size;
 use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::cli::tag_args::{Before, TagArguments};
-use crate::content::{CopyOptions, Error, Events, Existing, OnError, RootedDirectory};
+use crate::content::{
+    CopyOptions, Error, ErrorKind, Events, Existing, OnError, RootedDirectory, describe,
+};
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
     Remembrance, Survey, Tailoring, TargetReference, open_bundles, plan_import, run_import,
@@ -156,9 +158,19 @@ impl DeliveryArguments {
         let tailoring = self.tailoring()?;
         let policy = self.trust.policy()?;
         let connections = self.registries.connect()?;
-        let opened = open_bundles(&locate(bundles, Purpose::Import).await?, &policy).await?;
+        let places = locate(bundles, Purpose::Import).await?;
         let options = self.options(before, output);
-        let plans = plan_import(opened, target, &options.0.rules, &tailoring).await?;
+        let planned = async {
+            let opened = open_bundles(&places, &policy).await?;
+            plan_import(opened, target, &options.0.rules, &tailoring).await
+        };
+        let planned = planned.await;
+        if let (Err(error), Some(memory)) = (&planned, memory.filter(|_| !self.dry_run))
+            && error.kind() == ErrorKind::Unverified
+        {
+            memory.note_refusal(None, &describe(error)).await?;
+        }
+        let plans = planned?;
         for plan in &plans {
             if let Some(text) = tell_part(plan, &tailoring) {
                 Output::note(&text);
@@ -231,7 +243,7 @@ impl DeliveryArguments {
             read_back: self.check.then(read_back),
             tags: before.tags,
             replays: before.replays,
-            run: None,
+            recorded: None,
         }
     }
 }

@@ -119,7 +119,7 @@ impl Journey {
             read_back: self.reads_back.then(ignore_events),
             tags: TagRules::default(),
             replays: Replays::Skip,
-            run: None,
+            recorded: None,
         }
     }
 
