@@ -113,6 +113,7 @@ pub(super) enum Command {
     Transfer(commands::transfer::TransferArguments),
     Import(Box<commands::import::ImportArguments>),
     Watch(Box<commands::watch::WatchArguments>),
+    Rollback(commands::rollback::RollbackArguments),
     Runs(commands::runs::RunsArguments),
     List(commands::list::ListArguments),
     Select(Box<commands::select::SelectArguments>),

@@ -112,6 +112,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
     match command {
         Command::Export(arguments) => commands::export::run(*arguments, output).await,
         Command::Import(arguments) => commands::import::run(*arguments, output).await,
+        Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Select(arguments) => commands::select::run(*arguments, output).await,

@@ -44,6 +44,7 @@ words! {
         Transfer = "transfer",
         Import = "import",
         Watch = "watch",
+        Rollback = "rollback",
     }
 }
 

@@ -37,6 +37,7 @@ mod overwrite;
 mod part;
 mod place;
 mod rebuild;
+mod rollback;
 mod select;
 mod select_tags;
 mod sign;
@@ -70,6 +71,7 @@ pub use overwrite::{MovesBack, TagPast, TagRules};
 pub use part::{LeftArtifact, PartSelection};
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
+pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use select::{Selected, select};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,

@@ -8,6 +8,7 @@ pub(super) mod inspect;
 pub(super) mod key;
 pub(super) mod list;
 pub(super) mod manual;
+pub(super) mod rollback;
 pub(super) mod runs;
 pub(super) mod sas;
 pub(super) mod select;
