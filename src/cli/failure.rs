@@ -7,8 +7,9 @@ use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::history::RunCancelled;
-use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer};
+use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
 use crate::registry::{ConnectionCause, RegistryError};
+use crate::selection::CannotRename;
 use crate::storage::UnfitSas;
 
 /// A mistake in what was typed that the parser could not see.
@@ -44,6 +45,9 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
     if RunCancelled::is_cause_of(error.as_ref()) {
         return Exit::Interrupted;
     }
+    if error.chain().any(is_about_names) {
+        return Exit::Usage;
+    }
     error
         .chain()
         .find_map(|cause| {
@@ -55,6 +59,11 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
                 .map(|error| error.kind().into())
         })
         .unwrap_or(Exit::Failed)
+}
+
+/// Whether rename rules cannot be applied to what is there.
+fn is_about_names(cause: &(dyn StdError + 'static)) -> bool {
+    cause.is::<NameCollision>() || cause.is::<CannotRename>()
 }
 
 /// What the reader can do, from the most specific cause that we know.
@@ -105,6 +114,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
     if let Some(refusal) = cause.downcast_ref::<CannotNumber>() {
         return hint_of_number(refusal).map(str::to_owned);
+    }
+    if is_about_names(cause) {
+        return Some(RENAME.to_owned());
     }
     if let Some(error) = cause.downcast_ref::<BundleError>() {
         return hint_of_bundle(error).map(str::to_owned);
@@ -234,6 +246,8 @@ fn hint_of_registry(error: &RegistryError) -> Option<String> {
     Some(hint.to_owned())
 }
 
+const RENAME: &str =
+    "change the rules that you gave with `--rename`; `--dry-run` shows every name at both ends";
 const LOOK: &str = "`airlift list` shows what a registry, a repository or a layout has";
 const UNREACHABLE: &str =
     "check the registry's address and port, the network, and `HTTPS_PROXY` and `NO_PROXY`";
