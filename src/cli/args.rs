@@ -93,7 +93,7 @@ fn with_part(command: clap::Command) -> clap::Command {
             true => argument.help_heading(PART).hide_short_help(true),
             false => argument,
         })
-        .after_help("Rules for a part of every bundle, such as `--newest`: `--help`")
+        .after_help("Rules for a part of every bundle, and for names at the target: `--help`")
 }
 
 fn with_exit_codes(command: clap::Command) -> clap::Command {

@@ -32,7 +32,7 @@ pub(super) struct PartArguments {
     /// groups. Tags stay. The result is put below the prefix of the target.
     ///
     /// Example: --rename library/=mirror/docker.io/ --rename '~team-(.*)/(.*)=$1/$2'
-    #[arg(long, value_name = "RULE", help_heading = NAMES)]
+    #[arg(long, value_name = "RULE", help_heading = NAMES, hide_short_help = true)]
     rename: Vec<RenameRule>,
 }
 
