@@ -115,6 +115,8 @@ pub(super) enum Command {
     Watch(Box<commands::watch::WatchArguments>),
     Rollback(commands::rollback::RollbackArguments),
     Runs(commands::runs::RunsArguments),
+    History(commands::history::HistoryArguments),
+    Audit(commands::audit::AuditArguments),
     List(commands::list::ListArguments),
     Select(Box<commands::select::SelectArguments>),
     Container(commands::container::ContainerArguments),

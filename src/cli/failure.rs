@@ -6,7 +6,7 @@ use std::io;
 use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::content::{self, ErrorKind, SparseIndexRefused};
-use crate::history::RunCancelled;
+use crate::history::{ChainBreak, NewerLedger, RunCancelled};
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
 use crate::registry::{ConnectionCause, RegistryError};
 use crate::selection::CannotRename;
@@ -54,6 +54,9 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(usage) = cause.downcast_ref::<UsageError>() {
                 return Some(usage.exit);
             }
+            if error.chain().any(<dyn StdError>::is::<NewerLedger>) {
+                return Some(Exit::Usage);
+            }
             cause
                 .downcast_ref::<content::Error>()
                 .map(|error| error.kind().into())
@@ -94,6 +97,12 @@ pub(super) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<String> 
 }
 
 fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
+    if cause.is::<ChainBreak>() {
+        return Some(TAMPERED.to_owned());
+    }
+    if cause.is::<NewerLedger>() {
+        return Some("use that airlift, or give another `--state`".to_owned());
+    }
     if cause.is::<RunCancelled>() {
         return Some("nothing is half published, and the same command can be run again".to_owned());
     }
@@ -203,6 +212,7 @@ fn hint_of_bundle(error: &BundleError) -> Option<&'static str> {
     }
 }
 
+const TAMPERED: &str = "leave the directory as it is, and compare it with a backup, and with what `airlift audit export` printed before";
 const INCOMPLETE: &str = "wait until it has arrived whole, or bring the missing volume";
 
 fn hint_of_key(key: &InvalidKey) -> Option<&'static str> {

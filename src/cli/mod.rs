@@ -114,6 +114,8 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::Import(arguments) => commands::import::run(*arguments, output).await,
         Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
+        Command::History(arguments) => commands::history::run(arguments, output).await,
+        Command::Audit(arguments) => commands::audit::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Select(arguments) => commands::select::run(*arguments, output).await,
         Command::Container(arguments) => commands::container::run(arguments, output).await,

@@ -34,7 +34,7 @@ pub use active::{ActiveRun, RunCancelled, WRITE_INTERVAL};
 pub use audit::{
     AuditEntry, AuditHead, AuditKind, AuditRecord, CarriedBundle, ChainBreak, ChainCheck,
     CheckedChain, HistoryOf, InvalidHead, PastEvent, Refusal, RefusedArtifact, TagMove,
-    TimelineEvent, reference_at,
+    TimelineEvent, check_export, reference_at,
 };
 pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
 pub use directory::Hold;

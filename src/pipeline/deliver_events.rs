@@ -2,6 +2,7 @@
 //!
 //! Pure. What failed is in the run's record; what was kept as it was has no event.
 
+use super::export_past::past_events;
 use super::import::{ImportPlan, ImportReport, ImportedArtifact};
 use crate::bundle::{Artifact, Inventory};
 use crate::content::ArtifactOutcome;
@@ -17,11 +18,12 @@ pub(super) fn events_of(
     target: &str,
 ) -> Vec<AuditEntry> {
     let inventory = import.bundle.inventory();
+    let inventory_digest = import.bundle.last().inventory_digest();
     let planned = import.listed().zip(&import.plan.artifacts);
     planned
         .zip(&report.artifacts)
         .filter_map(|((listed, planned), done)| {
-            let entry = event_of(inventory, listed, done)?;
+            let entry = event_of((inventory, inventory_digest), listed, done)?;
             // Where the name stays with what it stood for, the content is there under its digest.
             let name = match &done.outcome {
                 ArtifactOutcome::Held(_) => {
@@ -38,7 +40,7 @@ pub(super) fn events_of(
 }
 
 fn event_of(
-    inventory: &Inventory,
+    (inventory, inventory_digest): (&Inventory, &Digest),
     listed: &Artifact,
     done: &ImportedArtifact,
 ) -> Option<AuditEntry> {
@@ -48,12 +50,14 @@ fn event_of(
         ArtifactOutcome::Held(reason) => (None, Some(reason.clone())),
         ArtifactOutcome::Kept | ArtifactOutcome::Failed(_) => return None,
     };
+    let source = source_of(inventory, listed, &done.digest);
     Some(AuditEntry {
-        source: Some(source_of(inventory, listed, &done.digest)),
+        source: Some(source.clone()),
         digest: Some(done.digest.clone()),
         replaced,
         rollback_tag: done.rollback_tag.clone(),
         reason,
+        past: past_events(inventory, inventory_digest, &listed.root.digest, &source),
         ..AuditEntry::new(AuditKind::Imported)
     })
 }

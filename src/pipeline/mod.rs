@@ -19,6 +19,7 @@ mod export_inventory;
 mod export_known;
 mod export_memory;
 mod export_name;
+mod export_past;
 mod export_plan;
 mod export_reading;
 mod export_resume;

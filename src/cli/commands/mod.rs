@@ -1,8 +1,10 @@
 //! One file for each command: its arguments, one call into `pipeline`, and how its report is told.
 
+pub(super) mod audit;
 pub(super) mod completions;
 pub(super) mod container;
 pub(super) mod export;
+pub(super) mod history;
 pub(super) mod import;
 pub(super) mod inspect;
 pub(super) mod key;

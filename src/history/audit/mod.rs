@@ -12,6 +12,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod verified;
 
 pub use chain::{ChainBreak, ChainCheck, CheckedChain};
 pub use head::{AuditHead, InvalidHead};
@@ -21,3 +22,4 @@ pub use record::{
 pub use rows::{Refusal, TagMove};
 pub(super) use rows::{append, entries_of};
 pub use timeline::{HistoryOf, TimelineEvent};
+pub use verified::check_export;

@@ -88,6 +88,12 @@ impl Ledger {
         Ok(join(&records.into_values().collect::<Vec<_>>(), &digests))
     }
 
+    /// What is known of the artifact with this very digest, apart from bundles that were carried or refused.
+    pub async fn find_past(&self, digest: &Digest) -> Result<Vec<TimelineEvent>> {
+        let records = self.find_records(BY_DIGEST, &[&digest.to_string()]).await?;
+        Ok(join(&records, &BTreeSet::from([digest.clone()])))
+    }
+
     /// Every digest that the reference ever had, as far as is known.
     async fn find_digests(&self, reference: &str) -> Result<BTreeSet<Digest>> {
         let tags = format!("{}:%", escape_like(reference));

@@ -157,6 +157,7 @@ impl<'a> Export<'a> {
             source_names: vec!["source.example".to_owned()],
             volumes,
             profile: self.profile,
+            past: None,
             failures: Vec::new(),
         }))
     }

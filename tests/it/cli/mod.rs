@@ -7,6 +7,7 @@ mod container;
 mod documents;
 mod export;
 mod help;
+mod history;
 mod import;
 mod import_rules;
 mod json;
