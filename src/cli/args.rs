@@ -114,6 +114,7 @@ pub(super) enum Command {
     Import(Box<commands::import::ImportArguments>),
     Watch(Box<commands::watch::WatchArguments>),
     Rollback(commands::rollback::RollbackArguments),
+    Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
     History(commands::history::HistoryArguments),
     Audit(commands::audit::AuditArguments),
@@ -126,6 +127,7 @@ pub(super) enum Command {
     Sign(commands::sign::SignArguments),
     Key(commands::key::KeyArguments),
     Sas(commands::sas::SasArguments),
+    Config(commands::config::ConfigArguments),
     Completions(commands::completions::CompletionsArguments),
     Manual(commands::manual::ManualArguments),
 }
@@ -136,6 +138,7 @@ impl Command {
         match self {
             Self::Watch(arguments) => arguments.is_daemon(),
             Self::Runs(arguments) => arguments.is_endless(),
+            Self::Run(arguments) => arguments.answers_signals(),
             _ => false,
         }
     }

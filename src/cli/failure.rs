@@ -5,6 +5,7 @@ use std::io;
 
 use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
+use crate::config::InvalidConfiguration;
 use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::history::{ChainBreak, NewerLedger, RunCancelled};
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
@@ -54,7 +55,9 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(usage) = cause.downcast_ref::<UsageError>() {
                 return Some(usage.exit);
             }
-            if error.chain().any(<dyn StdError>::is::<NewerLedger>) {
+            if cause.is::<InvalidConfiguration>()
+                || error.chain().any(<dyn StdError>::is::<NewerLedger>)
+            {
                 return Some(Exit::Usage);
             }
             cause
@@ -76,6 +79,10 @@ pub(super) fn hints_of(error: &anyhow::Error) -> Vec<String> {
         .filter_map(|cause| cause.downcast_ref::<UsageError>())
         .flat_map(|usage| usage.hints.clone())
         .collect();
+    if let Some(invalid) = error.downcast_ref::<InvalidConfiguration>() {
+        hints.extend(invalid.hints());
+        return hints;
+    }
     hints.extend(hint_of_chain(error.as_ref()));
     hints
 }

@@ -5,6 +5,8 @@
 
 mod args;
 mod commands;
+mod config_args;
+mod configured;
 mod container_args;
 mod duration;
 mod exit;
@@ -13,8 +15,10 @@ mod failure;
 mod import_report;
 mod keys;
 mod moment;
+mod origin;
 mod output;
 mod part_args;
+mod permissions;
 mod progress;
 mod reference_args;
 mod registry_args;
@@ -30,6 +34,7 @@ use std::process::ExitCode;
 
 use args::Command;
 use exit::Exit;
+use origin::Origin;
 use output::Output;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -109,10 +114,13 @@ impl Signals {
 }
 
 async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
+    let origin = Origin::by_hand();
     match command {
-        Command::Export(arguments) => commands::export::run(*arguments, output).await,
-        Command::Import(arguments) => commands::import::run(*arguments, output).await,
+        Command::Export(arguments) => commands::export::run(*arguments, &origin, output).await,
+        Command::Import(arguments) => commands::import::run(*arguments, &origin, output).await,
         Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
+        Command::Run(arguments) => commands::run::run(arguments, output).await,
+        Command::Config(arguments) => commands::config::run(arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
         Command::History(arguments) => commands::history::run(arguments, output).await,
         Command::Audit(arguments) => commands::audit::run(arguments, output).await,
@@ -120,7 +128,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::Select(arguments) => commands::select::run(*arguments, output).await,
         Command::Container(arguments) => commands::container::run(arguments, output).await,
         Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
-        Command::Watch(arguments) => commands::watch::run(*arguments, output).await,
+        Command::Watch(arguments) => commands::watch::run(*arguments, &origin, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
         Command::Transfer(arguments) => commands::transfer::run(arguments, output).await,
         Command::Unpack(arguments) => commands::unpack::run(*arguments, output).await,

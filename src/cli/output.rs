@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::args::Format;
 use super::exit::Exit;
 use super::failure;
+use crate::config::InvalidConfiguration;
 use crate::content::escape_control;
 
 #[derive(Clone, Copy)]
@@ -74,7 +75,14 @@ impl Output {
     /// Prints an error, its causes, and hints.
     pub(super) fn print_failure(error: &anyhow::Error) -> Exit {
         let exit = failure::exit_of(error);
-        print_message("error", &error.to_string());
+        match error.downcast_ref::<InvalidConfiguration>() {
+            Some(invalid) => {
+                for line in invalid.lines() {
+                    print_message("error", &line);
+                }
+            }
+            None => print_message("error", &error.to_string()),
+        }
         for cause in error.chain().skip(1) {
             let text = cause.to_string();
             print_line(&format!("  caused by: {}", escape_control(&text)));

@@ -1,16 +1,30 @@
-//! How registries are reached: flags that every command with a registry has.
+//! How registries are reached: flags that every command with a registry has, and what the configuration file says of
+//! each registry.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::pipeline::Connections;
+use super::config_args::ConfigArgument;
+use super::exit::Exit;
+use super::failure::UsageError;
+use crate::pipeline::{Connections, TargetReference};
 use crate::registry::{Credentials, PrivateAddresses, RegistryOptions, Transport};
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Registries")]
 pub(super) struct RegistryArguments {
+    #[command(flatten)]
+    connection: ConnectionArguments,
+
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+/// One way to reach a registry.
+#[derive(Args, Clone, PartialEq, Eq)]
+pub(super) struct ConnectionArguments {
     /// Speak plain HTTP to registries; loopback needs no flag
     #[arg(long)]
     plain_http: bool,
@@ -32,13 +46,13 @@ pub(super) struct RegistryArguments {
     concurrent_requests: u16,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PrivateAddressesArgument {
     Refuse,
     Allow,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CredentialsArgument {
     /// `~/.docker/config.json`, podman's `auth.json` and credential helpers
     Docker,
@@ -46,10 +60,35 @@ enum CredentialsArgument {
 }
 
 impl RegistryArguments {
-    pub(super) fn connect(&self) -> anyhow::Result<Connections> {
-        self.options().map(Connections::new)
+    /// Nothing is asked of any registry yet; logins of the configuration file are read.
+    pub(super) async fn connect(&self) -> anyhow::Result<Connections> {
+        let connections = Connections::new(self.connection.options()?);
+        Ok(match self.config.read()? {
+            Some(configuration) => configuration.connect(connections).await?,
+            None => connections,
+        })
     }
 
+    /// Refuses to write by hand where only pipelines may.
+    pub(super) fn refuse_validated(&self, target: &TargetReference) -> anyhow::Result<()> {
+        let configuration = self.config.read()?;
+        let validated = configuration
+            .as_ref()
+            .and_then(|it| it.find_validated(target));
+        let Some(registry) = validated else {
+            return Ok(());
+        };
+        let name = &registry.name;
+        let error = UsageError::new(format!(
+            "`{target}` is validated (`[registry.{name}]`): it takes content only through pipelines"
+        ))
+        .hint("`airlift config show` lists the pipelines; `airlift run` runs one")
+        .exit(Exit::Denied);
+        Err(error.into())
+    }
+}
+
+impl ConnectionArguments {
     pub(super) fn options(&self) -> anyhow::Result<RegistryOptions> {
         let authorities = self.ca_file.iter().map(|path| {
             std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))

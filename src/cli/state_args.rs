@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::failure::UsageError;
+use super::origin::Origin;
 use crate::history::{Ledger, RunKind, Trigger};
 use crate::pipeline::{
     ExportMemory, RememberedUploads, Remembrance, TargetReference, upload_place,
@@ -33,16 +34,14 @@ impl StateArguments {
         &self,
         target: &TargetReference,
         lane: Option<&str>,
-        (container, comment): (String, &CommentArgument),
+        (container, comment, origin): (String, &CommentArgument, &Origin),
     ) -> anyhow::Result<Option<Remembrance>> {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
-        let memory = remember(directory, target, lane, &container).await?;
-        Ok(Some(Remembrance {
-            comment: comment.comment.clone(),
-            ..memory
-        }))
+        let memory = remember(directory, target, lane, (&container, origin)).await?;
+        let comment = comment.comment.clone().or(memory.comment);
+        Ok(Some(Remembrance { comment, ..memory }))
     }
 
     /// What the ledger knows of uploads into the container.
@@ -64,15 +63,16 @@ impl StateArguments {
         &self,
         container: &ContainerReference,
         comment: &CommentArgument,
+        origin: &Origin,
     ) -> anyhow::Result<Option<ExportMemory>> {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
         Ok(Some(ExportMemory {
             ledger: Ledger::open(directory).await?,
-            trigger: Trigger::Manual,
-            who: who(),
-            comment: comment.comment.clone(),
+            trigger: origin.trigger.unwrap_or(Trigger::Manual),
+            who: origin.who.clone(),
+            comment: comment.comment.clone().or_else(|| origin.comment.clone()),
             container: container.to_string(),
             upload_place: upload_place(container),
             clock: Timestamp::now,
@@ -80,19 +80,19 @@ impl StateArguments {
     }
 }
 
-/// Opens the ledger for imports by hand to `target`.
+/// Opens the ledger for imports to `target`.
 pub(super) async fn remember(
     directory: &Path,
     target: &TargetReference,
     lane: Option<&str>,
-    container: &str,
+    (container, origin): (&str, &Origin),
 ) -> anyhow::Result<Remembrance> {
     Ok(Remembrance {
         ledger: Ledger::open(directory).await?,
         kind: RunKind::Import,
-        trigger: Trigger::Manual,
-        who: who(),
-        comment: None,
+        trigger: origin.trigger.unwrap_or(Trigger::Manual),
+        who: origin.who.clone(),
+        comment: origin.comment.clone(),
         lane: lane.map(str::to_owned),
         target: absolute(target)?.to_string(),
         container: Some(container.to_owned()),

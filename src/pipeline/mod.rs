@@ -39,6 +39,7 @@ mod part;
 mod place;
 mod rebuild;
 mod rollback;
+mod schedule;
 mod select;
 mod select_tags;
 mod sign;
@@ -73,6 +74,7 @@ pub use part::{LeftArtifact, PartSelection};
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
+pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use select::{Selected, select};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,

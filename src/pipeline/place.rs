@@ -145,6 +145,8 @@ impl Place {
 /// Opens places, each registry once, so that tokens and limits are shared.
 pub struct Connections {
     options: RegistryOptions,
+    /// How the hosts are reached for which that was said apart.
+    of_hosts: HashMap<String, RegistryOptions>,
     registries: Mutex<HashMap<String, Registry>>,
 }
 
@@ -152,8 +154,14 @@ impl Connections {
     pub fn new(options: RegistryOptions) -> Self {
         Self {
             options,
+            of_hosts: HashMap::new(),
             registries: Mutex::default(),
         }
+    }
+
+    /// Says how one host is reached, in place of what is said for all.
+    pub fn set_options(&mut self, host: &str, options: RegistryOptions) {
+        self.of_hosts.insert(host.to_owned(), options);
     }
 
     pub fn registry(&self, host: &str) -> Result<Registry> {
@@ -164,7 +172,8 @@ impl Connections {
         if let Some(registry) = registries.get(host) {
             return Ok(registry.clone());
         }
-        let registry = Registry::new(host, self.options.clone()).map_err(|cause| {
+        let options = self.of_hosts.get(host).unwrap_or(&self.options);
+        let registry = Registry::new(host, options.clone()).map_err(|cause| {
             Error::new(cause.kind(), format!("cannot use registry `{host}`")).with_cause(cause)
         })?;
         registries.insert(host.to_owned(), registry.clone());

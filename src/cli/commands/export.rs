@@ -16,6 +16,7 @@ use crate::cli::export_report::{
 };
 use crate::cli::failure::UsageError;
 use crate::cli::keys::read_signing_keys;
+use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::reference_args::ReferenceArguments;
@@ -137,11 +138,12 @@ enum ProfileArgument {
 
 pub(in crate::cli) async fn run(
     arguments: ExportArguments,
+    origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
     arguments.check()?;
     let keys = read_signing_keys(&arguments.sign_key)?;
-    let connections = arguments.registries.connect()?;
+    let connections = arguments.registries.connect().await?;
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
     // A signature that is not enough is told before the plan is made; a directory is made only after it.
@@ -151,7 +153,7 @@ pub(in crate::cli) async fn run(
     };
     let memory = arguments
         .state
-        .remember_export(&arguments.container, &arguments.comment)
+        .remember_export(&arguments.container, &arguments.comment, origin)
         .await?;
     let selection = arguments.selection.build(
         &options.platforms,

@@ -11,6 +11,7 @@ use crate::cli::import_report::{
     report_document, show_report, show_survey, survey_document, tell_part,
 };
 use crate::cli::keys::TrustArguments;
+use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::part_args::PartArguments;
 use crate::cli::progress::Progress;
@@ -117,12 +118,16 @@ enum PlatformIndexArgument {
 
 pub(in crate::cli) async fn run(
     arguments: ImportArguments,
+    origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
     let target = parse_target(&arguments.target)?;
     let delivery = &arguments.delivery;
+    if !origin.is_pipeline() {
+        delivery.registries.refuse_validated(&target)?;
+    }
     let names: Vec<String> = arguments.bundles.iter().map(ToString::to_string).collect();
-    let described = (names.join(" "), &arguments.comment);
+    let described = (names.join(" "), &arguments.comment, origin);
     let memory = arguments
         .state
         .remember(&target, delivery.lane.as_deref(), described)
@@ -157,7 +162,7 @@ impl DeliveryArguments {
     ) -> anyhow::Result<Exit> {
         let tailoring = self.tailoring()?;
         let policy = self.trust.policy()?;
-        let connections = self.registries.connect()?;
+        let connections = self.registries.connect().await?;
         let places = locate(bundles, Purpose::Import).await?;
         let options = self.options(before, output);
         let planned = async {

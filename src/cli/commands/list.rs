@@ -27,7 +27,7 @@ pub(in crate::cli) struct ListArguments {
 }
 
 pub(in crate::cli) async fn run(arguments: ListArguments, output: Output) -> anyhow::Result<Exit> {
-    let connections = arguments.registries.connect()?;
+    let connections = arguments.registries.connect().await?;
     let target: ListTarget = arguments
         .target
         .parse()

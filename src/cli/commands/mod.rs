@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod completions;
+pub(super) mod config;
 pub(super) mod container;
 pub(super) mod export;
 pub(super) mod history;
@@ -11,6 +12,7 @@ pub(super) mod key;
 pub(super) mod list;
 pub(super) mod manual;
 pub(super) mod rollback;
+pub(super) mod run;
 pub(super) mod runs;
 pub(super) mod sas;
 pub(super) mod select;

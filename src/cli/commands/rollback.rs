@@ -55,7 +55,7 @@ pub(in crate::cli) async fn run(
 ) -> anyhow::Result<Exit> {
     let request = request_of(&arguments)?;
     let ledger = open_ledger(&arguments.state).await?;
-    let connections = arguments.registries.connect()?;
+    let connections = arguments.registries.connect().await?;
     let Some(place) = connections.existing_target(&request.target).await? else {
         let error = UsageError::new(format!("there is no layout at `{}`", request.target));
         return Err(error.into());

@@ -62,7 +62,7 @@ pub(in crate::cli) async fn run(
     let selection = arguments
         .selection
         .build(platforms, referrers, on_error, &references)?;
-    let connections = arguments.registries.connect()?;
+    let connections = arguments.registries.connect().await?;
     let selecting = Selecting::start(&references, &connections, &selection).await?;
     let told = match arguments.explain {
         true => explain(&selecting, output).await?,

@@ -18,18 +18,18 @@ use crate::cli::container_args::{
 use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
+use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
+use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
 use crate::cli::tag_args::TagArguments;
-use crate::content::Event;
+use crate::content::{Error, ErrorKind, Event};
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    Connections, DeliveredSource, OneOff, Opener, Place, SETTLE_TIME, TargetReference, Until,
-    WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container, connect_queue,
-    run_watch,
+    DeliveredSource, OneOff, Opener, Place, SETTLE_TIME, TargetReference, Until, WatchEvent,
+    WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container, connect_queue, run_watch,
 };
-use crate::registry::RegistryOptions;
 use crate::storage::{
     AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
     StorageContainer,
@@ -80,6 +80,10 @@ pub(in crate::cli) struct WatchArguments {
     #[arg(long)]
     once: bool,
 
+    /// Only this bundle, by its name or the name of one of its objects; may be repeated
+    #[arg(long, value_name = "NAME", requires = "once")]
+    bundle: Vec<String>,
+
     /// Answer `GET /ready` and `GET /health` on this address, such as `127.0.0.1:8686`
     #[arg(long, value_name = "ADDRESS:PORT")]
     health: Option<SocketAddr>,
@@ -121,11 +125,15 @@ struct RetryArguments {
     state: PathBuf,
 }
 
-pub(in crate::cli) async fn run(arguments: WatchArguments, output: Output) -> anyhow::Result<Exit> {
+pub(in crate::cli) async fn run(
+    arguments: WatchArguments,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
     match &arguments.command {
         Some(WatchCommand::List(list)) => print_list(list, output).await,
         Some(WatchCommand::Retry(retry)) => bring_back(retry, output).await,
-        None => watch(&arguments, output).await,
+        None => watch(&arguments, origin, output).await,
     }
 }
 
@@ -135,7 +143,11 @@ impl WatchArguments {
     }
 }
 
-async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exit> {
+async fn watch(
+    arguments: &WatchArguments,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
     let (Some(container), Some(target), Some(state)) =
         (&arguments.container, &arguments.target, &arguments.state)
     else {
@@ -148,6 +160,9 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
         return Err(error.into());
     }
     let target = parse_target(target)?;
+    if !origin.is_pipeline() {
+        delivery.registries.refuse_validated(&target)?;
+    }
     delivery.trust.policy()?;
     let tailoring = delivery.tailoring()?;
     refuse_file(container)?;
@@ -157,8 +172,9 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
         None => None,
     };
     let shown = container.to_string();
-    let memory = remember(state, &target, delivery.lane.as_deref(), &shown).await?;
-    let memory = memory.called(RunKind::Watch, Trigger::Source);
+    let memory = remember(state, &target, delivery.lane.as_deref(), (&shown, origin)).await?;
+    let trigger = origin.trigger.unwrap_or(Trigger::Source);
+    let memory = memory.called(RunKind::Watch, trigger);
     let liveness = Liveness::new(arguments.interval);
     if let Some(address) = arguments.health {
         let bound = serve_health(address, liveness.clone()).await?;
@@ -174,7 +190,7 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
         },
         queue,
         read_trust: delivery.trust.reader(),
-        open_target: target_opener(delivery.registries.options()?, &target),
+        open_target: target_opener(&delivery.registries, &target),
         target,
         import: delivery.options_with(arguments.tags.before(), Arc::clone(&signs), || signs),
         tailoring,
@@ -192,6 +208,7 @@ async fn watch(arguments: &WatchArguments, output: Output) -> anyhow::Result<Exi
             true => Until::Once,
             false => Until::Stopped,
         },
+        only: arguments.bundle.clone(),
         events: tell(output, liveness),
     };
     let report = run_watch(&options, &memory, &stop_on_signal()).await?;
@@ -224,11 +241,19 @@ fn container_opener(
 }
 
 /// Connects to the target with the login of now.
-fn target_opener(options: RegistryOptions, target: &TargetReference) -> Opener<Place> {
-    let target = target.clone();
+fn target_opener(registries: &RegistryArguments, target: &TargetReference) -> Opener<Place> {
+    let ends = (registries.clone(), target.clone());
     Arc::new(move || {
-        let (connections, target) = (Connections::new(options.clone()), target.clone());
-        Box::pin(async move { connections.target(&target).await })
+        let (registries, target) = ends.clone();
+        Box::pin(async move {
+            let connections = registries.connect().await.map_err(|cause| {
+                Error::new(
+                    ErrorKind::Failed,
+                    format!("cannot reach `{target}`: {cause:#}"),
+                )
+            })?;
+            connections.target(&target).await
+        })
     })
 }
 

@@ -90,6 +90,14 @@ impl fmt::Display for SecretReference {
 }
 
 impl SecretReference {
+    /// The reference as it is typed, arguments included: [`Display`](fmt::Display) leaves them out.
+    pub fn write(&self) -> String {
+        match self {
+            Self::Program(words) => format!("exec:{}", program::join_words(words)),
+            other => other.to_string(),
+        }
+    }
+
     /// Reads the secret. Line ends around it are not part of it.
     pub async fn resolve(&self) -> Result<SecretString> {
         let value = match self {

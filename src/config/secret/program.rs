@@ -39,6 +39,21 @@ pub(in crate::config) fn split_words(text: &str) -> Result<Vec<String>, InvalidS
     }
 }
 
+/// Writes words so that [`split_words`] reads them again.
+pub(super) fn join_words(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
+    quoted.join(" ")
+}
+
+fn quote(word: &str) -> String {
+    let is_plain = |c: char| !c.is_whitespace() && c != '\'' && c != '"';
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    let apart = word.split('\'').map(|part| format!("'{part}'"));
+    apart.collect::<Vec<_>>().join("\"'\"")
+}
+
 /// Runs the program, and returns what it has printed.
 pub(in crate::config) async fn run(words: &[String]) -> Result<String> {
     run_within(words, TIME_LIMIT).await

@@ -158,3 +158,16 @@ async fn programs_that_do_not_end_are_ended() {
     let error = run_within(&endless, Duration::from_millis(50)).await;
     assert!(error.is_err());
 }
+
+#[test]
+fn a_program_is_written_as_it_was_read() {
+    for text in [
+        "exec:pass show x",
+        "exec:pass 'a b' \"it's\"",
+        "exec:p ''",
+        "exec:p \"'\"",
+    ] {
+        let reference: SecretReference = text.parse().expect("a reference");
+        assert_eq!(reference.write().parse(), Ok(reference), "{text}");
+    }
+}

@@ -28,6 +28,7 @@ mod wake;
 mod watched;
 mod work_key;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,6 +94,8 @@ pub struct WatchOptions {
     /// What fails is read again when it has not changed for this long, and only then given up.
     pub settle_time: Duration,
     pub until: Until,
+    /// Names of bundles or of their objects; empty means all. Others are not looked at.
+    pub only: Vec<String>,
     pub events: WatchEvents,
 }
 
@@ -142,6 +145,12 @@ pub async fn run_watch(
     Ok(watching.report)
 }
 
+/// Whether the object is the named one, or belongs to the bundle of that name.
+fn is_of(object: &str, name: &str) -> bool {
+    let rest = object.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 struct Watching<'a> {
     options: &'a WatchOptions,
     memory: &'a Remembrance,
@@ -160,6 +169,11 @@ struct Watching<'a> {
 }
 
 impl WatchOptions {
+    /// Whether an object is, or belongs to, one of those that were named.
+    fn is_wanted(&self, object: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| is_of(object, name))
+    }
+
     /// The import's options, with the clock of now.
     fn import_at(&self, now: Timestamp) -> ImportOptions {
         let mut options = self.import.clone();
@@ -318,19 +332,32 @@ impl Watching<'_> {
         self.book.begin_listing();
         let mut objects = container.list("");
         let mut count = 0;
+        let mut missing: BTreeSet<&String> = self.options.only.iter().collect();
         while let Some(object) = objects.try_next().await? {
-            self.book.observe(object, now);
-            count += 1;
+            if self.options.is_wanted(&object.name) {
+                missing.retain(|name| !is_of(&object.name, name));
+                self.book.observe(object, now);
+                count += 1;
+            }
+        }
+        for name in missing {
+            self.report.postponed += 1;
+            let text = format!("there is no bundle `{name}` in `{}`", container.name());
+            self.teller.tell(WatchEvent::Warning { text });
         }
         let changes = self.book.end_listing(now);
         self.teller.forget(&changes.forgotten);
-        self.forget(&changes).await;
+        if self.options.only.is_empty() {
+            self.forget(&changes).await;
+        }
         self.teller.tell(WatchEvent::Listed { objects: count });
         if std::mem::take(&mut self.is_unreachable) && self.is_ready {
             self.teller.tell(WatchEvent::Reachable);
         }
         if !self.is_ready {
-            self.forget_gone().await;
+            if self.options.only.is_empty() {
+                self.forget_gone().await;
+            }
             self.is_ready = true;
             let container = container.name().to_owned();
             self.teller.tell(WatchEvent::Ready {

@@ -3,6 +3,7 @@
 //! What people read is held by transcripts in `snapshots`; `INSTA_UPDATE=always cargo test cli` writes
 //! them anew, and the change is then read like any other.
 
+mod config;
 mod container;
 mod documents;
 mod export;

@@ -168,6 +168,7 @@ impl Station {
             interval: Duration::from_millis(500),
             settle_time: SETTLE_TIME,
             until: Until::Stopped,
+            only: Vec::new(),
             events: Arc::new(|_| {}),
         }
     }

@@ -1,0 +1,223 @@
+//! `airlift run`: runs a pipeline of the configuration file, once.
+
+use clap::{Args, Parser, ValueEnum};
+
+use super::{export, import, transfer, watch};
+use crate::cli::config_args::ConfigArgument;
+use crate::cli::configured::{
+    Configuration, ExportSection, ImportSection, Pipeline, SectionKind, Settings, TransferSection,
+    Words,
+};
+use crate::cli::exit::Exit;
+use crate::cli::failure::UsageError;
+use crate::cli::origin::Origin;
+use crate::cli::output::Output;
+use crate::cli::permissions::{is_allowed, myself};
+use crate::config::find_near;
+use crate::history::Trigger;
+
+/// Run a pipeline of the configuration file, once
+///
+/// What is said here holds for this run alone: other artifacts of the pipeline's registry, named bundles of its
+/// container, a comment.
+///
+/// Example: airlift run export nightly --comment 'release 1.4'
+#[derive(Args)]
+pub(in crate::cli) struct RunArguments {
+    /// Which kind of pipeline
+    kind: KindArgument,
+
+    /// The pipeline's name: `nightly` of `[export.nightly]`
+    #[arg(value_name = "PIPELINE")]
+    name: String,
+
+    /// Of an export: only these artifacts, as `references` names them; of an import: only these bundles
+    #[arg(value_name = "ARTIFACT|BUNDLE")]
+    only: Vec<String>,
+
+    /// Why this is done: `airlift runs show` tells it
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+
+    /// Print what would be moved, to the byte, and move nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KindArgument {
+    Export,
+    Transfer,
+    Import,
+}
+
+impl RunArguments {
+    /// A watch gives back what it has claimed when it is told to end.
+    pub(in crate::cli) fn answers_signals(&self) -> bool {
+        matches!(self.kind, KindArgument::Import) && !self.dry_run
+    }
+}
+
+impl From<KindArgument> for SectionKind {
+    fn from(kind: KindArgument) -> Self {
+        match kind {
+            KindArgument::Export => Self::Export,
+            KindArgument::Transfer => Self::Transfer,
+            KindArgument::Import => Self::Import,
+        }
+    }
+}
+
+/// What one run of a pipeline is asked beside what its section says.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct Request {
+    pub(in crate::cli) only: Vec<String>,
+    pub(in crate::cli) dry_run: bool,
+}
+
+pub(in crate::cli) async fn run(arguments: RunArguments, output: Output) -> anyhow::Result<Exit> {
+    let configuration = arguments.config.require()?;
+    let pipeline = find_pipeline(&configuration, arguments.kind.into(), &arguments.name)?;
+    refuse_others(pipeline)?;
+    let request = Request {
+        only: arguments.only,
+        dry_run: arguments.dry_run,
+    };
+    let origin = Origin::of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
+    start(&configuration, pipeline, request, &origin, output).await
+}
+
+/// The pipeline of this name, or what was perhaps meant.
+pub(in crate::cli) fn find_pipeline<'c>(
+    configuration: &'c Configuration,
+    kind: SectionKind,
+    name: &str,
+) -> anyhow::Result<&'c Pipeline> {
+    if let Some(pipeline) = configuration.pipeline(kind, name) {
+        return Ok(pipeline);
+    }
+    let path = configuration.path.display();
+    let word = kind.word();
+    let error = UsageError::new(format!("there is no `[{word}.{name}]` in {path}"));
+    let of_kind = configuration.pipelines.iter();
+    let names = of_kind.filter(|it| it.settings.kind() == kind);
+    let error = match find_near(name, names.map(|it| it.name.as_str())) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("`airlift config show` lists what there is"),
+    };
+    Err(error.into())
+}
+
+/// Refuses whoever is not on the pipeline's list.
+pub(in crate::cli) fn refuse_others(pipeline: &Pipeline) -> anyhow::Result<()> {
+    let somebody = myself();
+    let may_run = &pipeline.settings.keys().may_run;
+    if is_allowed(&somebody, may_run) {
+        return Ok(());
+    }
+    let title = pipeline.title();
+    let user = somebody.user;
+    let shown: Vec<String> = may_run.iter().map(ToString::to_string).collect();
+    let error = UsageError::new(format!("`{user}` may not run `[{title}]`"))
+        .hint(format!("its `may-run` has {}", shown.join(", ")))
+        .exit(Exit::Denied);
+    Err(error.into())
+}
+
+/// Runs the pipeline's command with the words of its section.
+pub(in crate::cli) async fn start(
+    configuration: &Configuration,
+    pipeline: &Pipeline,
+    request: Request,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let mut words = pipeline.words.clone();
+    if request.dry_run {
+        words.flags.push("--dry-run".to_owned());
+    }
+    match &pipeline.settings {
+        Settings::Export(section) => {
+            if !request.only.is_empty() {
+                words.plain = name_artifacts(configuration, section, &request.only)?;
+            }
+            let section = ExportSection::try_parse_from(words.line())?;
+            export::run(section.export, origin, output).await
+        }
+        Settings::Transfer(_) => {
+            let bundles = request.only.iter();
+            words
+                .flags
+                .extend(bundles.map(|name| format!("--bundle={name}")));
+            let section = TransferSection::try_parse_from(words.line())?;
+            transfer::run(section.transfer, output).await
+        }
+        Settings::Import(_) if request.dry_run => preview_import(&words, &request, output).await,
+        Settings::Import(_) => {
+            words.flags.push("--once".to_owned());
+            let bundles = request.only.iter();
+            words
+                .flags
+                .extend(bundles.map(|name| format!("--bundle={name}")));
+            let section = ImportSection::try_parse_from(words.line())?;
+            watch::run(section.watch, origin, output).await
+        }
+    }
+}
+
+/// The artifacts of one run, in the registry of the pipeline.
+fn name_artifacts(
+    configuration: &Configuration,
+    section: &ExportSection,
+    only: &[String],
+) -> anyhow::Result<Vec<String>> {
+    let named = only.iter().map(|text| match &section.registry {
+        Some(registry) => configuration.expand_below(registry, text),
+        None => configuration.expand(text),
+    });
+    let named: Result<Vec<String>, String> = named.collect();
+    named.map_err(|message| UsageError::new(message).into())
+}
+
+/// A watch has no dry run; an import with the same words has one.
+async fn preview_import(words: &Words, request: &Request, output: Output) -> anyhow::Result<Exit> {
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Preview {
+        #[command(flatten)]
+        import: import::ImportArguments,
+    }
+    let grammar = <Preview as clap::CommandFactory>::command();
+    let is_known = |flag: &&String| {
+        let name = flag.trim_start_matches("--");
+        let name = name.split('=').next().unwrap_or_default();
+        grammar
+            .get_arguments()
+            .any(|it| it.get_long() == Some(name))
+    };
+    let container = words.plain.first().cloned().unwrap_or_default();
+    let words = Words {
+        flags: words.flags.iter().filter(is_known).cloned().collect(),
+        plain: match request.only.is_empty() {
+            true => vec![container],
+            false => request
+                .only
+                .iter()
+                .map(|name| object_url(&container, name))
+                .collect(),
+        },
+    };
+    let preview = Preview::try_parse_from(words.line())?;
+    import::run(preview.import, &Origin::by_hand(), output).await
+}
+
+/// A bundle in a container, as one would type it.
+fn object_url(container: &str, name: &str) -> String {
+    match container.split_once('?') {
+        Some((before, query)) => format!("{}/{name}?{query}", before.trim_end_matches('/')),
+        None => format!("{}/{name}", container.trim_end_matches('/')),
+    }
+}

@@ -1,0 +1,132 @@
+//! Names of the configuration file: which registry and which container a word means. Pure.
+//!
+//! A name has no `.`, `:` or `/`, so that it is no host, no URL and no path. Paths are absolute: who runs a pipeline
+//! from where must not decide what it does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::config::find_near;
+
+/// What sections are called, and what they stand for.
+#[derive(Default)]
+pub(super) struct Names {
+    /// The URL of each container, with the name of its credential.
+    pub(super) containers: BTreeMap<String, String>,
+    /// The address of each registry.
+    pub(super) registries: BTreeMap<String, String>,
+}
+
+/// What is wrong with a word, and what was perhaps meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnknownName {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+const LAYOUT_SCHEME: &str = "oci:";
+
+impl Names {
+    /// A container's section by its name, or a path or URL as it is.
+    pub(super) fn container(&self, text: &str) -> Result<String, UnknownName> {
+        if text.contains("://") {
+            return Ok(text.to_owned());
+        }
+        if let Some(path) = text.strip_prefix("file:") {
+            return absolute(path).map(|_| text.to_owned());
+        }
+        if text.contains('/') {
+            return absolute(text);
+        }
+        find(&self.containers, text, "container")
+    }
+
+    /// `NAME[/…]` with the address of the registry in its place; a host or an `oci:` path as it is.
+    pub(super) fn registry(&self, text: &str) -> Result<String, UnknownName> {
+        if let Some(path) = text.strip_prefix(LAYOUT_SCHEME) {
+            return absolute(path).map(|_| text.to_owned());
+        }
+        let (first, rest) = match text.find('/') {
+            Some(slash) => text.split_at(slash),
+            None => (text, ""),
+        };
+        if first.contains(['.', ':']) || first == "localhost" {
+            return Ok(text.to_owned());
+        }
+        let address = find(&self.registries, first, "registry")?;
+        Ok(format!("{address}{rest}"))
+    }
+
+    /// What is meant below the registry of this name.
+    pub(super) fn below(&self, registry: &str, text: &str) -> Result<String, UnknownName> {
+        let address = find(&self.registries, registry, "registry")?;
+        Ok(format!("{address}/{text}"))
+    }
+}
+
+pub(super) fn absolute(path: &str) -> Result<String, UnknownName> {
+    if Path::new(path).is_absolute() {
+        return Ok(path.to_owned());
+    }
+    Err(UnknownName {
+        message: format!("`{path}` is a relative path"),
+        hint: Some("paths in the configuration file are absolute".to_owned()),
+    })
+}
+
+fn find(named: &BTreeMap<String, String>, name: &str, kind: &str) -> Result<String, UnknownName> {
+    if let Some(found) = named.get(name) {
+        return Ok(found.clone());
+    }
+    let near = find_near(name, named.keys().map(String::as_str));
+    Err(UnknownName {
+        message: format!("there is no `[{kind}.{name}]`"),
+        hint: near.map(|near| format!("did you mean `{near}`?")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        Names {
+            containers: [pair("usb", "/mnt/usb")].into(),
+            registries: [pair("dev", "dev.example:5000/team")].into(),
+        }
+    }
+
+    #[test]
+    fn a_name_stands_for_its_section_and_all_else_for_itself() {
+        let names = names();
+        assert_eq!(names.container("usb"), Ok("/mnt/usb".to_owned()));
+        assert_eq!(names.container("/srv/out"), Ok("/srv/out".to_owned()));
+        assert_eq!(names.container("s3://b/p"), Ok("s3://b/p".to_owned()));
+        let expanded = "dev.example:5000/team/apps/web:1".to_owned();
+        assert_eq!(names.registry("dev/apps/web:1"), Ok(expanded.clone()));
+        assert_eq!(names.below("dev", "apps/web:1"), Ok(expanded));
+        assert_eq!(
+            names.registry("dev"),
+            Ok("dev.example:5000/team".to_owned())
+        );
+        for literal in [
+            "localhost/x",
+            "r.example/x",
+            "r:5000/x",
+            "oci:/srv/layout:x",
+        ] {
+            assert_eq!(names.registry(literal), Ok(literal.to_owned()));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_says_what_was_perhaps_meant() {
+        let unknown = names().registry("dve/apps").expect_err("no such registry");
+        assert_eq!(unknown.message, "there is no `[registry.dve]`");
+        assert_eq!(unknown.hint.as_deref(), Some("did you mean `dev`?"));
+        assert!(names().container("usb2stick").is_err());
+        assert!(names().container("./out").is_err(), "relative");
+        assert!(names().registry("oci:layout").is_err(), "relative");
+    }
+}

@@ -1,0 +1,144 @@
+//! Pipelines that would write the same tags: whoever ran last would decide what a tag is. Pure.
+//!
+//! What a pipeline can reach is told by its target and the repositories that it takes. Two that can reach one name
+//! are refused, unless one of them says that it is meant so.
+
+use super::Pipeline;
+use super::Settings;
+use super::words::Words;
+use crate::config::Fault;
+
+/// What a pipeline may write: names that begin so, or one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reach {
+    text: String,
+    is_exact: bool,
+}
+
+impl Reach {
+    fn meets(&self, other: &Self) -> bool {
+        match (self.is_exact, other.is_exact) {
+            (true, true) => self.text == other.text,
+            (true, false) => self.text.starts_with(&other.text),
+            (false, true) => other.text.starts_with(&self.text),
+            (false, false) => {
+                self.text.starts_with(&other.text) || other.text.starts_with(&self.text)
+            }
+        }
+    }
+}
+
+/// One fault for each pair that could write the same tag, at the later one.
+pub(super) fn find_overlaps(pipelines: &[Pipeline]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (position, later) in pipelines.iter().enumerate() {
+        for earlier in &pipelines[..position] {
+            let meets = reaches_of(later)
+                .iter()
+                .any(|reach| reaches_of(earlier).iter().any(|it| it.meets(reach)));
+            if meets && !shares(later, earlier) && !shares(earlier, later) {
+                faults.push(explain(later, earlier));
+            }
+        }
+    }
+    faults
+}
+
+fn explain(later: &Pipeline, earlier: &Pipeline) -> Fault {
+    let message = format!(
+        "[{}] can write the same tags as `[{}]` in line {}: whichever runs last decides",
+        later.title(),
+        earlier.title(),
+        earlier.line
+    );
+    Fault::at(later.line, message).with_hint(format!(
+        "give them other targets or other `repositories`; if it is meant so: `shares-tags-with = [\"{}\"]`",
+        earlier.name
+    ))
+}
+
+fn shares(one: &Pipeline, other: &Pipeline) -> bool {
+    let listed = match &one.settings {
+        Settings::Import(section) => &section.shares_tags_with,
+        Settings::Export(_) | Settings::Transfer(_) => return false,
+    };
+    listed.contains(&other.name)
+}
+
+/// Everything that the pipeline may write to a registry or a layout.
+fn reaches_of(pipeline: &Pipeline) -> Vec<Reach> {
+    match &pipeline.settings {
+        Settings::Import(_) => reaches_in(&pipeline.words),
+        Settings::Export(_) | Settings::Transfer(_) => Vec::new(),
+    }
+}
+
+fn reaches_in(words: &Words) -> Vec<Reach> {
+    let Some(target) = words.values_of("target").next() else {
+        return Vec::new();
+    };
+    let target = target.trim_end_matches('/');
+    let renames = words.flags.iter().any(|flag| flag.starts_with("--rename"));
+    let globs: Vec<&str> = words.values_of("repositories").collect();
+    if renames || globs.is_empty() {
+        let text = format!("{target}/");
+        return vec![Reach {
+            text,
+            is_exact: false,
+        }];
+    }
+    let reach = |glob: &str| {
+        let fixed = glob.find(['*', '?', '[', '{']).unwrap_or(glob.len());
+        Reach {
+            text: format!("{target}/{}", &glob[..fixed]),
+            is_exact: fixed == glob.len(),
+        }
+    };
+    globs.into_iter().map(reach).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reaches(flags: &[&str]) -> Vec<Reach> {
+        reaches_in(&Words {
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            plain: Vec::new(),
+        })
+    }
+
+    fn meet(one: &[&str], other: &[&str]) -> bool {
+        let other = reaches(other);
+        reaches(one)
+            .iter()
+            .any(|it| other.iter().any(|reach| it.meets(reach)))
+    }
+
+    #[test]
+    fn targets_meet_where_one_is_below_the_other() {
+        assert!(meet(&["--target=r.example/a"], &["--target=r.example/a"]));
+        assert!(meet(&["--target=r.example"], &["--target=r.example/a/b"]));
+        assert!(!meet(&["--target=r.example/a"], &["--target=r.example/ab"]));
+        assert!(!meet(&["--target=r.example/a"], &["--target=s.example/a"]));
+    }
+
+    #[test]
+    fn repositories_keep_pipelines_apart_and_renaming_does_not() {
+        let apps = ["--target=r.example", "--repositories=apps/**"];
+        let tools = ["--target=r.example", "--repositories=tools/scan"];
+        let scan = ["--target=r.example", "--repositories=tools/**"];
+        assert!(!meet(&apps, &tools));
+        assert!(meet(&tools, &scan));
+        assert!(!meet(
+            &tools,
+            &["--target=r.example", "--repositories=tools/scanner"]
+        ));
+        let renamed = [
+            "--target=r.example",
+            "--repositories=apps/**",
+            "--rename=apps/=tools/",
+        ];
+        assert!(meet(&renamed, &scan));
+    }
+}

@@ -1,0 +1,42 @@
+//! Why a command runs: what started it, for whom, and which pipeline of the configuration file it is a run of.
+
+use super::state_args::who;
+use crate::history::Trigger;
+
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// `None` where the command itself knows: a watch is started by its source.
+    pub(super) trigger: Option<Trigger>,
+    /// Login name and user id.
+    pub(super) who: String,
+    /// `KIND.NAME` of the pipeline's section; by hand there is none.
+    pub(super) pipeline: Option<String>,
+    /// Why, in the words of whoever started it.
+    pub(super) comment: Option<String>,
+}
+
+impl Origin {
+    /// A command that somebody has typed.
+    pub(super) fn by_hand() -> Self {
+        Self {
+            trigger: None,
+            who: who(),
+            pipeline: None,
+            comment: None,
+        }
+    }
+
+    /// A pipeline of the configuration file.
+    pub(super) fn of_pipeline(title: String, trigger: Trigger, comment: Option<String>) -> Self {
+        Self {
+            trigger: Some(trigger),
+            pipeline: Some(title),
+            comment,
+            ..Self::by_hand()
+        }
+    }
+
+    pub(super) fn is_pipeline(&self) -> bool {
+        self.pipeline.is_some()
+    }
+}

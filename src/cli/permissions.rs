@@ -1,0 +1,115 @@
+//! Who may do what: people as the operating system knows them, and the lists of the configuration file.
+//!
+//! Somebody is whom the operating system says; no flag and no variable of the environment says it.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+/// A user, or everybody of a group, in a list of those who may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Person {
+    User(String),
+    Group(String),
+}
+
+impl FromStr for Person {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, group) = match text.strip_prefix('@') {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let is_valid = |c: char| c.is_ascii_alphanumeric() || "._-$".contains(c);
+        if name.is_empty() || !name.chars().all(is_valid) {
+            return Err("expected the name of a user, or `@` and the name of a group");
+        }
+        Ok(match group {
+            true => Self::Group(name.to_owned()),
+            false => Self::User(name.to_owned()),
+        })
+    }
+}
+
+impl std::fmt::Display for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(name) => f.write_str(name),
+            Self::Group(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+/// Whoever runs this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Somebody {
+    pub(super) user: String,
+    pub(super) groups: Vec<String>,
+}
+
+/// The user and the groups of this process. Without a name it is the number that counts.
+pub(super) fn myself() -> Somebody {
+    let user = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    let others = rustix::process::getgroups().unwrap_or_default();
+    let ids: BTreeSet<u32> = others
+        .iter()
+        .map(|group| group.as_raw())
+        .chain([group])
+        .collect();
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let groups = read("/etc/group");
+    Somebody {
+        user: name_of(&read("/etc/passwd"), user).unwrap_or_else(|| user.to_string()),
+        groups: ids
+            .into_iter()
+            .map(|id| name_of(&groups, id).unwrap_or_else(|| id.to_string()))
+            .collect(),
+    }
+}
+
+/// The name with this number in the text of `/etc/passwd` or `/etc/group`, which begin alike.
+fn name_of(text: &str, id: u32) -> Option<String> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, number) = (fields.next()?, fields.next()?, fields.next()?);
+        (number.parse() == Ok(id)).then(|| name.to_owned())
+    })
+}
+
+/// Whether `list` has them; an empty list has everybody.
+pub(super) fn is_allowed(somebody: &Somebody, list: &[Person]) -> bool {
+    list.is_empty()
+        || list.iter().any(|person| match person {
+            Person::User(name) => *name == somebody.user,
+            Person::Group(name) => somebody.groups.contains(name),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn people(list: &[&str]) -> Vec<Person> {
+        list.iter()
+            .map(|text| text.parse().expect("a person"))
+            .collect()
+    }
+
+    #[test]
+    fn a_list_names_users_and_groups_and_no_list_names_everybody() {
+        let ada = Somebody {
+            user: "ada".to_owned(),
+            groups: vec!["ops".to_owned()],
+        };
+        assert!(is_allowed(&ada, &[]));
+        assert!(is_allowed(&ada, &people(&["bob", "ada"])));
+        assert!(is_allowed(&ada, &people(&["@ops"])));
+        assert!(
+            !is_allowed(&ada, &people(&["ops", "@ada"])),
+            "a user is no group"
+        );
+        assert!("@".parse::<Person>().is_err());
+        assert!("a b".parse::<Person>().is_err());
+    }
+}
