@@ -16,8 +16,8 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
-    AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle, Tailoring,
-    TargetReference, open_bundles, open_volumes, plan_import, run_export,
+    AdmissionRules, Created, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
+    Tailoring, TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
@@ -129,7 +129,7 @@ impl<'a> Export<'a> {
             on_error: self.on_error,
             max_artifacts: None,
             audience: Vec::new(),
-            created: created(),
+            created: Created::Given(created()),
             expires: None,
             overwrite: Overwrite::Refuse,
             signatures: self.keys.len(),
