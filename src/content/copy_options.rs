@@ -33,7 +33,7 @@ pub enum OnError {
 
 /// A tag of the target that is about to leave other content.
 #[derive(Clone, Copy, Debug)]
-pub struct Overwrite<'a> {
+pub struct TagOverwrite<'a> {
     /// By position in the plan.
     pub artifact: usize,
     /// At the target.
@@ -56,7 +56,7 @@ pub enum Overwriting {
 #[async_trait]
 pub trait OverwriteRules: Send + Sync {
     /// Whatever is to remember the content that is replaced has been done when this says that the tag moves.
-    async fn decide(&self, overwrite: Overwrite<'_>) -> Result<Overwriting>;
+    async fn decide(&self, overwrite: TagOverwrite<'_>) -> Result<Overwriting>;
 }
 
 /// What the tag of an artifact has left.

@@ -39,8 +39,8 @@ pub use check::ReadBack;
 pub use concurrent::for_each;
 pub use copy::{Copy, SparseIndexRefused, describe};
 pub use copy_options::{
-    ArtifactOutcome, CopyOptions, CopyReport, Existing, HeldTags, OnError, Overwrite,
-    OverwriteRules, Overwriting, Replaced,
+    ArtifactOutcome, CopyOptions, CopyReport, Existing, HeldTags, OnError, OverwriteRules,
+    Overwriting, Replaced, TagOverwrite,
 };
 pub use cosign::AttachedTag;
 pub use count::count;

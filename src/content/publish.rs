@@ -3,7 +3,9 @@
 //! **Invariant.** An artifact of which anything has failed keeps the tag that it had.
 
 use super::copy::{Run, at_target, describe};
-use super::copy_options::{ArtifactOutcome, Existing, OnError, Overwrite, Overwriting, Replaced};
+use super::copy_options::{
+    ArtifactOutcome, Existing, OnError, Overwriting, Replaced, TagOverwrite,
+};
 use super::event::Event;
 use super::plan::{PlannedArtifact, PlannedManifest};
 use super::{Error, ErrorKind, Referrer, Result};
@@ -170,7 +172,7 @@ impl Run {
         };
         let mut left = None;
         if let Some(replaced) = replaced {
-            let overwrite = Overwrite {
+            let overwrite = TagOverwrite {
                 artifact: position,
                 repository: name,
                 tag,
@@ -193,7 +195,7 @@ impl Run {
         Ok(pointed)
     }
 
-    async fn ask_to_overwrite(&self, overwrite: Overwrite<'_>) -> Result<Overwriting> {
+    async fn ask_to_overwrite(&self, overwrite: TagOverwrite<'_>) -> Result<Overwriting> {
         match &self.copy.options.overwrites {
             Some(rules) => rules.decide(overwrite).await,
             None => Ok(Overwriting::Move { rollback_tag: None }),

@@ -45,6 +45,7 @@ words! {
         Transfer = "transfer",
         Import = "import",
         Watch = "watch",
+        Rollback = "rollback",
     }
 }
 

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use super::admission::CannotAdmit;
 use super::deliver_events::{events_of, refused_artifacts};
 use super::deliver_outcome::{outcome_of, tags_of, tell_artifacts};
-use super::import::{ImportOptions, ImportPlan, ImportReport, run_import};
+use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};
+use super::overwrite::TagPast;
 use super::place::Place;
 use crate::bundle::Inventory;
 use crate::content::{Error, HeldTags, Result};
@@ -50,18 +51,32 @@ pub struct Delivered {
     /// Of a replay it says that everything is unchanged: the target was not asked.
     pub report: ImportReport,
     pub run: RunId,
+    pub replays: Replays,
 }
 
 impl Delivered {
+    /// Whether it was a replay, of which nothing was delivered.
+    pub fn was_skipped(&self) -> bool {
+        self.decision == Decision::Replay && self.replays == Replays::Skip
+    }
+
     /// What a person should know: that nothing was done, that it came late, which numbers never came.
     pub fn notes(&self, name: &str) -> Vec<String> {
-        notes_on(&self.decision, &self.missing, name)
+        notes_on(&self.decision, &self.missing, name, self.replays)
     }
 }
 
-fn notes_on(decision: &Decision, missing: &[RangeInclusive<u64>], name: &str) -> Vec<String> {
+fn notes_on(
+    decision: &Decision,
+    missing: &[RangeInclusive<u64>],
+    name: &str,
+    replays: Replays,
+) -> Vec<String> {
     let mut notes = Vec::new();
     match decision {
+        Decision::Replay if replays == Replays::Deliver => {
+            notes.push(format!("`{name}` was delivered before, and is again"));
+        }
         Decision::Replay => notes.push(format!(
             "`{name}` was delivered before, so nothing was to be done"
         )),
@@ -138,13 +153,13 @@ impl Remembrance {
     }
 
     /// What would be told of a bundle, or why it would be refused; nothing is recorded.
-    pub async fn preview(&self, import: &ImportPlan) -> Result<Vec<String>> {
+    pub async fn preview(&self, import: &ImportPlan, replays: Replays) -> Result<Vec<String>> {
         let inventory = import.bundle.inventory();
         let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
         let Judgement { decision, missing } = self.judge(place.as_ref()).await?;
         match CannotAdmit::from_decision(inventory, &decision) {
             Some(refusal) => Err(refuse(inventory, refusal)),
-            None => Ok(notes_on(&decision, &missing, &inventory.name)),
+            None => Ok(notes_on(&decision, &missing, &inventory.name, replays)),
         }
     }
 
@@ -192,7 +207,7 @@ impl Remembrance {
             run.refuse(&error, artifacts).await?;
             return Err(error);
         }
-        let notes = notes_on(&decision, &missing, &inventory.name);
+        let notes = notes_on(&decision, &missing, &inventory.name, options.replays);
         for warning in import.warnings.iter().chain(&notes) {
             run.tell(LogEvent::Warning, warning);
         }
@@ -211,10 +226,11 @@ impl Remembrance {
             }
         };
         let id = run.id().clone();
-        let place = place.filter(|_| decision != Decision::Replay);
-        let events = match decision {
-            Decision::Replay => Vec::new(),
-            _ => events_of(import, &report, &self.target),
+        let is_skipped = decision == Decision::Replay && options.replays == Replays::Skip;
+        let place = place.filter(|_| !is_skipped);
+        let events = match is_skipped {
+            true => Vec::new(),
+            false => events_of(import, &report, &self.target),
         };
         let end = Ending {
             run,
@@ -229,6 +245,7 @@ impl Remembrance {
             missing,
             report,
             run: id,
+            replays: options.replays,
         })
     }
 
@@ -254,10 +271,15 @@ impl Remembrance {
         (place, decision): (Option<&(Lane, Link)>, &Decision),
         run: &ActiveRun,
     ) -> Result<ImportReport> {
-        if *decision == Decision::Replay {
+        if *decision == Decision::Replay && options.replays == Replays::Skip {
             return Ok(ImportReport::unchanged(import));
         }
         let mut options = options.clone();
+        let past = TagPast {
+            ledger: self.ledger.clone(),
+            target: self.target.clone(),
+        };
+        options.recorded = Some((run.id().clone(), past));
         options.copy.events = run.events(&options.copy.events, RunPhase::Moving);
         options.read_back = options
             .read_back

@@ -19,7 +19,7 @@ pub(super) fn events_of(
 ) -> Vec<AuditEntry> {
     let inventory = import.bundle.inventory();
     let inventory_digest = import.bundle.last().inventory_digest();
-    let planned = inventory.artifacts.iter().zip(&import.plan.artifacts);
+    let planned = import.listed().zip(&import.plan.artifacts);
     planned
         .zip(&report.artifacts)
         .filter_map(|((listed, planned), done)| {

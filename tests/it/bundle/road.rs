@@ -17,7 +17,7 @@ use airlift::content::{
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
     AdmissionRules, Created, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
-    PlatformIndex, TargetReference, open_bundles, open_volumes, plan_import, run_export,
+    Tailoring, TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
@@ -225,7 +225,7 @@ pub(crate) async fn plan_opened(opened: Vec<OpenedBundle>) -> Result<Vec<ImportP
         now: created(),
         sequence_min: None,
     };
-    plan_import(opened, &target, &rules, PlatformIndex::Sparse).await
+    plan_import(opened, &target, &rules, &Tailoring::default()).await
 }
 
 /// Delivers one planned bundle into memory.

@@ -99,12 +99,28 @@ fn imports_print_what_is_documented() {
     let desk = Desk::with_bundle();
     let line = "import usb --target oci:far --trust ops.key.pub";
     let documents = [
+        run(&desk, &format!("{line} --tags none --dry-run")),
         run(&desk, &format!("{line} --dry-run")),
         run(&desk, &format!("{line} --check")),
     ];
     assert_documented("import", &documents);
     let unpacked = run(&desk, "unpack usb oci:out --trust ops.key.pub --check");
-    assert_documented("import", &[documents[0].clone(), unpacked]);
+    let [left, planned, _] = documents;
+    assert_documented("import", &[left, planned, unpacked]);
+}
+
+#[test]
+fn rollbacks_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    desk.run("import usb --target oci:far --trust ops.key.pub --state state")
+        .assert_success();
+    let listed = run(&desk, "list oci:far");
+    let name = listed["tags"][0]["name"].as_str().unwrap();
+    let (repository, tag) = name.rsplit_once(':').unwrap();
+    let line = format!("rollback oci:far:{repository}:{tag} --to {tag} --state state --comment x");
+    let told = run(&desk, &line);
+    assert_eq!(told["unchanged"], true);
+    assert_documented("rollback", &[told]);
 }
 
 #[test]
