@@ -113,12 +113,17 @@ impl Works {
         let words: Vec<&str> = line.split(' ').collect();
         let listed = Airlift::new(&words).run();
         if listed.code != Some(0) {
-            listed.assert_stderr("not found");
+            listed.assert_stderr("404 Not Found");
             return BTreeMap::new();
         }
         let document = listed.json();
         let tags = document["tags"].as_array().expect("a list").iter();
-        tags.map(|tag| (text_of(&tag["name"]), text_of(&tag["digest"])))
+        let tag_of = |tag: &Value| {
+            let name = text_of(&tag["name"]);
+            let (_, tag) = name.rsplit_once(':').expect("a repository and a tag");
+            tag.to_owned()
+        };
+        tags.map(|tag| (tag_of(tag), text_of(&tag["digest"])))
             .collect()
     }
 
