@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::audit::AuditEntry;
 use super::id::RunId;
 use crate::oci::Digest;
 
@@ -43,6 +44,7 @@ words! {
         Transfer = "transfer",
         Import = "import",
         Watch = "watch",
+        Rollback = "rollback",
     }
 }
 
@@ -123,6 +125,8 @@ pub struct RunOutcome {
     pub repositories: Vec<RepositoryCounts>,
     pub reason: Option<String>,
     pub failures: Vec<RunFailure>,
+    /// What is recorded in the audit log with the end of the run; a refusal need not be among them.
+    pub events: Vec<AuditEntry>,
     /// What only became known meanwhile; `None` leaves what the start said.
     pub inventory: Option<Digest>,
     pub sequence: Option<u64>,
@@ -139,6 +143,7 @@ impl RunOutcome {
             repositories: Vec::new(),
             reason: None,
             failures: Vec::new(),
+            events: Vec::new(),
             inventory: None,
             sequence: None,
         }
@@ -157,7 +162,7 @@ pub struct Run {
     pub start: NewRun,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
-    /// Without failures and repositories, of which there may be many: see
+    /// Without failures, repositories and events, of which there may be many: see
     /// [`Ledger::list_failures`](super::Ledger::list_failures) and
     /// [`Ledger::list_repositories`](super::Ledger::list_repositories).
     pub outcome: RunOutcome,

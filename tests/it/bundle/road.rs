@@ -15,8 +15,8 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
-    AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
-    PlatformIndex, TargetReference, open_bundles, open_volumes, plan_import, run_export,
+    AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle, Tailoring,
+    TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
@@ -157,6 +157,7 @@ impl<'a> Export<'a> {
             source_names: vec!["source.example".to_owned()],
             volumes,
             profile: self.profile,
+            past: None,
             failures: Vec::new(),
         }))
     }
@@ -184,7 +185,7 @@ pub(crate) async fn plan_opened(opened: Vec<OpenedBundle>) -> Result<Vec<ImportP
         now: created(),
         sequence_min: None,
     };
-    plan_import(opened, &target, &rules, PlatformIndex::Sparse).await
+    plan_import(opened, &target, &rules, &Tailoring::default()).await
 }
 
 /// Delivers one planned bundle into memory.
@@ -198,6 +199,7 @@ pub(crate) async fn deliver(import: &ImportPlan, target: &Arc<Memory>) -> Result
             existing: Existing::Overwrite,
             on_error: OnError::Stop,
             held: std::sync::Arc::default(),
+            overwrites: None,
             concurrency: 4,
             events: ignore_events(),
         },

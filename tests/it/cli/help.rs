@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 30] = [
     "",
     "export",
     "transfer",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 29] = [
     "watch",
     "watch list",
     "watch retry",
+    "rollback",
     "runs",
     "runs show",
     "runs log",

@@ -30,7 +30,7 @@ use airlift::bundle::SignaturePolicy;
 use airlift::content::Memory;
 use airlift::history::{Ledger, RunKind, Trigger};
 use airlift::pipeline::{
-    Connections, DeliveredSource, OneOff, Opener, PlatformIndex, PolicyReader, Remembrance,
+    Connections, DeliveredSource, OneOff, Opener, PolicyReader, Remembrance, Tailoring,
     TargetReference, Until, WatchEvent, WatchOptions, WatchReport, run_watch,
 };
 use airlift::storage::{DirectoryContainer, StorageContainer};
@@ -162,7 +162,7 @@ impl Station {
             open_target: target_opener(&target),
             target,
             import: Journey::new().import_options(),
-            platform_index: PlatformIndex::Sparse,
+            tailoring: Tailoring::default(),
             one_off: OneOff::Accept,
             source: DeliveredSource::Keep,
             interval: Duration::from_millis(500),

@@ -87,7 +87,12 @@ struct RunArgument {
 }
 
 /// Kinds of which there are records; a transfer keeps none.
-const KINDS: [RunKind; 3] = [RunKind::Export, RunKind::Import, RunKind::Watch];
+const KINDS: [RunKind; 4] = [
+    RunKind::Export,
+    RunKind::Import,
+    RunKind::Watch,
+    RunKind::Rollback,
+];
 
 fn kinds() -> impl TypedValueParser<Value = RunKind> {
     PossibleValuesParser::new(KINDS.map(RunKind::as_str))
