@@ -62,6 +62,7 @@ pub(super) fn grammar() -> clap::Command {
         .after_help(EXIT_CODES)
         .mut_subcommands(with_exit_codes)
         .mut_subcommand("export", with_short_help)
+        .mut_subcommand("promote", with_short_help)
         .mut_subcommand("import", with_part)
         .mut_subcommand("watch", with_part)
         .mut_subcommand("unpack", with_part)
@@ -114,6 +115,7 @@ pub(super) enum Command {
     Import(Box<commands::import::ImportArguments>),
     Watch(Box<commands::watch::WatchArguments>),
     Run(commands::run::RunArguments),
+    Promote(Box<commands::promote::PromoteArguments>),
     Rollback(commands::rollback::RollbackArguments),
     Runs(commands::runs::RunsArguments),
     History(commands::history::HistoryArguments),

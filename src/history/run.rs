@@ -45,6 +45,7 @@ words! {
         Import = "import",
         Watch = "watch",
         Rollback = "rollback",
+        Promotion = "promotion",
     }
 }
 

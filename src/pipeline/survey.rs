@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::import::ImportPlan;
 use super::place::Place;
-use crate::content::{Error, ErrorKind, Result, for_each};
+use crate::content::{Error, ErrorKind, Plan, Result, for_each};
 use crate::oci::Repository;
 
 /// What an import would move. Sizes are bytes.
@@ -33,7 +33,16 @@ pub async fn survey_import(
     place: &Place,
     concurrency: usize,
 ) -> Result<Survey> {
-    let plan = &import.plan;
+    survey_copy(&import.plan, &import.names, place, concurrency).await
+}
+
+/// The same for any plan, with the target's names of its repositories.
+pub(super) async fn survey_copy(
+    plan: &Plan,
+    target_names: &[Repository],
+    place: &Place,
+    concurrency: usize,
+) -> Result<Survey> {
     // What one repository has got, the others mount or share; a registry takes manifests one by one.
     let goes_once = matches!(place, Place::Layout(_));
     let blobs = plan
@@ -49,7 +58,7 @@ pub async fn survey_import(
         .map(|(descriptor, repositories, goes_once)| {
             (
                 descriptor.clone(),
-                names_of(import, repositories),
+                names_of(target_names, repositories),
                 goes_once,
             )
         })
@@ -86,10 +95,10 @@ pub async fn survey_import(
 }
 
 /// The target's names of these repositories. Two that were renamed to one are one.
-fn names_of(import: &ImportPlan, repositories: &[usize]) -> Vec<Repository> {
+fn names_of(target_names: &[Repository], repositories: &[usize]) -> Vec<Repository> {
     let mut names: Vec<Repository> = Vec::new();
     for position in repositories {
-        let name = &import.names[*position];
+        let name = &target_names[*position];
         if !names.contains(name) {
             names.push(name.clone());
         }

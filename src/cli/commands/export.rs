@@ -26,6 +26,7 @@ use crate::cli::selection_report::tell_selected;
 use crate::cli::size::{parse_size, show_size};
 use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{OnError, ReferrerPolicy};
+use crate::history::{NewRun, RunKind, Trigger};
 use crate::oci::Platform;
 use crate::pipeline::{
     Connections, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest, TagSelection,
@@ -146,6 +147,12 @@ pub(in crate::cli) async fn run(
     let connections = arguments.registries.connect().await?;
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
+    let refused = arguments.describe(origin);
+    let state = arguments.state.directory();
+    arguments
+        .registries
+        .refuse_unseen(&options.references, origin, (state, &refused))
+        .await?;
     // A signature that is not enough is told before the plan is made; a directory is made only after it.
     let cloud = match &arguments.container {
         ContainerReference::Directory(_) => None,
@@ -281,6 +288,27 @@ impl ExportArguments {
             ))
             .into()),
             _ => Ok(()),
+        }
+    }
+
+    /// The record of an export that is refused before anything is planned.
+    fn describe(&self, origin: &Origin) -> NewRun {
+        NewRun {
+            kind: RunKind::Export,
+            pipeline: self.pipeline.clone(),
+            trigger: origin.trigger.unwrap_or(Trigger::Manual),
+            who: origin.who.clone(),
+            comment: self
+                .comment
+                .comment
+                .clone()
+                .or_else(|| origin.comment.clone()),
+            container: Some(self.container.to_string()),
+            target: None,
+            bundle: None,
+            set: None,
+            inventory: None,
+            sequence: None,
         }
     }
 

@@ -10,8 +10,8 @@ use airlift::bundle::{
     PublicKey, SignaturePolicy, SigningKey, TrustedKeys, Verification, plan_volumes, verify_volume,
 };
 use airlift::content::{
-    Copy, CopyOptions, CopyReport, Events, Existing, Memory, OnError, Place, ReferrerPolicy,
-    Result, Root as WalkRoot, Source, Walk, WalkOptions, assemble, ignore_events,
+    Copy, CopyOptions, CopyReport, Events, Existing, Memory, MountSources, OnError, Place,
+    ReferrerPolicy, Result, Root as WalkRoot, Source, Walk, WalkOptions, assemble, ignore_events,
 };
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
@@ -195,6 +195,7 @@ pub(crate) async fn deliver(import: &ImportPlan, target: &Arc<Memory>) -> Result
         sources: vec![Arc::clone(&import.bundle) as Arc<dyn Source>],
         target: Arc::clone(target) as _,
         names: import.names.clone(),
+        mounts: MountSources::Filled,
         options: CopyOptions {
             existing: Existing::Overwrite,
             on_error: OnError::Stop,

@@ -87,11 +87,12 @@ struct RunArgument {
 }
 
 /// Kinds of which there are records; a transfer keeps none.
-const KINDS: [RunKind; 4] = [
+const KINDS: [RunKind; 5] = [
     RunKind::Export,
     RunKind::Import,
     RunKind::Watch,
     RunKind::Rollback,
+    RunKind::Promotion,
 ];
 
 fn kinds() -> impl TypedValueParser<Value = RunKind> {

@@ -1,0 +1,388 @@
+//! `airlift promote`: artifacts of one connected registry to another, along an allowed edge.
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::run::{Request, find_pipeline, refuse_others, start};
+use crate::cli::configured::{Configuration, SectionKind, Settings, expand_from};
+use crate::cli::exit::Exit;
+use crate::cli::failure::UsageError;
+use crate::cli::origin::Origin;
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::cli::promotion_report::{
+    PromotionEnds, report_document, show_report, show_survey, survey_document,
+};
+use crate::cli::refusal::record_refusal;
+use crate::cli::registry_args::RegistryArguments;
+use crate::cli::selection_args::SelectionArguments;
+use crate::cli::selection_report::tell_selected;
+use crate::cli::state_args::StateArguments;
+use crate::content::{Existing, OnError, ReferrerPolicy};
+use crate::history::{NewRun, Trigger};
+use crate::oci::Platform;
+use crate::pipeline::{
+    Connections, InvalidEdge, InvalidSource, PromotionEdge, PromotionOptions, PromotionPlan,
+    SourceReference, TargetReference, describe_promotion, plan_promotion, run_promotion, select,
+    survey_promotion,
+};
+use crate::selection::RollbackTag;
+
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags are what was typed, not decisions"
+)]
+/// Promote artifacts from one registry to the next, along an allowed edge
+///
+/// The same copy as an export and an import, without a bundle: tags are pinned to digests, everything is planned before
+/// the first byte moves, signatures, SBOMs and attestations go along, and tags move last. The path below the source is
+/// kept below the target, the digest stays, and so does the source.
+///
+/// Example: airlift promote apps/web:1.4 --to rc --comment 'tests have passed'
+#[derive(Args)]
+pub(in crate::cli) struct PromoteArguments {
+    /// `NAME/REPOSITORY:TAG`, `HOST/REPOSITORY:TAG`, or what stands below the source; a digest or a glob in its place
+    #[arg(value_name = "REFERENCE")]
+    references: Vec<String>,
+
+    /// The pipeline to promote by: `rc` of `[promotion.rc]` in the configuration file
+    #[arg(long, value_name = "PIPELINE", conflicts_with_all = OF_PIPELINES)]
+    to: Option<String>,
+
+    /// Where an edge begins that no pipeline describes
+    #[arg(long, value_name = "REGISTRY[/PREFIX]", value_parser = parse_end, required_unless_present = "to")]
+    source: Option<TargetReference>,
+
+    /// Where it ends
+    #[arg(long, value_name = "REGISTRY[/PREFIX]", value_parser = parse_end, required_unless_present = "to")]
+    target: Option<TargetReference>,
+
+    /// Why this is done, which a person has to say: the history tells it
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+
+    #[command(flatten)]
+    state: StateArguments,
+
+    /// What to do with a tag that is there already for other content
+    #[arg(long, value_name = "POLICY", default_value = "overwrite")]
+    existing: ExistingArgument,
+
+    /// Give what an overwritten tag stood for this tag first, of `{tag}`, `{run}`, `{digest}` and `{date}`
+    ///
+    /// Example: --rollback-tag '{tag}-{run}'
+    #[arg(long, value_name = "TEMPLATE")]
+    rollback_tag: Option<RollbackTag>,
+
+    /// Carry only these platforms of an index, such as `linux/arm64`; the index stays as it is
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<Platform>,
+
+    /// Leave signatures, SBOMs and attestations behind
+    #[arg(long)]
+    no_referrers: bool,
+
+    /// Promote what can be promoted, and exit with 3
+    #[arg(long)]
+    continue_on_errors: bool,
+
+    /// Read everything back from the target afterwards
+    #[arg(long)]
+    check: bool,
+
+    /// Print what would be moved, to the byte, and move nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    selection: SelectionArguments,
+
+    #[command(flatten)]
+    registries: RegistryArguments,
+}
+
+/// What a pipeline's section says, and nobody who promotes by it: how, from where, to where.
+const OF_PIPELINES: [&str; 10] = [
+    "source",
+    "target",
+    "existing",
+    "rollback_tag",
+    "platform",
+    "no_referrers",
+    "continue_on_errors",
+    "check",
+    "SelectionArguments",
+    "ConnectionArguments",
+];
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ExistingArgument {
+    Overwrite,
+    /// The target's artifact stays
+    Keep,
+    /// Nothing is moved
+    Fail,
+}
+
+fn parse_end(text: &str) -> Result<TargetReference, &'static str> {
+    let expected = "expected `REGISTRY[/PREFIX]`, such as `registry.local:5000/apps`";
+    match text.parse() {
+        Ok(end @ TargetReference::Registry { .. }) => Ok(end),
+        _ => Err(expected),
+    }
+}
+
+/// What is typed: by a pipeline, or along an edge that is described here.
+pub(in crate::cli) async fn run(
+    arguments: PromoteArguments,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let Some(name) = &arguments.to else {
+        return carry(arguments, origin, output).await;
+    };
+    if arguments.references.is_empty() {
+        let error = UsageError::new("nothing to promote: give references").hint(format!(
+            "`airlift run promotion {name}` promotes what its section names"
+        ));
+        return Err(error.into());
+    }
+    let configuration = arguments.registries.config().require()?;
+    let pipeline = find_pipeline(&configuration, SectionKind::Promotion, name)?;
+    arguments
+        .state
+        .refuse_other(configuration.state.as_deref())?;
+    let origin = Origin::of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment.clone());
+    refuse_others(&configuration, pipeline, &origin).await?;
+    let request = Request {
+        only: arguments.references,
+        dry_run: arguments.dry_run,
+    };
+    start(&configuration, pipeline, request, &origin, output).await
+}
+
+/// Promotes along the edge that the arguments describe.
+pub(in crate::cli) async fn carry(
+    arguments: PromoteArguments,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let edge = arguments.edge()?;
+    if !origin.is_pipeline() {
+        arguments.registries.refuse_validated(edge.target())?;
+    }
+    arguments.check(origin)?;
+    let configuration = arguments.registries.config().read()?;
+    let references = arguments.references(configuration.as_ref(), &edge)?;
+    let described = arguments.describe(&edge, origin);
+    let state = arguments.state.directory();
+    if let Err(refusal) = judge(configuration.as_ref(), &edge, &references) {
+        record_refusal(state, &described, &refusal).await;
+        return Err(refusal.into());
+    }
+    arguments
+        .registries
+        .refuse_unseen(&references, origin, (state, &described))
+        .await?;
+    let memory = match arguments.dry_run {
+        true => None,
+        false => arguments.state.remember_promotion(described).await?,
+    };
+    if memory.is_none() && !arguments.dry_run {
+        Output::note("nothing of this is recorded: no state directory was given with `--state`");
+    }
+    let connections = arguments.registries.connect().await?;
+    let progress = Progress::new(output, "promoting", "content");
+    let options = arguments.options(edge, &progress);
+    let planned = arguments.plan(&options, &references, &connections).await;
+    if let (Err(error), Some(memory)) = (&planned, &memory)
+        && let Some(error) = error.downcast_ref()
+    {
+        memory.record_failure(error).await?;
+    }
+    let ends = PromotionEnds {
+        source: options.edge.source().to_string(),
+        target: options.edge.target().to_string(),
+        pipeline: origin.pipeline_name(),
+    };
+    let Some(plan) = planned? else {
+        if let Some(memory) = &memory {
+            memory.record_nothing().await?;
+        }
+        let document = json!({ "source": ends.source, "target": ends.target, "artifacts": [] });
+        output.print("nothing selected, nothing promoted", &document)?;
+        return Ok(Exit::Done);
+    };
+    let exit = match plan.failures.is_empty() {
+        true => Exit::Done,
+        false => Exit::PartlyFailed,
+    };
+    let target = connections.target(options.edge.target()).await?;
+    if arguments.dry_run {
+        let survey = survey_promotion(&plan, &target, options.concurrency).await?;
+        progress.finish();
+        output.print(
+            &show_survey(&ends, &plan, &survey),
+            &survey_document(&ends, &plan, &survey),
+        )?;
+        return Ok(exit);
+    }
+    let promoted = match &memory {
+        Some(memory) => {
+            let promoted = memory.promote(&plan, &target, options).await;
+            promoted.map(|(report, run)| (report, Some(run)))
+        }
+        None => {
+            let promoted = run_promotion(&plan, &target, &options, None).await;
+            promoted.map(|report| (report, None))
+        }
+    };
+    progress.finish();
+    let (report, run) = promoted?;
+    output.print(
+        &show_report(&ends, &plan, &report),
+        &report_document(&ends, &plan, (&report, run.as_ref())),
+    )?;
+    Ok(match report.copy.failed() {
+        0 => exit,
+        _ => Exit::PartlyFailed,
+    })
+}
+
+/// Contents that are pushed at once; large ones wait for room in the copy's window of memory.
+const CONTENTS_IN_FLIGHT: usize = 16;
+
+impl PromoteArguments {
+    /// The edge; both ends are there where no pipeline is named.
+    pub(in crate::cli) fn edge(&self) -> anyhow::Result<PromotionEdge> {
+        let (Some(source), Some(target)) = (self.source.clone(), self.target.clone()) else {
+            return Err(UsageError::new("`--source` or `--target` is missing").into());
+        };
+        let edge = PromotionEdge::new(source, target);
+        edge.map_err(|error: InvalidEdge| UsageError::new(error.to_string()).into())
+    }
+
+    fn check(&self, origin: &Origin) -> anyhow::Result<()> {
+        if self.references.is_empty() {
+            let error = UsageError::new("nothing to promote: give references");
+            let error = match origin.is_pipeline() {
+                true => error.hint("the section of the pipeline has no `references`"),
+                false => error,
+            };
+            return Err(error.into());
+        }
+        let is_person = origin.trigger != Some(Trigger::Schedule);
+        let is_said = self.why(origin).is_some_and(|text| !text.trim().is_empty());
+        if is_person && !is_said && !self.dry_run {
+            let error = UsageError::new("a promotion needs a comment: why is this done?")
+                .hint("say it with `--comment TEXT`; the history of the artifact tells it");
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    fn why(&self, origin: &Origin) -> Option<String> {
+        self.comment.clone().or_else(|| origin.comment.clone())
+    }
+
+    pub(in crate::cli) fn references(
+        &self,
+        configuration: Option<&Configuration>,
+        edge: &PromotionEdge,
+    ) -> anyhow::Result<Vec<SourceReference>> {
+        let source = edge.source().to_string();
+        let references = self.references.iter().map(|text| {
+            let expanded = expand_from(configuration, &source, text);
+            let parsed = expanded.and_then(|text| {
+                let parsed = text.parse();
+                parsed.map_err(|error: InvalidSource| error.to_string())
+            });
+            parsed.map_err(|message| UsageError::new(message).into())
+        });
+        references.collect()
+    }
+
+    fn describe(&self, edge: &PromotionEdge, origin: &Origin) -> NewRun {
+        let ends = (edge.source().to_string(), edge.target().to_string());
+        let trigger = origin.trigger.unwrap_or(Trigger::Manual);
+        let author = (trigger, origin.who.clone(), self.why(origin));
+        describe_promotion(ends, origin.pipeline_name(), author)
+    }
+
+    fn options(&self, edge: PromotionEdge, progress: &Progress) -> PromotionOptions {
+        PromotionOptions {
+            edge,
+            platforms: self.platform.clone(),
+            referrers: match self.no_referrers {
+                true => ReferrerPolicy::Leave,
+                false => ReferrerPolicy::Carry,
+            },
+            on_error: match self.continue_on_errors {
+                true => OnError::Continue,
+                false => OnError::Stop,
+            },
+            existing: match self.existing {
+                ExistingArgument::Overwrite => Existing::Overwrite,
+                ExistingArgument::Keep => Existing::Keep,
+                ExistingArgument::Fail => Existing::Fail,
+            },
+            rollback: self.rollback_tag.clone(),
+            concurrency: CONTENTS_IN_FLIGHT,
+            now: Timestamp::now(),
+            events: progress.events(),
+            read_back: self.check.then(|| progress.events_of("reading back")),
+        }
+    }
+
+    async fn plan(
+        &self,
+        options: &PromotionOptions,
+        references: &[SourceReference],
+        connections: &Connections,
+    ) -> anyhow::Result<Option<PromotionPlan>> {
+        let (platforms, referrers) = (&options.platforms, options.referrers);
+        let selection = self
+            .selection
+            .build(platforms, referrers, options.on_error, references)?;
+        let selected = select(references, connections, &selection).await?;
+        tell_selected(references, &selection, &selected.totals);
+        Ok(plan_promotion(options, &selected).await?)
+    }
+}
+
+/// Refuses what is outside the edge, and says which edges there are.
+fn judge(
+    configuration: Option<&Configuration>,
+    edge: &PromotionEdge,
+    references: &[SourceReference],
+) -> Result<(), UsageError> {
+    for reference in references {
+        let Err(outside) = edge.check(reference) else {
+            continue;
+        };
+        let message = format!("{outside}, so it cannot be promoted to `{}`", edge.target());
+        let error = UsageError::new(message).exit(Exit::Denied);
+        return Err(error.hint(tell_edges(configuration, reference)));
+    }
+    Ok(())
+}
+
+/// Where a reference may go from where it is, by the pipelines of the configuration file.
+fn tell_edges(configuration: Option<&Configuration>, reference: &SourceReference) -> String {
+    let pipelines = configuration.map_or(&[][..], |it| &it.pipelines[..]);
+    let edges = pipelines.iter().filter_map(|pipeline| {
+        let Settings::Promotion(section) = &pipeline.settings else {
+            return None;
+        };
+        let edge = section.promotion.edge().ok()?;
+        edge.check(reference).ok()?;
+        Some(format!("`[{}]` to `{}`", pipeline.title(), edge.target()))
+    });
+    let edges: Vec<String> = edges.collect();
+    match (edges.is_empty(), configuration) {
+        (false, _) => format!("from there goes {}", edges.join(", ")),
+        (true, Some(_)) => "no pipeline promotes from there".to_owned(),
+        (true, None) => "name what is below `--source`, or another `--source`".to_owned(),
+    }
+}
