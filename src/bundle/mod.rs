@@ -48,4 +48,4 @@ pub use trust_files::InvalidTrust;
 pub use verify::{Fault, Verification, verify_volume};
 pub use volume::Volume;
 pub use volume_plan::{CannotSplit, Slice, SlicePart, plan_volumes, room_in_last};
-pub use writer::{PartedStream, VolumeWriter, WrittenVolume};
+pub use writer::{PartedStream, VolumeWriter};

@@ -85,16 +85,18 @@ fn with_short_help(command: clap::Command) -> clap::Command {
         .after_help("Rules for tags that are not named, such as `--newest`: `airlift select -h`")
 }
 
+/// Flags of commands that deliver that few people need.
+const RARE: [&str; 3] = ["platform_index", "private_addresses", "min_sequence"];
+
 /// Rules are about parts of bundles here, and the long help shows them.
 fn with_part(command: clap::Command) -> clap::Command {
-    let is_rule =
-        |argument: &clap::Arg| matches!(argument.get_help_heading(), Some(SELECTION | PART));
     command
-        .mut_args(|argument| match is_rule(&argument) {
-            true => argument.help_heading(PART).hide_short_help(true),
-            false => argument,
+        .mut_args(|argument| match argument.get_help_heading() {
+            Some(SELECTION | PART) => argument.help_heading(PART).hide_short_help(true),
+            _ if RARE.contains(&argument.get_id().as_str()) => argument.hide_short_help(true),
+            _ => argument,
         })
-        .after_help("Rules for a part of every bundle, and for names at the target: `--help`")
+        .after_help("Rules for parts of bundles, for tags and for names at the target: `--help`")
 }
 
 fn with_exit_codes(command: clap::Command) -> clap::Command {
@@ -114,9 +116,9 @@ pub(super) enum Command {
     Transfer(commands::transfer::TransferArguments),
     Import(Box<commands::import::ImportArguments>),
     Watch(Box<commands::watch::WatchArguments>),
-    Run(commands::run::RunArguments),
     Promote(Box<commands::promote::PromoteArguments>),
     Rollback(commands::rollback::RollbackArguments),
+    Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
     History(commands::history::HistoryArguments),
     Audit(commands::audit::AuditArguments),

@@ -45,9 +45,11 @@ impl PartArguments {
         let is_everything = self.repositories.is_empty()
             && tags.exclude_repositories.is_empty()
             && tags.rules.is_empty();
-        let part = (!is_everything).then(|| PartSelection {
-            repositories: self.repositories.clone(),
-            tags,
+        let part = (!is_everything).then(|| {
+            Box::new(PartSelection {
+                repositories: self.repositories.clone(),
+                tags,
+            })
         });
         Ok(Tailoring {
             part,

@@ -11,11 +11,16 @@ pub(super) struct TagArguments {
     /// Give what an overwritten tag stood for this tag first, of `{tag}`, `{run}`, `{digest}` and `{date}`
     ///
     /// Example: --rollback-tag '{tag}-{run}'
-    #[arg(long, value_name = "TEMPLATE")]
+    #[arg(long, value_name = "TEMPLATE", hide_short_help = true)]
     rollback_tag: Option<RollbackTag>,
 
     /// What to do with a tag that would go back to what it was before, or to what was created earlier
-    #[arg(long, value_name = "POLICY", default_value = "allow")]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "allow",
+        hide_short_help = true
+    )]
     tag_moves_back: MovesBackArgument,
 
     /// What to do with a bundle that was delivered before; `deliver` brings what another rule has left
@@ -23,7 +28,8 @@ pub(super) struct TagArguments {
         long,
         value_name = "POLICY",
         default_value = "skip",
-        requires = "state"
+        requires = "state",
+        hide_short_help = true
     )]
     replays: ReplaysArgument,
 }

@@ -106,6 +106,19 @@ impl StateDirectory {
         }
     }
 
+    /// What the name stands for, if nobody has it.
+    pub(super) fn try_hold(&self, name: &str) -> Result<Option<Hold>> {
+        let name = hold_file(name);
+        let file = self.lock_file(&name)?;
+        let path = self.path.join(&name);
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &path) => Ok(Some(Hold { path, _file: file })),
+            // Whoever had it has removed its file in this moment.
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(cause)) => Err(self.unusable(cause)),
+        }
+    }
+
     /// Removes the file of a lock that nobody has, and that nobody will ask for again.
     pub(super) fn clear_hold(&self, name: &str) {
         let _ = std::fs::remove_file(self.path.join(hold_file(name)));

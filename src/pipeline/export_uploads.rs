@@ -9,8 +9,9 @@
 use jiff::Timestamp;
 
 use super::export_memory::ExportMemory;
-use super::export_plan::ExportPlan;
+use super::export_plan::{Created, ExportPlan};
 use super::export_resume::{LeftVolume, keep_what_fits};
+use super::export_wait::wait_for;
 use crate::bundle::FinishedEntry;
 use crate::content::{
     Error, ErrorKind, Event, Events, ObjectWriter, Result, Uploaded, UploadedPart, describe,
@@ -51,9 +52,9 @@ impl<'a> Uploads<'a> {
         export: &'a ExportPlan,
         events: &'a Events,
     ) -> Result<Self> {
-        let ledger = &memory.ledger;
+        let hold = memory.ledger.hold_upload(&memory.upload_place, &export.set);
         Ok(Self {
-            _hold: ledger.hold_upload(&memory.container, &export.set).await?,
+            _hold: wait_for(hold, "is writing this bundle", events).await?,
             memory,
             container,
             export,
@@ -61,14 +62,20 @@ impl<'a> Uploads<'a> {
         })
     }
 
+    pub(super) fn memory(&self) -> &'a ExportMemory {
+        self.memory
+    }
+
     fn ledger(&self) -> &'a Ledger {
         &self.memory.ledger
     }
 
-    /// What can be gone on with, by volume. What has no use any more is abandoned. `frame_of` digests what the
-    /// bytes of a volume depend on beside its contents.
+    /// What can be gone on with, by volume. What has no use any more is abandoned, as is what was begun with another
+    /// time than the one that is asked for. `frame_of` digests what the bytes of a volume depend on beside its
+    /// contents.
     pub(super) async fn find(
         &self,
+        wanted: Created,
         frame_of: impl Fn(usize, &[Digest], Timestamp) -> Result<Digest>,
     ) -> Result<Found> {
         self.abandon_others().await?;
@@ -76,11 +83,22 @@ impl<'a> Uploads<'a> {
         let mut keys = Vec::new();
         let mut left = Vec::new();
         for object in self.export.object_names() {
-            let name = &self.memory.upload_place;
-            let upload = self.ledger().find_upload(name, &object).await?;
-            created = created.or(upload.as_ref().map(|upload| upload.upload.created));
-            keys.push(upload.as_ref().map(|upload| upload.key.clone()));
-            left.push(upload.map(left_volume).unwrap_or_default());
+            let upload = match self.find_own(&object).await? {
+                Some(begun) if !wanted.admits(begun.upload.created) => {
+                    self.abandon(&begun).await?;
+                    None
+                }
+                upload => upload,
+            };
+            let (key, volume) = match upload {
+                Some(upload) => {
+                    created = created.or(Some(upload.upload.created));
+                    self.confirm(upload).await?
+                }
+                None => (None, LeftVolume::default()),
+            };
+            keys.push(key);
+            left.push(volume);
         }
         let mut left = keep_what_fits(&self.export.plan, &self.export.volumes, left);
         let is_kept = left.iter().any(|left| !left.uploaded.parts.is_empty());
@@ -95,6 +113,22 @@ impl<'a> Uploads<'a> {
             volumes.push(self.take_up(key, left).await?);
         }
         Ok(Found { volumes, created })
+    }
+
+    /// The upload as far as the store still has it. One that it has lost is forgotten, and its volume begins anew.
+    async fn confirm(&self, upload: Upload) -> Result<(Option<UploadKey>, LeftVolume)> {
+        let (key, object) = (upload.key.clone(), upload.upload.object.clone());
+        let mut left = left_volume(upload);
+        let recorded = left.uploaded.clone();
+        let Some(uploaded) = self.container.find_uploaded(&object, recorded).await? else {
+            self.ledger().forget_upload(&key).await?;
+            return Ok((None, LeftVolume::default()));
+        };
+        if uploaded != left.uploaded {
+            left.uploaded = uploaded;
+            left.reopen();
+        }
+        Ok((Some(key), left))
     }
 
     async fn take_up(
@@ -135,38 +169,60 @@ impl<'a> Uploads<'a> {
                 let message = format!("another export is writing other content into `{object}`");
                 return Err(Error::new(ErrorKind::AlreadyExists, message));
             }
-            if !is_held {
-                self.abandon(&upload).await?;
+            match is_held {
+                true => {}
+                false if is_same_object => self.abandon(&upload).await?,
+                false => self.abandon_if_possible(&upload).await?,
             }
         }
         Ok(())
     }
 
+    /// What cannot be removed for the moment stays known, and is an error.
     async fn abandon(&self, upload: &Upload) -> Result<()> {
-        let object = &upload.upload.object;
-        let uploaded = Uploaded {
-            upload_id: upload.upload.upload_id.clone(),
-            parts: Vec::new(),
-        };
-        if let Err(error) = self.container.abandon(object, &uploaded).await {
-            (self.events)(Event::Warning(format!(
-                "the interrupted upload of `{}` is left at the store: {}",
-                self.container.shown(object),
-                describe(&error)
-            )));
-        }
-        self.ledger().forget_upload(&upload.key).await
+        abandon(self.memory, self.container, upload, self.events).await
     }
 
-    /// Gives up what is left of this bundle: the store has lost it, or the bundle is there.
+    /// The same where this run does not depend on it: the next one tries again, and so does `container clean`.
+    async fn abandon_if_possible(&self, upload: &Upload) -> Result<()> {
+        match self.abandon(upload).await {
+            Err(error) if error.is_temporary() => {
+                tell_of_leftover(self.container, &upload.upload.object, &error, self.events);
+                Ok(())
+            }
+            abandoned => abandoned,
+        }
+    }
+
+    async fn find_own(&self, object: &str) -> Result<Option<Upload>> {
+        let place = &self.memory.upload_place;
+        self.ledger().find_upload(place, object).await
+    }
+
+    /// Gives up what is left of this bundle, which begins anew.
     pub(super) async fn abandon_all(&self) -> Result<()> {
         for object in self.export.object_names() {
-            let name = &self.memory.upload_place;
-            if let Some(upload) = self.ledger().find_upload(name, &object).await? {
+            if let Some(upload) = self.find_own(&object).await? {
                 self.abandon(&upload).await?;
             }
         }
         Ok(())
+    }
+
+    /// The same for a bundle that is there.
+    pub(super) async fn clear(&self) -> Result<()> {
+        for object in self.export.object_names() {
+            self.abandon_volume(&object).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives up what is left of one volume.
+    pub(super) async fn abandon_volume(&self, object: &str) -> Result<()> {
+        match self.find_own(object).await? {
+            Some(upload) => self.abandon_if_possible(&upload).await,
+            None => Ok(()),
+        }
     }
 
     /// Begins the upload of a new volume, and follows it where its container can keep it.
@@ -192,6 +248,7 @@ impl<'a> Uploads<'a> {
         Ok(Some(UploadRecord {
             key: self.ledger().begin_upload(&upload, now).await?,
             ledger: self.ledger(),
+            clock: self.memory.clock,
             parts: 0,
             entries: 0,
             pending: Vec::new(),
@@ -205,6 +262,7 @@ impl<'a> Uploads<'a> {
         UploadRecord {
             key: interrupted.key.clone(),
             ledger: self.ledger(),
+            clock: self.memory.clock,
             parts: interrupted.left.uploaded.parts.len(),
             entries: interrupted.left.entries.len() as u64,
             pending: Vec::new(),
@@ -217,6 +275,40 @@ impl<'a> Uploads<'a> {
         let position = self.export.position.as_ref();
         position.map(|position| position.name.as_str())
     }
+}
+
+/// Removes an upload from the store and from the ledger. What cannot be removed for the moment stays known, and is an
+/// error.
+pub(super) async fn abandon(
+    memory: &ExportMemory,
+    container: &dyn StorageContainer,
+    upload: &Upload,
+    events: &Events,
+) -> Result<()> {
+    let object = &upload.upload.object;
+    let uploaded = Uploaded {
+        upload_id: upload.upload.upload_id.clone(),
+        parts: Vec::new(),
+    };
+    match container.abandon(object, &uploaded).await {
+        Err(error) if error.is_temporary() => return Err(error),
+        Err(error) => tell_of_leftover(container, object, &error, events),
+        Ok(_) => {}
+    }
+    memory.ledger.forget_upload(&upload.key).await
+}
+
+fn tell_of_leftover(
+    container: &dyn StorageContainer,
+    object: &str,
+    error: &Error,
+    events: &Events,
+) {
+    events(Event::Warning(format!(
+        "the interrupted upload of `{}` is left at the store: {}",
+        container.shown(object),
+        describe(error)
+    )));
 }
 
 /// Complete volumes whose inventory would be another one now are open again.
@@ -271,6 +363,7 @@ fn parse_entry(entry: &UploadEntry) -> Option<FinishedEntry> {
 /// What the ledger knows of a volume that is being uploaded.
 pub(super) struct UploadRecord<'a> {
     ledger: &'a Ledger,
+    clock: fn() -> Timestamp,
     key: UploadKey,
     parts: usize,
     entries: u64,
@@ -314,7 +407,7 @@ impl UploadRecord<'_> {
             return Ok(());
         }
         self.ledger
-            .record_progress(&self.key, &parts, &self.pending)
+            .record_progress(&self.key, &parts, &self.pending, (self.clock)())
             .await?;
         self.parts += parts.len();
         self.pending.clear();

@@ -27,7 +27,7 @@ use crate::selection::RenameRules;
 #[derive(Clone, Default)]
 pub struct Tailoring {
     /// `None` takes everything.
-    pub part: Option<PartSelection>,
+    pub part: Option<Box<PartSelection>>,
     pub renames: RenameRules,
     pub platform_index: PlatformIndex,
 }

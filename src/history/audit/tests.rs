@@ -230,6 +230,33 @@ fn a_reference_at_a_target_has_its_host_and_not_its_prefix_twice() {
     }
 }
 
+/// A bundle says in whole seconds when it was made, and so seems older than what it tells.
+#[test]
+fn within_a_second_what_was_told_keeps_its_order() {
+    let event = |kind, time: &str| PastEvent {
+        kind,
+        time: time.parse().unwrap(),
+        who: None,
+        comment: None,
+        pipeline: None,
+        source: None,
+        target: None,
+        bundle: None,
+        inventory: None,
+    };
+    let record = AuditRecord {
+        time: "2026-11-22T13:52:17.950Z".parse().unwrap(),
+        past: vec![
+            event(AuditKind::Imported, "2026-11-22T13:52:17.902Z"),
+            event(AuditKind::Exported, "2026-11-22T13:52:17Z"),
+        ],
+        ..unsealed(1)
+    };
+    let events = join(&[record], &BTreeSet::from([digest("web")]));
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["imported", "exported", "imported"]);
+}
+
 #[test]
 fn what_bundles_tell_is_told_once_and_in_the_order_of_time() {
     let exported = PastEvent {

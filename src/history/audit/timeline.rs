@@ -195,8 +195,9 @@ pub(super) fn join(records: &[AuditRecord], digests: &BTreeSet<Digest>) -> Vec<T
         }
     }
     events.extend(told);
-    // What was told comes before what was recorded in the same moment: it came from elsewhere.
-    events.sort_by_key(|event| (event.time, event.number));
+    // Bundles tell their time in seconds. In the same one what was told comes first, in the order in which it was
+    // told, and then what was recorded.
+    events.sort_by_key(|event| (event.time.as_second(), event.number));
     events
 }
 

@@ -6,8 +6,8 @@ use sqlx::sqlite::SqlitePool;
 use super::{at, digest, import, ledger, start};
 use crate::content::{ErrorKind, describe};
 use crate::history::{
-    ActiveRun, AuditEntry, AuditKind, AuditRecord, ChainCheck, HistoryOf, Ledger, NewerLedger,
-    RefusedArtifact, RunOutcome, RunStatus,
+    ActiveRun, AuditEntry, AuditKind, AuditRecord, CarriedBundle, ChainCheck, HistoryOf, Ledger,
+    NewerLedger, RefusedArtifact, RunOutcome, RunStatus,
 };
 
 const WEB: &str = "registry.example/mirror/web:1";
@@ -149,6 +149,29 @@ async fn a_run_that_was_refused_is_in_the_log_without_being_told() {
         records(&ledger).await[0].reason.as_deref(),
         Some("a replay")
     );
+}
+
+#[tokio::test]
+async fn a_bundle_that_was_carried_belongs_to_the_history_of_what_is_in_it() {
+    let (_directory, ledger) = ledger().await;
+    end_with(&ledger, 1, imported("one", None)).await;
+    let carried = |inventory: &str| CarriedBundle {
+        name: "web-1".to_owned(),
+        inventory: digest(inventory),
+        sequence: Some(1),
+    };
+    let entry = AuditEntry::transferred(carried("inventory 1"), "/mnt/a", "/mnt/b");
+    end_with(&ledger, 2, entry).await;
+    let other = AuditEntry::transferred(carried("another"), "/mnt/a", "/mnt/b");
+    end_with(&ledger, 3, other).await;
+    let events = ledger
+        .find_history(&HistoryOf::Digest(digest("one")))
+        .await
+        .unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["imported", "transferred"]);
+    assert_eq!(events[1].source.as_deref(), Some("/mnt/a"));
+    assert_eq!(events[1].inventory, Some(digest("inventory 1")));
 }
 
 #[tokio::test]

@@ -115,6 +115,8 @@ async fn a_sequence_is_reserved_once() {
         set: format!("set-{sequence}"),
         inventory: digest("a"),
         bundle: "web".to_owned(),
+        container: Some("s3://bundles".to_owned()),
+        may_replace: sequence == 5,
         is_published: false,
     };
     assert!(ledger.find_pipeline("plant").await.unwrap().is_none());
@@ -132,6 +134,11 @@ async fn a_sequence_is_reserved_once() {
     reserve(5).await.unwrap();
     let known = ledger.find_pipeline("plant").await.unwrap().unwrap();
     assert_eq!(known.newest.unwrap().sequence, 5);
+    let unfinished = async || ledger.list_unfinished(&known.id).await.unwrap();
+    assert_eq!(unfinished().await, [bundle(5)]);
+    reserve(6).await.unwrap();
+    ledger.give_up_sequence(&known.id, 5, at(4)).await.unwrap();
+    assert_eq!(unfinished().await, [bundle(6)]);
 }
 
 #[tokio::test]
@@ -170,11 +177,11 @@ async fn an_upload_is_found_as_it_was_left() {
         ..entry.clone()
     };
     ledger
-        .record_progress(&key, &parts[..2], &[])
+        .record_progress(&key, &parts[..2], &[], at(2))
         .await
         .unwrap();
     ledger
-        .record_progress(&key, &parts[2..], &[entry.clone(), next])
+        .record_progress(&key, &parts[2..], &[entry.clone(), next], at(90))
         .await
         .unwrap();
     ledger.truncate_upload(&key, 1, 1).await.unwrap();
@@ -187,7 +194,9 @@ async fn an_upload_is_found_as_it_was_left() {
         (found.upload, found.parts, found.entries),
         (new, vec![part], vec![entry])
     );
-    assert_eq!(ledger.list_uploads("s3://bundles").await.unwrap().len(), 1);
+    let listed = ledger.list_uploads("s3://bundles").await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].started, listed[0].changed), (at(1), at(90)));
     assert_eq!(ledger.list_uploads("elsewhere").await.unwrap().len(), 0);
     ledger.forget_upload(&key).await.unwrap();
     let left = ledger.list_uploads("s3://bundles").await.unwrap();
@@ -195,8 +204,12 @@ async fn an_upload_is_found_as_it_was_left() {
     assert!(!ledger.is_uploading("s3://bundles", "abc").unwrap());
     let hold = ledger.hold_upload("s3://bundles", "abc").await.unwrap();
     assert!(ledger.is_uploading("s3://bundles", "abc").unwrap());
+    let try_hold = || ledger.try_hold_upload("s3://bundles", "abc").unwrap();
+    assert!(try_hold().is_none());
     drop(hold);
     assert!(!ledger.is_uploading("s3://bundles", "abc").unwrap());
+    assert!(try_hold().is_some());
+    assert!(try_hold().is_some());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 36] = [
     "",
     "export",
     "transfer",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 30] = [
     "watch list",
     "watch retry",
     "rollback",
+    "run",
     "runs",
     "runs show",
     "runs log",
@@ -33,6 +34,11 @@ const COMMANDS: [&str; 30] = [
     "sas",
     "sas make",
     "sas show",
+    "config",
+    "config check",
+    "config show",
+    "config schema",
+    "config import-acr",
     "completions",
     "manual",
 ];

@@ -189,6 +189,23 @@ fn a_refused_bundle_is_remembered_once() {
     );
 }
 
+#[test]
+fn what_a_watch_refuses_is_remembered_once() {
+    let desk = Desk::with_bundle();
+    let line = "watch usb --target oci:far --trust ops.key.pub --state state --once";
+    for _ in 0..2 {
+        desk.run(line).assert_code(4);
+        let exported = desk.run("audit export --state state").stdout;
+        assert_eq!(exported.lines().count(), 1, "{exported}");
+        let record: Value = serde_json::from_str(&exported).unwrap();
+        assert_eq!(record["kind"], "refused");
+        assert_eq!(record["bundle"], "chart.tar.zst");
+        assert_eq!(record["trigger"], "source");
+        let reason = record["reason"].as_str().unwrap();
+        assert!(reason.contains("belongs to no pipeline"), "{record}");
+    }
+}
+
 /// Two exports and an import in `state`.
 fn desk_with_records() -> Desk {
     let desk = Desk::new();

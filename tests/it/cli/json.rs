@@ -9,8 +9,11 @@ use super::{Desk, registry_with_layers, repository_root};
 use crate::support::registry::{Fault, When};
 
 /// Documented as one field each: their insides are told in words.
-const WHOLE: [&str; 6] = [
+const WHOLE: [&str; 9] = [
     "bundles[].past",
+    "counts",
+    "sections[].settings",
+    "sections[].defaults",
     "bundles[].missingVolumes",
     "bundles[].mediaTypes",
     "bundles[].volumes[].voids",

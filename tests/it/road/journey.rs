@@ -10,8 +10,8 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Manifest, Repository, Tag, media_type};
 use airlift::pipeline::{
-    AdmissionRules, Connections, ExportOptions, ExportReport, ImportOptions, ImportReport, Replays,
-    TagRules, Tailoring, open_bundles, plan_exports, plan_import, run_export, run_import,
+    AdmissionRules, Connections, Created, ExportOptions, ExportReport, ImportOptions, ImportReport,
+    Replays, TagRules, Tailoring, open_bundles, plan_exports, plan_import, run_export, run_import,
 };
 use airlift::registry::{Credentials, RegistryOptions};
 use airlift::storage::{DirectoryContainer, Overwrite};
@@ -77,7 +77,7 @@ impl Journey {
             on_error: OnError::Stop,
             max_artifacts: None,
             audience: Vec::new(),
-            created: Timestamp::from_second(CREATED_SECONDS).unwrap(),
+            created: Created::Given(Timestamp::from_second(CREATED_SECONDS).unwrap()),
             expires: None,
             overwrite: Overwrite::Refuse,
             signatures: 1,
