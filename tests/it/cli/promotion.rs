@@ -1,0 +1,546 @@
+//! Promotion between registries: which edges there are, who may go along them, and what is carried and told.
+
+use std::process::Command;
+
+use airlift::content::Memory;
+use airlift::oci::Repository;
+use serde_json::Value;
+
+use super::Desk;
+use super::json::assert_documented;
+use crate::support::artifacts::{dated_image, five_nodes};
+use crate::support::command::Output;
+use crate::support::registry::{Fault, Registry, When};
+
+/// Three registries in a row, and a file that says who may go where.
+struct Chain {
+    desk: Desk,
+    dev: Registry,
+    rc: Registry,
+    prod: Registry,
+}
+
+const FILE: &str = r#"
+state = "DESK/state"
+
+[registry.dev]
+address = "DEV/team"
+
+[registry.rc]
+address = "RC"
+
+[registry.prod]
+address = "PROD/live"
+validated = true
+
+[promotion.rc]
+source = "dev/apps"
+target = "rc/apps"
+rollback-tag = "{tag}-{run}"
+
+[promotion.prod]
+source = "rc/apps"
+target = "prod"
+references = ["web:1.4"]
+"#;
+
+impl Chain {
+    /// With the example of five nodes as `team/apps/web:1.4` in the first.
+    fn new() -> Self {
+        let chain = Self {
+            desk: Desk::new(),
+            dev: Registry::start(),
+            rc: Registry::start(),
+            prod: Registry::start(),
+        };
+        chain.seed_example();
+        std::fs::create_dir(chain.desk.path("state")).unwrap();
+        chain.configure(FILE);
+        chain
+    }
+
+    fn seed_example(&self) {
+        let nodes = five_nodes();
+        let below: Repository = "team/apps/web".parse().unwrap();
+        let (tags, contents) = nodes.memory.snapshot();
+        let digests = contents.keys().map(|(_, digest)| digest);
+        for digest in digests {
+            let known = [&nodes.m0, &nodes.m1, &nodes.m2, &nodes.s];
+            match known.iter().find(|it| it.descriptor.digest == *digest) {
+                Some(document) => self.dev.put_manifest(&below, (**document).clone(), None),
+                None => {
+                    let bytes = contents[&(nodes.repository.clone(), digest.clone())].clone();
+                    self.dev.put_blob(&below, "application/octet-stream", bytes);
+                }
+            }
+        }
+        assert_eq!(tags.len(), 1);
+        self.dev.put_manifest(&below, nodes.m0, Some(&nodes.tag));
+    }
+
+    /// Tags an image of this day of January in the first registry, and says its digest.
+    fn put(&self, repository: &str, tag: &str, day: usize) -> String {
+        let memory = Memory::new();
+        let repository = repository.parse().unwrap();
+        let created = format!("2020-01-{day:02}T00:00:00Z");
+        let image = dated_image(&memory, &repository, "amd64", &created);
+        let digest = image.descriptor.digest.to_string();
+        memory.put_manifest(&repository, image, Some(&tag.parse().unwrap()));
+        self.dev.seed(&memory);
+        digest
+    }
+
+    fn configure(&self, text: &str) {
+        let desk = self.desk.path("").display().to_string();
+        let text = text
+            .replace("DESK", desk.trim_end_matches('/'))
+            .replace("DEV", &self.dev.address())
+            .replace("RC", &self.rc.address())
+            .replace("PROD", &self.prod.address());
+        self.desk.write("airlift.toml", text);
+    }
+
+    fn run(&self, line: &str) -> Output {
+        let line = line
+            .replace("DEV", &self.dev.address())
+            .replace("RC", &self.rc.address())
+            .replace("PROD", &self.prod.address());
+        self.command(&line, "--config airlift.toml")
+    }
+
+    /// The comment has no spaces, for the line is cut at them.
+    fn promote(&self, line: &str) -> Output {
+        self.run(&format!("promote {line} --comment tested"))
+    }
+
+    fn command(&self, line: &str, more: &str) -> Output {
+        self.desk.run(&format!("{line} {more}"))
+    }
+
+    fn runs(&self) -> Vec<Value> {
+        let runs = self.desk.run("runs --state state --output json").json();
+        runs["runs"].as_array().unwrap().clone()
+    }
+
+    fn events(&self, of: &str) -> Vec<Value> {
+        let told = self.run(&format!("history {of} --state state --output json"));
+        told.json()["events"].as_array().unwrap().clone()
+    }
+}
+
+fn tag(registry: &Registry, repository: &str, tag: &str) -> Option<String> {
+    let found = registry.tag(&repository.parse().unwrap(), &tag.parse().unwrap());
+    found.map(|digest| digest.to_string())
+}
+
+fn whoami(flag: &str) -> String {
+    let id = Command::new("id").arg(flag).output().unwrap();
+    String::from_utf8(id.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn an_index_goes_along_with_its_signature_and_keeps_its_digest() {
+    let chain = Chain::new();
+    let nodes = five_nodes();
+    let before = chain.dev.snapshot();
+    chain
+        .promote("web:1.4 --to rc")
+        .assert_success()
+        .assert_stdout("delivered")
+        .assert_stdout("/apps/web:1.4");
+    chain
+        .promote("rc/apps/web:1.4 --to prod")
+        .assert_success();
+    for (registry, repository) in [(&chain.rc, "apps/web"), (&chain.prod, "live/web")] {
+        let root = nodes.m0.descriptor.digest.to_string();
+        assert_eq!(tag(registry, repository, "1.4"), Some(root));
+        let held = registry.snapshot();
+        let repository: Repository = repository.parse().unwrap();
+        for digest in [&nodes.m1, &nodes.m2, &nodes.s].map(|it| &it.descriptor.digest) {
+            let key = (repository.clone(), digest.clone());
+            assert!(held.1.contains_key(&key), "{repository}@{digest}");
+        }
+        assert_eq!(registry.missing_content(), Vec::<String>::new());
+        registry.assert_no_violation();
+    }
+    assert_eq!(chain.dev.snapshot(), before, "the source is kept");
+}
+
+#[test]
+fn a_reference_is_named_by_registry_by_host_or_below_the_source() {
+    let chain = Chain::new();
+    for reference in [
+        "web:1.4",
+        "dev/apps/web:1.4",
+        "DEV/team/apps/web:1.4",
+        "DEV/team/apps/*",
+    ] {
+        let line = format!("{reference} --to rc --dry-run");
+        chain
+            .promote(&line)
+            .assert_success()
+            .assert_stdout("/team/apps/web:1.4 → ");
+    }
+    assert_eq!(chain.rc.log().count("PUT", "/"), 0);
+    assert_eq!(chain.rc.log().count("POST", "/"), 0);
+    assert_eq!(chain.runs().len(), 0, "a dry run is not recorded");
+}
+
+#[test]
+fn what_is_outside_the_edge_is_refused_with_the_edges_that_there_are() {
+    let chain = Chain::new();
+    chain.put("team/tools/cc", "1", 1);
+    for reference in [
+        "dev/tools/cc:1",
+        "DEV/team/tools/cc:1",
+        "DEV/other/web:1",
+        "DEV/team/apps:1",
+        "DEV/team/app*/web",
+        "rc/apps/web:1.4",
+        "prod/web:1",
+    ] {
+        chain
+            .promote(&format!("{reference} --to rc"))
+            .assert_code(5)
+            .assert_stderr("is not below `");
+    }
+    chain
+        .promote("rc/apps/web:1.4 --to rc")
+        .assert_stderr("from there goes `[promotion.prod]` to `");
+    chain
+        .promote("dev/tools/cc:1 --to rc")
+        .assert_stderr("no pipeline promotes from there");
+    chain.promote("apps/../web:1 --to rc").assert_code(2);
+    chain
+        .promote("web:1.4 --to rcc")
+        .assert_code(2)
+        .assert_stderr("did you mean `rc`?");
+    assert!(chain.rc.log().all().is_empty(), "nothing was asked of it");
+    let newest = chain.runs().remove(0);
+    assert_eq!(
+        (&newest["kind"], &newest["status"], &newest["pipeline"]),
+        (&"promotion".into(), &"refused".into(), &"rc".into())
+    );
+    let reason = newest["reason"].as_str().unwrap();
+    assert!(reason.contains("is not below"), "{reason}");
+    let told = chain.desk.run("audit export --state state");
+    assert!(told.stdout.contains(r#""kind":"refused""#), "{}", told.stdout);
+}
+
+#[test]
+fn a_person_has_to_say_why_and_cannot_say_how() {
+    let chain = Chain::new();
+    let to_rc = "promote web:1.4 --to rc";
+    chain
+        .run(to_rc)
+        .assert_code(2)
+        .assert_stderr("needs a comment");
+    chain.run("run promotion prod").assert_code(2);
+    chain.run(&format!("{to_rc} --dry-run")).assert_success();
+    for own in [
+        "--existing keep",
+        "--target RC/elsewhere",
+        "--newest 3",
+        "--plain-http",
+    ] {
+        chain
+            .promote(&format!("web:1.4 --to rc {own}"))
+            .assert_code(2)
+            .assert_stderr("cannot be used with");
+    }
+    chain
+        .promote("web:1.4 --to rc --state elsewhere")
+        .assert_code(2);
+    chain.promote("--to rc").assert_code(2);
+    assert_eq!(chain.runs().len(), 0);
+    let promoted = chain.promote("web:1.4 --to rc");
+    promoted.assert_success();
+    let run = chain.runs().remove(0);
+    assert_eq!(run["comment"], "tested");
+    assert!(run["who"].as_str().unwrap().starts_with(&whoami("-un")));
+}
+
+#[test]
+fn only_those_who_may_promote_and_may_view_the_source() {
+    let chain = Chain::new();
+    let with = |section: &str, line: &str| {
+        let text = FILE.replace(section, &format!("{section}\n{line}"));
+        chain.configure(&text);
+        chain.promote("web:1.4 --to rc")
+    };
+    let may_run = with("[promotion.rc]", "may-run = \"nobody-here\"");
+    may_run
+        .assert_code(5)
+        .assert_stderr("may not run `[promotion.rc]`");
+    let may_view = with("[registry.dev]", "may-view = [\"nobody-here\", \"@no-group\"]");
+    may_view
+        .assert_code(5)
+        .assert_stderr("may not look at `[registry.dev]`")
+        .assert_stderr("nobody-here, @no-group");
+    let runs = chain.runs();
+    assert_eq!(runs.len(), 2);
+    for run in &runs {
+        assert_eq!(run["status"], "refused");
+        assert_eq!(run["comment"], "tested");
+    }
+    assert!(chain.rc.log().all().is_empty());
+    // By hand, without a pipeline, the same registry is hidden from the same people.
+    let by_hand = "DEV/team/apps/web:1.4 --source DEV/team --target RC/x";
+    chain.promote(by_hand).assert_code(5);
+    let user = whoami("-un");
+    with("[registry.dev]", &format!("may-view = [\"{user}\"]")).assert_success();
+    let group = whoami("-gn");
+    with("[promotion.rc]", &format!("may-run = [\"@{group}\"]")).assert_success();
+    chain
+        .desk
+        .run("audit verify --state state")
+        .assert_success();
+}
+
+#[test]
+fn what_a_promotion_replaces_keeps_a_rollback_tag_and_can_be_put_back() {
+    let chain = Chain::new();
+    let first = chain.put("team/apps/web", "1.4", 1);
+    chain.promote("web:1.4 --to rc").assert_success();
+    let second = chain.put("team/apps/web", "1.4", 2);
+    let promoted = chain.promote("web:1.4 --to rc --output json");
+    let document = promoted.assert_success().json();
+    let run = document["run"].as_str().unwrap().to_owned();
+    let artifact = &document["artifacts"][0];
+    assert_eq!(artifact["replaced"], *first);
+    assert_eq!(artifact["rollbackTag"], format!("1.4-{run}"));
+    assert_eq!(tag(&chain.rc, "apps/web", &format!("1.4-{run}")), Some(first.clone()));
+    assert_eq!(tag(&chain.rc, "apps/web", "1.4"), Some(second.clone()));
+    let events = chain.events("RC/apps/web:1.4");
+    let last = events.last().unwrap();
+    assert_eq!(last["kind"], "promoted");
+    assert_eq!(last["digest"], *second);
+    assert_eq!(last["replaced"], *first);
+    assert_eq!(last["rollbackTag"], format!("1.4-{run}"));
+    chain
+        .run("rollback RC/apps/web:1.4 --state state --comment broken")
+        .assert_success();
+    assert_eq!(tag(&chain.rc, "apps/web", "1.4"), Some(first));
+}
+
+#[test]
+fn history_tells_the_chain_in_its_order() {
+    let chain = Chain::new();
+    chain.promote("web:1.4 --to rc").assert_success();
+    chain
+        .run("run promotion prod --comment released")
+        .assert_success();
+    let digest = five_nodes().m0.descriptor.digest.to_string();
+    for of in ["RC/apps/web:1.4", "PROD/live/web:1.4", &digest] {
+        let events = chain.events(of);
+        let told: Vec<_> = events
+            .iter()
+            .map(|it| {
+                let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
+                (text("pipeline"), text("source"), text("target"), text("comment"))
+            })
+            .collect();
+        let (dev, rc, prod) = (
+            format!("{}/team/apps/web:1.4", chain.dev.address()),
+            format!("{}/apps/web:1.4", chain.rc.address()),
+            format!("{}/live/web:1.4", chain.prod.address()),
+        );
+        let row = |texts: [&str; 4]| {
+            let [pipeline, source, target, comment] = texts.map(str::to_owned);
+            (pipeline, source, target, comment)
+        };
+        let expected = [
+            row(["rc", &dev, &rc, "tested"]),
+            row(["prod", &rc, &prod, "released"]),
+        ];
+        assert_eq!(told, expected, "{of}");
+    }
+    let who = chain.events(&digest)[0]["who"].clone();
+    assert!(who.as_str().unwrap().starts_with(&whoami("-un")), "{who}");
+}
+
+#[test]
+fn a_validated_registry_takes_promotion_by_pipeline_alone() {
+    let chain = Chain::new();
+    chain.promote("web:1.4 --to rc").assert_success();
+    for target in ["PROD/live", "PROD/live/deep", "PROD"] {
+        chain
+            .promote(&format!("RC/apps/web:1.4 --source RC/apps --target {target}"))
+            .assert_code(5)
+            .assert_stderr("only through pipelines");
+    }
+    assert!(chain.prod.log().all().is_empty());
+    chain.promote("web:1.4 --to prod").assert_success();
+    assert!(tag(&chain.prod, "live/web", "1.4").is_some());
+}
+
+#[test]
+fn an_edge_of_flags_needs_no_file() {
+    let chain = Chain::new();
+    let (dev, rc) = (chain.dev.address(), chain.rc.address());
+    let line = format!("promote {dev}/team/apps/web:1.4 --source {dev}/team --target {rc}/x");
+    chain.command(&line, "").assert_code(2);
+    chain
+        .command(&line, "--comment by-hand")
+        .assert_success()
+        .assert_stderr("nothing of this is recorded");
+    assert!(tag(&chain.rc, "x/apps/web", "1.4").is_some());
+    chain
+        .command(&line, "--comment by-hand --state state --check")
+        .assert_success()
+        .assert_stdout("unchanged")
+        .assert_stdout("read back and right");
+    assert_eq!(chain.runs()[0]["kind"], "promotion");
+    chain
+        .command("promote web:1 --source dev/team --target rc", "--comment x")
+        .assert_code(2)
+        .assert_stderr("expected `REGISTRY[/PREFIX]`");
+    chain
+        .command(
+            &format!("promote web:1 --source {dev}/a --target {dev}/a"),
+            "--comment x",
+        )
+        .assert_code(2)
+        .assert_stderr("to itself");
+}
+
+#[test]
+fn within_one_registry_blobs_are_mounted_and_not_moved() {
+    let chain = Chain::new();
+    let edge = "--source DEV/team --target DEV/rc";
+    chain
+        .promote(&format!("DEV/team/apps/web:1.4 {edge}"))
+        .assert_success()
+        .assert_stdout("blobs mounted");
+    assert!(tag(&chain.dev, "rc/apps/web", "1.4").is_some());
+    assert_eq!(chain.dev.log().bytes_uploaded(), 0);
+    chain.dev.assert_no_violation();
+}
+
+#[test]
+fn a_promotion_that_breaks_off_moves_no_tag_and_is_repeated() {
+    let chain = Chain::new();
+    let first = chain.put("team/apps/web", "1.4", 1);
+    chain.promote("web:1.4 --to rc").assert_success();
+    chain.put("team/apps/api", "2", 3);
+    let second = chain.put("team/apps/web", "1.4", 2);
+    chain
+        .rc
+        .fault(When::put("/manifests/sha256:").always(), Fault::Status(500));
+    let broken = chain.promote("web:1.4 api:2 --to rc");
+    assert_ne!(broken.code, Some(0));
+    assert_eq!(tag(&chain.rc, "apps/web", "1.4"), Some(first.clone()));
+    assert_eq!(chain.runs()[0]["status"], "failed");
+    chain.rc.heal();
+    chain.promote("web:1.4 api:2 --to rc").assert_success();
+    assert_eq!(tag(&chain.rc, "apps/web", "1.4"), Some(second));
+    let last = chain.events("RC/apps/web:1.4").pop().unwrap();
+    assert_eq!(last["replaced"], *first);
+    chain.rc.assert_no_violation();
+}
+
+#[test]
+fn a_pipeline_promotes_what_its_rules_select_and_keeps_what_is_there() {
+    let chain = Chain::new();
+    for day in 1..=5 {
+        chain.put("team/apps/api", &format!("v{day}"), day);
+    }
+    let rules = "references = [\"api\"]\ntags = \"v.*\"\nnewest = 3\nexisting = \"keep\"";
+    chain.configure(&FILE.replace("rollback-tag =", &format!("{rules}\n# ")));
+    chain
+        .run("run promotion rc --comment nightly")
+        .assert_success()
+        .assert_stderr("3 of 5 tags");
+    for (name, is_there) in [("v2", false), ("v3", true), ("v5", true)] {
+        assert_eq!(tag(&chain.rc, "apps/api", name).is_some(), is_there, "{name}");
+    }
+    let before = tag(&chain.rc, "apps/api", "v5");
+    chain.put("team/apps/api", "v5", 9);
+    chain
+        .run("run promotion rc --comment nightly")
+        .assert_success()
+        .assert_stdout("kept");
+    assert_eq!(tag(&chain.rc, "apps/api", "v5"), before);
+}
+
+#[test]
+fn what_cannot_be_read_is_left_out_when_asked_and_told() {
+    let chain = Chain::new();
+    let rules = "continue-on-errors = true";
+    chain.configure(&FILE.replace("rollback-tag =", &format!("{rules}\nrollback-tag =")));
+    let told = chain.promote("web:1.4 web:none --to rc --output json");
+    let document = told.assert_code(3).json();
+    assert_eq!(document["artifacts"].as_array().unwrap().len(), 1);
+    let run = chain.runs().remove(0);
+    assert_eq!(run["status"], "partly failed");
+    assert_eq!(run["artifacts"]["failed"], 1);
+    let dry = chain.promote("web:1.4 web:none --to rc --output json --dry-run");
+    assert_documented("promote", &[document, dry.assert_code(3).json()]);
+}
+
+/// Each is one change to the file, and words of the message.
+const FAULTS: [(&str, &str, &str); 7] = [
+    ("target = \"rc/apps\"", "target = \"rcc/apps\"", "did you mean `rc`?"),
+    ("target = \"rc/apps\"", "target = \"dev/apps\"", "cannot be promoted to itself"),
+    ("target = \"rc/apps\"", "target = \"oci:/srv/x\"", "`target` cannot be"),
+    ("target = \"rc/apps\"", "", "has no `target`"),
+    ("\"web:1.4\"", "\"dev/apps/web:1.4\"", "is not below"),
+    ("state = \"DESK/state\"", "", "`state` is missing"),
+    (
+        "target = \"prod\"",
+        "target = \"rc/apps/tested\"",
+        "can write the same tags as `[promotion.rc]`",
+    ),
+];
+
+#[test]
+fn a_file_with_a_wrong_edge_is_not_used() {
+    let chain = Chain::new();
+    for (from, to, words) in FAULTS {
+        assert!(FILE.contains(from), "{from}");
+        chain.configure(&FILE.replacen(from, to, 1));
+        chain
+            .run("config check")
+            .assert_code(2)
+            .assert_stderr(words);
+    }
+    let shared = FILE
+        .replace("target = \"prod\"", "target = \"rc/apps/tested\"\nshares-tags-with = \"rc\"");
+    chain.configure(&shared);
+    chain.run("config check").assert_success();
+    chain
+        .run("config show")
+        .assert_success()
+        .assert_stdout("[promotion.rc]");
+    let schema = chain.run("config schema").stdout;
+    assert!(schema.contains("\"promotion\""), "{schema}");
+}
+
+#[test]
+fn runs_of_others_are_left_out_and_counted() {
+    let chain = Chain::new();
+    chain.promote("web:1.4 --to rc").assert_success();
+    chain.promote("web:1.4 --to prod").assert_success();
+    let listed = |more: &str| chain.run(&format!("runs --state state {more}"));
+    let hidden_run = chain.runs()[1]["id"].as_str().unwrap().to_owned();
+    chain.configure(&FILE.replace("[promotion.rc]", "[promotion.rc]\nmay-view = \"nobody-here\""));
+    let told = listed("");
+    told.assert_success()
+        .assert_stderr("left out: 1 run of pipelines that you may not look at");
+    assert!(!told.stdout.contains(&hidden_run), "{}", told.stdout);
+    let document = listed("--output json").json();
+    assert_eq!(document["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(document["hidden"], 1);
+    for command in ["show", "log", "cancel"] {
+        chain
+            .run(&format!("runs {command} {hidden_run} --state state"))
+            .assert_code(5)
+            .assert_stderr("you may not look at the run");
+    }
+    let events = chain.events("PROD/live/web:1.4");
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["pipeline"], "prod");
+    chain
+        .run("history PROD/live/web:1.4 --state state")
+        .assert_stderr("left out: 1 event of pipelines that you may not look at");
+}
