@@ -11,6 +11,7 @@ use crate::history::{ChainBreak, NewerLedger, RunCancelled};
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
 use crate::registry::{ConnectionCause, RegistryError};
 use crate::selection::CannotRename;
+use crate::storage::sas::Gap;
 use crate::storage::{ServiceAnswer, UnfitSas};
 
 /// A mistake in what was typed that the parser could not see.
@@ -169,8 +170,13 @@ fn hint_of_admission(refusal: &CannotAdmit) -> String {
 }
 
 fn hint_of_sas(unfit: &UnfitSas) -> String {
+    // Without the flag another one would be for https alone too.
+    let protocol = match unfit.gaps.contains(&Gap::HttpRefused) {
+        true => " --allow-http",
+        false => "",
+    };
     format!(
-        "ask for another one; who has the account's key makes it with `airlift sas make {} --account-key file:KEY --permissions {} --expires 7d`",
+        "ask for another one; who has the account's key makes it with `airlift sas make {} --account-key file:KEY --permissions {} --expires 7d{protocol}`",
         unfit.container,
         unfit.purpose.letters(),
     )

@@ -9,7 +9,7 @@ mod login_name;
 mod secret;
 
 pub use acr::{AcrDirection, AcrOption, AcrPipeline, InvalidAcr, parse_acr};
-pub use aws_profile::{AwsProfile, find_aws_profile};
+pub use aws_profile::{AwsLogin, AwsProfile, AwsProgram, ProgramKeys, find_aws_profile};
 pub use entra::{azure_client_options, entra_credential};
 pub use file::{
     Entry, Fault, InvalidConfiguration, Item, Section, Sections, Setting, find_configuration,

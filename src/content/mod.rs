@@ -19,6 +19,7 @@ mod concurrent;
 mod copy;
 mod copy_options;
 mod cosign;
+mod count;
 mod error;
 mod event;
 mod file_sink;
@@ -42,6 +43,7 @@ pub use copy_options::{
     Overwriting, Replaced, TagOverwrite,
 };
 pub use cosign::AttachedTag;
+pub use count::count;
 pub use error::{Error, ErrorKind, Result, escape_control};
 pub use event::{Event, Events, ignore_events};
 pub use file_sink::FileSink;

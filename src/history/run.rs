@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::audit::AuditEntry;
 use super::id::RunId;
+use super::run_bundles::RunBundle;
 use crate::oci::Digest;
 
 /// Words that the ledger stores and reads back.
@@ -128,6 +129,8 @@ pub struct RunOutcome {
     pub failures: Vec<RunFailure>,
     /// What is recorded in the audit log with the end of the run; a refusal need not be among them.
     pub events: Vec<AuditEntry>,
+    /// What it has carried, where that may be several bundles.
+    pub bundles: Vec<RunBundle>,
     /// What only became known meanwhile; `None` leaves what the start said.
     pub inventory: Option<Digest>,
     pub sequence: Option<u64>,
@@ -145,6 +148,7 @@ impl RunOutcome {
             reason: None,
             failures: Vec::new(),
             events: Vec::new(),
+            bundles: Vec::new(),
             inventory: None,
             sequence: None,
         }
@@ -163,9 +167,10 @@ pub struct Run {
     pub start: NewRun,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
-    /// Without failures, repositories and events, of which there may be many: see
-    /// [`Ledger::list_failures`](super::Ledger::list_failures) and
-    /// [`Ledger::list_repositories`](super::Ledger::list_repositories).
+    /// Without failures, repositories, bundles and events, of which there may be many: see
+    /// [`Ledger::list_failures`](super::Ledger::list_failures),
+    /// [`Ledger::list_repositories`](super::Ledger::list_repositories) and
+    /// [`Ledger::list_bundles`](super::Ledger::list_bundles).
     pub outcome: RunOutcome,
     /// Who has asked it to stop.
     pub cancel_asked_by: Option<String>,

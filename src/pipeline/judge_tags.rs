@@ -9,9 +9,10 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 
 use super::facts::{CONCURRENT_MANIFESTS, FactsReader};
+use super::select_named::{NamedReference, NamedReferences};
 use super::select_tags::{JudgedRepository, JudgedTag, TagSelection};
 use crate::content::{Error, OnError, Result, Source, describe};
-use crate::oci::{Digest, Repository, Tag};
+use crate::oci::{Digest, Reference, Repository, Tag};
 use crate::selection::{Candidate, Evaluation, Facts, Left, Verdict, evaluate};
 
 /// Judges the tags of repositories that the places of these names hold.
@@ -28,6 +29,19 @@ impl Judge {
             selection: selection.clone(),
             sources,
         }
+    }
+
+    /// What a reference with a tag or digest stands for, as far as that is asked.
+    pub(super) async fn look_up(
+        &self,
+        named: NamedReferences,
+        reference: Reference,
+    ) -> Result<NamedReference> {
+        let source = &self.sources[&reference.registry];
+        let on_error = self.selection.on_error;
+        named
+            .look_up(reference, source, &self.reader, on_error)
+            .await
     }
 
     /// Manifests that were read so far.

@@ -47,6 +47,7 @@ mod rebuild;
 mod rollback;
 mod schedule;
 mod select;
+mod select_named;
 mod select_tags;
 mod sign;
 mod survey;
@@ -90,6 +91,7 @@ pub use rebuild::PlatformIndex;
 pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use select::{Selected, select};
+pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,
 };
@@ -99,8 +101,8 @@ pub use target_names::NameCollision;
 pub use transfer::{
     CannotTransfer, ContainerSurvey, Demand, Extent, IgnoredObject, ObjectOutcome, PlannedAction,
     PlannedBundle, PlannedObject, ReadBackPolicy, Selection, SourcePolicy, TransferFailure,
-    TransferOptions, TransferPlan, TransferReport, TransferredBundle, plan_transfer, run_transfer,
-    watch_source,
+    TransferMemory, TransferOptions, TransferPlan, TransferReport, TransferredBundle,
+    plan_transfer, run_transfer, watch_source,
 };
 pub use watch::{
     DeliveredSource, OneOff, Opener, PolicyReader, SETTLE_TIME, Until, WatchEvent, WatchEvents,

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::judge_tags::Judge;
 use super::place::{Connections, SourceReference};
+use super::select_named::{NamedReference, NamedReferences};
 use crate::content::{AttachedTag, OnError, ReferrerPolicy, Result, Source};
 use crate::oci::{Digest, Reference, Repository, Tag};
 use crate::selection::{Candidate, RepositoryPattern, RepositorySelection, Rules, Verdict};
@@ -60,7 +61,7 @@ impl TagSelection {
 
 /// What a reference has come to.
 pub enum Considered {
-    Named(Reference),
+    Named(NamedReference),
     Layout { path: PathBuf, name: Option<String> },
     Repository(JudgedRepository),
 }
@@ -108,6 +109,7 @@ impl SelectionTotals {
 pub struct Selecting {
     items: Vec<Item>,
     judge: Arc<Judge>,
+    named: NamedReferences,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -125,24 +127,37 @@ enum Item {
     },
 }
 
+impl Item {
+    fn registry(&self) -> Option<&str> {
+        match self {
+            Self::Named(reference) => Some(&reference.registry),
+            Self::Repository { registry, .. } => Some(registry),
+            Self::Layout { .. } => None,
+        }
+    }
+}
+
 impl Selecting {
     /// Finds the repositories that are looked into; catalogs are read only where a glob needs them.
     pub async fn start(
         references: &[SourceReference],
         connections: &Connections,
         selection: &TagSelection,
+        named: NamedReferences,
     ) -> Result<Self> {
         let items = expand(references, connections, &selection.exclude_repositories).await?;
         let mut sources = HashMap::new();
-        for item in &items {
-            if let Item::Repository { registry, .. } = item {
-                let opened = connections.registry(registry);
-                let opened = opened.map_err(|error| error.on_side("source"))?;
-                sources.insert(registry.clone(), Arc::new(opened) as Arc<dyn Source>);
-            }
+        for registry in items.iter().filter_map(Item::registry) {
+            let opened = connections.registry(registry);
+            let opened = opened.map_err(|error| error.on_side("source"))?;
+            sources.insert(registry.to_owned(), Arc::new(opened) as Arc<dyn Source>);
         }
         let judge = Arc::new(Judge::new(selection, sources));
-        Ok(Self { items, judge })
+        Ok(Self {
+            items,
+            judge,
+            named,
+        })
     }
 
     /// `REGISTRY/REPOSITORY` of everything that will be judged.
@@ -162,11 +177,11 @@ impl Selecting {
 
     /// What the references have come to, in their order.
     pub fn stream(&self) -> impl Stream<Item = Result<Considered>> + use<> {
-        let judge = Arc::clone(&self.judge);
+        let (judge, named) = (Arc::clone(&self.judge), self.named);
         stream::iter(self.items.clone())
             .map(move |item| {
                 let judge = Arc::clone(&judge);
-                async move { consider(&judge, item).await }
+                async move { consider(&judge, named, item).await }
             })
             .buffered(CONCURRENT_REPOSITORIES)
     }
@@ -259,9 +274,9 @@ async fn read_catalog(
     Ok(names)
 }
 
-async fn consider(judge: &Arc<Judge>, item: Item) -> Result<Considered> {
+async fn consider(judge: &Arc<Judge>, named: NamedReferences, item: Item) -> Result<Considered> {
     Ok(match item {
-        Item::Named(reference) => Considered::Named(reference),
+        Item::Named(reference) => Considered::Named(judge.look_up(named, reference).await?),
         Item::Layout { path, name } => Considered::Layout { path, name },
         Item::Repository {
             registry,

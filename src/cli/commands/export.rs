@@ -24,7 +24,7 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
 use crate::cli::size::{parse_size, show_size};
-use crate::cli::state_args::{CommentArgument, StateArguments};
+use crate::cli::state_args::{CommentArgument, StateArguments, who};
 use crate::content::{OnError, ReferrerPolicy};
 use crate::history::{NewRun, RunKind, Trigger};
 use crate::oci::Platform;
@@ -147,7 +147,7 @@ pub(in crate::cli) async fn run(
     let connections = arguments.registries.connect().await?;
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
-    let refused = arguments.describe(origin);
+    let refused = arguments.describe(origin).await;
     let state = arguments.state.directory();
     arguments
         .registries
@@ -292,12 +292,12 @@ impl ExportArguments {
     }
 
     /// The record of an export that is refused before anything is planned.
-    fn describe(&self, origin: &Origin) -> NewRun {
+    async fn describe(&self, origin: &Origin) -> NewRun {
         NewRun {
             kind: RunKind::Export,
             pipeline: self.pipeline.clone(),
             trigger: origin.trigger.unwrap_or(Trigger::Manual),
-            who: origin.who.clone(),
+            who: who().await,
             comment: self
                 .comment
                 .comment

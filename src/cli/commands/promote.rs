@@ -18,7 +18,7 @@ use crate::cli::refusal::record_refusal;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
-use crate::cli::state_args::StateArguments;
+use crate::cli::state_args::{StateArguments, who};
 use crate::content::{Existing, OnError, ReferrerPolicy};
 use crate::history::{NewRun, Trigger};
 use crate::oci::Platform;
@@ -153,7 +153,10 @@ pub(in crate::cli) async fn run(
     arguments
         .state
         .refuse_other(configuration.state.as_deref())?;
-    let origin = Origin::of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment.clone());
+    let origin =
+        origin
+            .clone()
+            .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment.clone());
     refuse_others(&configuration, pipeline, &origin).await?;
     let request = Request {
         only: arguments.references,
@@ -175,7 +178,7 @@ pub(in crate::cli) async fn carry(
     arguments.check(origin)?;
     let configuration = arguments.registries.config().read()?;
     let references = arguments.references(configuration.as_ref(), &edge)?;
-    let described = arguments.describe(&edge, origin);
+    let described = arguments.describe(&edge, origin).await;
     let state = arguments.state.directory();
     if let Err(refusal) = judge(configuration.as_ref(), &edge, &references) {
         record_refusal(state, &described, &refusal).await;
@@ -187,7 +190,12 @@ pub(in crate::cli) async fn carry(
         .await?;
     let memory = match arguments.dry_run {
         true => None,
-        false => arguments.state.remember_promotion(described).await?,
+        false => {
+            arguments
+                .state
+                .remember_promotion(described, origin)
+                .await?
+        }
     };
     if memory.is_none() && !arguments.dry_run {
         Output::note("nothing of this is recorded: no state directory was given with `--state`");
@@ -303,10 +311,10 @@ impl PromoteArguments {
         references.collect()
     }
 
-    fn describe(&self, edge: &PromotionEdge, origin: &Origin) -> NewRun {
+    async fn describe(&self, edge: &PromotionEdge, origin: &Origin) -> NewRun {
         let ends = (edge.source().to_string(), edge.target().to_string());
         let trigger = origin.trigger.unwrap_or(Trigger::Manual);
-        let author = (trigger, origin.who.clone(), self.why(origin));
+        let author = (trigger, who().await, self.why(origin));
         describe_promotion(ends, origin.pipeline_name(), author)
     }
 

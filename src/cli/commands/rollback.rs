@@ -64,7 +64,7 @@ pub(in crate::cli) async fn run(
     let mut run = None;
     if !arguments.dry_run {
         let author = RollbackAuthor {
-            who: who(),
+            who: who().await,
             comment: arguments.comment.clone(),
             clock: Timestamp::now,
         };

@@ -81,14 +81,20 @@ pub(in crate::cli) struct Request {
     pub(in crate::cli) dry_run: bool,
 }
 
-pub(in crate::cli) async fn run(arguments: RunArguments, output: Output) -> anyhow::Result<Exit> {
+pub(in crate::cli) async fn run(
+    arguments: RunArguments,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
     let configuration = arguments.config.require()?;
     let pipeline = find_pipeline(&configuration, arguments.kind.into(), &arguments.name)?;
     let request = Request {
         only: arguments.only,
         dry_run: arguments.dry_run,
     };
-    let origin = Origin::of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
+    let origin = origin
+        .clone()
+        .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
     refuse_others(&configuration, pipeline, &origin).await?;
     start(&configuration, pipeline, request, &origin, output).await
 }
@@ -131,7 +137,7 @@ pub(in crate::cli) async fn refuse_others(
         .hint(format!("its `may-run` has {}", show_people(may_run)))
         .exit(Exit::Denied);
     let state = configuration.state.as_deref();
-    record_refusal(state, &pipeline.refused_run(origin), &error).await;
+    record_refusal(state, &pipeline.refused_run(origin).await, &error).await;
     Err(error.into())
 }
 
@@ -161,7 +167,10 @@ pub(in crate::cli) async fn start(
                 .flags
                 .extend(bundles.map(|name| format!("--bundle={name}")));
             let section = TransferSection::try_parse_from(words.line())?;
-            transfer::run(section.transfer, output).await
+            transfer::run(section.transfer, origin, output).await
+        }
+        Settings::Import(_) if request.dry_run => {
+            preview_import(&words, &request, origin, output).await
         }
         Settings::Promotion(section) => {
             if !request.only.is_empty() {
@@ -174,7 +183,6 @@ pub(in crate::cli) async fn start(
             let section = PromotionSection::try_parse_from(words.line())?;
             promote::carry(section.promotion, origin, output).await
         }
-        Settings::Import(_) if request.dry_run => preview_import(&words, &request, output).await,
         Settings::Import(_) => {
             words.flags.push("--once".to_owned());
             let bundles = request.only.iter();
@@ -202,7 +210,12 @@ fn name_artifacts(
 }
 
 /// A watch has no dry run; an import with the same words has one.
-async fn preview_import(words: &Words, request: &Request, output: Output) -> anyhow::Result<Exit> {
+async fn preview_import(
+    words: &Words,
+    request: &Request,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
     #[derive(Parser)]
     #[command(no_binary_name = true)]
     struct Preview {
@@ -230,7 +243,7 @@ async fn preview_import(words: &Words, request: &Request, output: Output) -> any
         },
     };
     let preview = Preview::try_parse_from(words.line())?;
-    import::run(preview.import, &Origin::by_hand(), output).await
+    import::run(preview.import, &origin.clone().by_itself(), output).await
 }
 
 /// A bundle in a container, as one would type it.

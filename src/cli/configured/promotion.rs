@@ -5,6 +5,7 @@ use std::path::Path;
 use super::names::Names;
 use super::{Building, Configuration, Pipeline, PromotionSection, Settings};
 use crate::cli::origin::Origin;
+use crate::cli::state_args::who;
 use crate::config::{Fault, Section};
 use crate::history::{NewRun, RunKind, Trigger};
 use crate::pipeline::describe_promotion;
@@ -62,9 +63,9 @@ pub(in crate::cli) fn expand_from(
 
 impl Pipeline {
     /// The record of a run that was not allowed to begin.
-    pub(in crate::cli) fn refused_run(&self, origin: &Origin) -> NewRun {
+    pub(in crate::cli) async fn refused_run(&self, origin: &Origin) -> NewRun {
         let trigger = origin.trigger.unwrap_or(Trigger::Manual);
-        let (who, comment) = (origin.who.clone(), origin.comment.clone());
+        let (who, comment) = (who().await, origin.comment.clone());
         let value_of = |key| self.words.values_of(key).next().map(str::to_owned);
         let end_of = |key| value_of(key).unwrap_or_default();
         let ends = (end_of("source"), end_of("target"));

@@ -148,9 +148,7 @@ fn an_index_goes_along_with_its_signature_and_keeps_its_digest() {
         .assert_success()
         .assert_stdout("delivered")
         .assert_stdout("/apps/web:1.4");
-    chain
-        .promote("rc/apps/web:1.4 --to prod")
-        .assert_success();
+    chain.promote("rc/apps/web:1.4 --to prod").assert_success();
     for (registry, repository) in [(&chain.rc, "apps/web"), (&chain.prod, "live/web")] {
         let root = nodes.m0.descriptor.digest.to_string();
         assert_eq!(tag(registry, repository, "1.4"), Some(root));
@@ -224,7 +222,11 @@ fn what_is_outside_the_edge_is_refused_with_the_edges_that_there_are() {
     let reason = newest["reason"].as_str().unwrap();
     assert!(reason.contains("is not below"), "{reason}");
     let told = chain.desk.run("audit export --state state");
-    assert!(told.stdout.contains(r#""kind":"refused""#), "{}", told.stdout);
+    assert!(
+        told.stdout.contains(r#""kind":"refused""#),
+        "{}",
+        told.stdout
+    );
 }
 
 #[test]
@@ -272,7 +274,10 @@ fn only_those_who_may_promote_and_may_view_the_source() {
     may_run
         .assert_code(5)
         .assert_stderr("may not run `[promotion.rc]`");
-    let may_view = with("[registry.dev]", "may-view = [\"nobody-here\", \"@no-group\"]");
+    let may_view = with(
+        "[registry.dev]",
+        "may-view = [\"nobody-here\", \"@no-group\"]",
+    );
     may_view
         .assert_code(5)
         .assert_stderr("may not look at `[registry.dev]`")
@@ -309,7 +314,10 @@ fn what_a_promotion_replaces_keeps_a_rollback_tag_and_can_be_put_back() {
     let artifact = &document["artifacts"][0];
     assert_eq!(artifact["replaced"], *first);
     assert_eq!(artifact["rollbackTag"], format!("1.4-{run}"));
-    assert_eq!(tag(&chain.rc, "apps/web", &format!("1.4-{run}")), Some(first.clone()));
+    assert_eq!(
+        tag(&chain.rc, "apps/web", &format!("1.4-{run}")),
+        Some(first.clone())
+    );
     assert_eq!(tag(&chain.rc, "apps/web", "1.4"), Some(second.clone()));
     let events = chain.events("RC/apps/web:1.4");
     let last = events.last().unwrap();
@@ -337,7 +345,12 @@ fn history_tells_the_chain_in_its_order() {
             .iter()
             .map(|it| {
                 let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
-                (text("pipeline"), text("source"), text("target"), text("comment"))
+                (
+                    text("pipeline"),
+                    text("source"),
+                    text("target"),
+                    text("comment"),
+                )
             })
             .collect();
         let (dev, rc, prod) = (
@@ -365,7 +378,9 @@ fn a_validated_registry_takes_promotion_by_pipeline_alone() {
     chain.promote("web:1.4 --to rc").assert_success();
     for target in ["PROD/live", "PROD/live/deep", "PROD"] {
         chain
-            .promote(&format!("RC/apps/web:1.4 --source RC/apps --target {target}"))
+            .promote(&format!(
+                "RC/apps/web:1.4 --source RC/apps --target {target}"
+            ))
             .assert_code(5)
             .assert_stderr("only through pipelines");
     }
@@ -452,7 +467,11 @@ fn a_pipeline_promotes_what_its_rules_select_and_keeps_what_is_there() {
         .assert_success()
         .assert_stderr("3 of 5 tags");
     for (name, is_there) in [("v2", false), ("v3", true), ("v5", true)] {
-        assert_eq!(tag(&chain.rc, "apps/api", name).is_some(), is_there, "{name}");
+        assert_eq!(
+            tag(&chain.rc, "apps/api", name).is_some(),
+            is_there,
+            "{name}"
+        );
     }
     let before = tag(&chain.rc, "apps/api", "v5");
     chain.put("team/apps/api", "v5", 9);
@@ -480,9 +499,21 @@ fn what_cannot_be_read_is_left_out_when_asked_and_told() {
 
 /// Each is one change to the file, and words of the message.
 const FAULTS: [(&str, &str, &str); 7] = [
-    ("target = \"rc/apps\"", "target = \"rcc/apps\"", "did you mean `rc`?"),
-    ("target = \"rc/apps\"", "target = \"dev/apps\"", "cannot be promoted to itself"),
-    ("target = \"rc/apps\"", "target = \"oci:/srv/x\"", "`target` cannot be"),
+    (
+        "target = \"rc/apps\"",
+        "target = \"rcc/apps\"",
+        "did you mean `rc`?",
+    ),
+    (
+        "target = \"rc/apps\"",
+        "target = \"dev/apps\"",
+        "cannot be promoted to itself",
+    ),
+    (
+        "target = \"rc/apps\"",
+        "target = \"oci:/srv/x\"",
+        "`target` cannot be",
+    ),
     ("target = \"rc/apps\"", "", "has no `target`"),
     ("\"web:1.4\"", "\"dev/apps/web:1.4\"", "is not below"),
     ("state = \"DESK/state\"", "", "`state` is missing"),
@@ -504,8 +535,10 @@ fn a_file_with_a_wrong_edge_is_not_used() {
             .assert_code(2)
             .assert_stderr(words);
     }
-    let shared = FILE
-        .replace("target = \"prod\"", "target = \"rc/apps/tested\"\nshares-tags-with = \"rc\"");
+    let shared = FILE.replace(
+        "target = \"prod\"",
+        "target = \"rc/apps/tested\"\nshares-tags-with = \"rc\"",
+    );
     chain.configure(&shared);
     chain.run("config check").assert_success();
     chain
@@ -523,7 +556,10 @@ fn runs_of_others_are_left_out_and_counted() {
     chain.promote("web:1.4 --to prod").assert_success();
     let listed = |more: &str| chain.run(&format!("runs --state state {more}"));
     let hidden_run = chain.runs()[1]["id"].as_str().unwrap().to_owned();
-    chain.configure(&FILE.replace("[promotion.rc]", "[promotion.rc]\nmay-view = \"nobody-here\""));
+    chain.configure(&FILE.replace(
+        "[promotion.rc]",
+        "[promotion.rc]\nmay-view = \"nobody-here\"",
+    ));
     let told = listed("");
     told.assert_success()
         .assert_stderr("left out: 1 run of pipelines that you may not look at");

@@ -12,16 +12,17 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use crate::cli::config_args::ConfigArgument;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::Output;
 use crate::cli::state_args::open_ledger;
 use crate::history::{Ledger, Run, RunKind, RunStatus};
 
-/// List exports, imports and deliveries of watches, the newest first
+/// List exports, transfers, imports and deliveries of watches, the newest first
 ///
-/// What is listed is what a state directory remembers: of exports and imports with `--state`, and of every bundle that
-/// a watch has taken up. A run that goes on shows how far it is.
+/// What is listed is what a state directory remembers: of exports, transfers and imports with `--state`, and of every
+/// bundle that a watch has taken up. A run that goes on shows how far it is.
 ///
 /// Example: airlift runs --state /var/lib/airlift --status failed
 #[derive(Args)]
@@ -49,6 +50,9 @@ pub(in crate::cli) struct RunsArguments {
     /// Only runs of this command
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     kind: Option<RunKind>,
+
+    #[command(flatten)]
+    config: ConfigArgument,
 
     /// Go on showing them until Ctrl-C; where there is no terminal, a line for each run that begins or ends
     #[arg(long)]
@@ -84,19 +88,14 @@ struct RunArgument {
     /// The state directory that the run was given
     #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
     state: PathBuf,
+
+    #[command(flatten)]
+    config: ConfigArgument,
 }
 
-/// Kinds of which there are records; a transfer keeps none.
-const KINDS: [RunKind; 5] = [
-    RunKind::Export,
-    RunKind::Import,
-    RunKind::Watch,
-    RunKind::Rollback,
-    RunKind::Promotion,
-];
-
 fn kinds() -> impl TypedValueParser<Value = RunKind> {
-    PossibleValuesParser::new(KINDS.map(RunKind::as_str))
+    let words = RunKind::ALL.iter().copied().map(RunKind::as_str);
+    PossibleValuesParser::new(words.collect::<Vec<_>>())
         .try_map(|text| RunKind::parse(&text).ok_or("there is no such kind"))
 }
 
@@ -139,6 +138,7 @@ impl RunArgument {
         let ledger = open_ledger(&self.state).await?;
         ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
         let run = find_one(&ledger, &self.id).await?;
+        self.config.visibility().await?.refuse_hidden(&run)?;
         Ok((ledger, run))
     }
 }
