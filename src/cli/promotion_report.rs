@@ -7,16 +7,35 @@ use super::output::table;
 use super::size::{count, show_size};
 use crate::content::ArtifactOutcome;
 use crate::history::{RunId, reference_at};
-use crate::pipeline::{PromotionPlan, PromotionReport, Survey};
+use crate::pipeline::{PromotionEdge, PromotionPlan, PromotionReport, Survey};
 
 /// From where to where, and by which pipeline.
 pub(super) struct PromotionEnds {
-    pub(super) source: String,
-    pub(super) target: String,
-    pub(super) pipeline: Option<String>,
+    source: String,
+    target: String,
+    pipeline: Option<String>,
 }
 
 impl PromotionEnds {
+    pub(super) fn of(edge: &PromotionEdge, pipeline: Option<String>) -> Self {
+        Self {
+            source: edge.source().to_string(),
+            target: edge.target().to_string(),
+            pipeline,
+        }
+    }
+
+    /// What is told where nothing was selected.
+    pub(super) fn nothing_document(&self) -> Value {
+        json!({
+            "source": self.source,
+            "target": self.target,
+            "pipeline": self.pipeline,
+            "artifacts": [],
+            "failures": [],
+        })
+    }
+
     fn head(&self) -> String {
         format!("{} → {}", self.source, self.target)
     }
@@ -50,7 +69,10 @@ pub(super) fn show_report(
             show_replaced(artifact),
         ]
     });
-    push_rows(&mut text, rows.chain(failure_rows(plan)).collect());
+    push_rows(
+        &mut text,
+        &rows.chain(failure_rows(plan)).collect::<Vec<_>>(),
+    );
     if let Some(contents) = report.read_back {
         text.push_str(&format!(
             "{} read back and right\n",
@@ -74,7 +96,10 @@ pub(super) fn show_survey(ends: &PromotionEnds, plan: &PromotionPlan, survey: &S
         let target = ends.reference(&name);
         vec![format!("{source} → {target}"), digest.to_string()]
     });
-    push_rows(&mut text, rows.chain(failure_rows(plan)).collect());
+    push_rows(
+        &mut text,
+        &rows.chain(failure_rows(plan)).collect::<Vec<_>>(),
+    );
     text
 }
 
@@ -83,9 +108,8 @@ fn failure_rows(plan: &PromotionPlan) -> impl Iterator<Item = Vec<String>> {
     failures.map(|(reference, reason)| vec![format!("failed: {reason}"), reference.clone()])
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the rows are made for this")]
-fn push_rows(text: &mut String, rows: Vec<Vec<String>>) {
-    for line in table(&rows).lines() {
+fn push_rows(text: &mut String, rows: &[Vec<String>]) {
+    for line in table(rows).lines() {
         text.push_str(&format!("  {line}\n"));
     }
 }

@@ -56,13 +56,11 @@ async fn find_name(id: u32, table: Table<'_>, getent: &Path, limit: Duration) ->
         Ok(file) => read_table(file).await.and_then(|text| name_in(&text, id)),
         Err(_) => None,
     };
-    match local {
-        Some(name) => Some(name),
-        None => {
-            let asked = ask(id, table.word, getent);
-            tokio::time::timeout(limit, asked).await.ok()?
-        }
+    if local.is_some() {
+        return local;
     }
+    let asked = ask(id, table.word, getent);
+    tokio::time::timeout(limit, asked).await.ok()?
 }
 
 /// What the switch of the C library says. It hears nothing of our environment.

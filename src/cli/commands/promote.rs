@@ -2,7 +2,6 @@
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::run::{Request, find_pipeline, refuse_others, start};
 use crate::cli::configured::{Configuration, SectionKind, Settings, expand_from};
@@ -19,13 +18,13 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
 use crate::cli::state_args::{StateArguments, who};
-use crate::content::{Existing, OnError, ReferrerPolicy};
-use crate::history::{NewRun, Trigger};
+use crate::content::{Error, Existing, OnError, ReferrerPolicy};
+use crate::history::{NewRun, RunId, Trigger};
 use crate::oci::Platform;
 use crate::pipeline::{
-    Connections, InvalidEdge, InvalidSource, PromotionEdge, PromotionOptions, PromotionPlan,
-    SourceReference, TargetReference, describe_promotion, plan_promotion, run_promotion, select,
-    survey_promotion,
+    Connections, InvalidEdge, InvalidSource, Place, PromotionEdge, PromotionMemory,
+    PromotionOptions, PromotionPlan, PromotionReport, SourceReference, TargetReference,
+    describe_promotion, plan_promotion, run_promotion, select, survey_promotion,
 };
 use crate::selection::RollbackTag;
 
@@ -172,22 +171,7 @@ pub(in crate::cli) async fn carry(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let edge = arguments.edge()?;
-    if !origin.is_pipeline() {
-        arguments.registries.refuse_validated(edge.target())?;
-    }
-    arguments.check(origin)?;
-    let configuration = arguments.registries.config().read()?;
-    let references = arguments.references(configuration.as_ref(), &edge)?;
-    let described = arguments.describe(&edge, origin).await;
-    let state = arguments.state.directory();
-    if let Err(refusal) = judge(configuration.as_ref(), &edge, &references) {
-        record_refusal(state, &described, &refusal).await;
-        return Err(refusal.into());
-    }
-    arguments
-        .registries
-        .refuse_unseen(&references, origin, (state, &described))
-        .await?;
+    let (references, described) = arguments.admit(&edge, origin).await?;
     let memory = match arguments.dry_run {
         true => None,
         false => {
@@ -203,59 +187,60 @@ pub(in crate::cli) async fn carry(
     let connections = arguments.registries.connect().await?;
     let progress = Progress::new(output, "promoting", "content");
     let options = arguments.options(edge, &progress);
+    let ends = PromotionEnds::of(&options.edge, origin.pipeline_name());
     let planned = arguments.plan(&options, &references, &connections).await;
     if let (Err(error), Some(memory)) = (&planned, &memory)
         && let Some(error) = error.downcast_ref()
     {
         memory.record_failure(error).await?;
     }
-    let ends = PromotionEnds {
-        source: options.edge.source().to_string(),
-        target: options.edge.target().to_string(),
-        pipeline: origin.pipeline_name(),
-    };
     let Some(plan) = planned? else {
         if let Some(memory) = &memory {
             memory.record_nothing().await?;
         }
-        let document = json!({ "source": ends.source, "target": ends.target, "artifacts": [] });
-        output.print("nothing selected, nothing promoted", &document)?;
+        output.print(
+            "nothing selected, nothing promoted",
+            &ends.nothing_document(),
+        )?;
         return Ok(Exit::Done);
-    };
-    let exit = match plan.failures.is_empty() {
-        true => Exit::Done,
-        false => Exit::PartlyFailed,
     };
     let target = connections.target(options.edge.target()).await?;
     if arguments.dry_run {
         let survey = survey_promotion(&plan, &target, options.concurrency).await?;
         progress.finish();
-        output.print(
-            &show_survey(&ends, &plan, &survey),
-            &survey_document(&ends, &plan, &survey),
-        )?;
-        return Ok(exit);
+        let text = show_survey(&ends, &plan, &survey);
+        output.print(&text, &survey_document(&ends, &plan, &survey))?;
+        return Ok(exit_of(&plan, 0));
     }
-    let promoted = match &memory {
-        Some(memory) => {
-            let promoted = memory.promote(&plan, &target, options).await;
-            promoted.map(|(report, run)| (report, Some(run)))
-        }
-        None => {
-            let promoted = run_promotion(&plan, &target, &options, None).await;
-            promoted.map(|report| (report, None))
-        }
-    };
+    let promoted = promote(&plan, &target, options, memory.as_ref()).await;
     progress.finish();
     let (report, run) = promoted?;
-    output.print(
-        &show_report(&ends, &plan, &report),
-        &report_document(&ends, &plan, (&report, run.as_ref())),
-    )?;
-    Ok(match report.copy.failed() {
-        0 => exit,
-        _ => Exit::PartlyFailed,
-    })
+    let text = show_report(&ends, &plan, &report);
+    let document = report_document(&ends, &plan, (&report, run.as_ref()));
+    output.print(&text, &document)?;
+    Ok(exit_of(&plan, report.copy.failed()))
+}
+
+/// Carries the plan out, as a run where that is recorded.
+async fn promote(
+    plan: &PromotionPlan,
+    target: &Place,
+    options: PromotionOptions,
+    memory: Option<&PromotionMemory>,
+) -> Result<(PromotionReport, Option<RunId>), Error> {
+    if let Some(memory) = memory {
+        let (report, run) = memory.promote(plan, target, options).await?;
+        return Ok((report, Some(run)));
+    }
+    let report = run_promotion(plan, target, &options, None).await?;
+    Ok((report, None))
+}
+
+fn exit_of(plan: &PromotionPlan, failed: usize) -> Exit {
+    match plan.failures.is_empty() && failed == 0 {
+        true => Exit::Done,
+        false => Exit::PartlyFailed,
+    }
 }
 
 /// Contents that are pushed at once; large ones wait for room in the copy's window of memory.
@@ -269,6 +254,31 @@ impl PromoteArguments {
         };
         let edge = PromotionEdge::new(source, target);
         edge.map_err(|error: InvalidEdge| UsageError::new(error.to_string()).into())
+    }
+
+    /// What is to be promoted, and how the run is described, where whoever asks may do it and has said why.
+    async fn admit(
+        &self,
+        edge: &PromotionEdge,
+        origin: &Origin,
+    ) -> anyhow::Result<(Vec<SourceReference>, NewRun)> {
+        if !origin.is_pipeline() {
+            self.registries.refuse_validated(edge.target())?;
+        }
+        self.check(origin)?;
+        let configuration = self.registries.config().read()?;
+        let references = self.references(configuration.as_ref(), edge)?;
+        let described = self.describe(edge, origin).await;
+        let state = self.state.directory();
+        if let Err(refusal) = judge(configuration.as_ref(), edge, &references) {
+            record_refusal(state, &described, &refusal).await;
+            return Err(refusal.into());
+        }
+        let unseen = self
+            .registries
+            .refuse_unseen(&references, origin, (state, &described));
+        unseen.await?;
+        Ok((references, described))
     }
 
     fn check(&self, origin: &Origin) -> anyhow::Result<()> {

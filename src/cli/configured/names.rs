@@ -58,7 +58,7 @@ impl Names {
     }
 
     /// `NAME/…` and `HOST/…` as ever, and everything else below `source`. What has no `/` is no registry.
-    pub(super) fn from_source(&self, source: &str, text: &str) -> Result<String, UnknownName> {
+    pub(super) fn below_source(&self, source: &str, text: &str) -> Result<String, UnknownName> {
         let is_named = text
             .split_once('/')
             .is_some_and(|(first, _)| is_host(first) || self.registries.contains_key(first));
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn what_is_promoted_is_named_by_registry_by_host_or_below_the_source() {
         let names = names();
-        let named = |text| names.from_source("rc.example/team", text);
+        let named = |text| names.below_source("rc.example/team", text);
         let below = |text| Ok(format!("rc.example/team/{text}"));
         for relative in ["web:1.4", "apps/web:1.4", "web@sha256:00", "**/web"] {
             assert_eq!(named(relative), below(relative));

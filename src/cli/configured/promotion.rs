@@ -57,7 +57,7 @@ pub(in crate::cli) fn expand_from(
 ) -> Result<String, String> {
     let none = Names::default();
     let names = configuration.map_or(&none, |it| &it.names);
-    let expanded = names.from_source(source, text);
+    let expanded = names.below_source(source, text);
     expanded.map_err(|unknown| unknown.message)
 }
 

@@ -151,7 +151,7 @@ mod tests {
         assert!(!holds("r.example:5000", "r.example/**"));
     }
 
-    fn trace<'a>(kind: Option<RunKind>, target: &'a str) -> Trace<'a> {
+    fn trace(kind: Option<RunKind>, target: &str) -> Trace<'_> {
         Trace {
             kind,
             pipeline: Some("rc"),

@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
             (SectionKind::Promotion, "references") => match self.text_of("source") {
                 Some(source) => {
                     let source = self.names.registry(source)?;
-                    self.names.from_source(&source, &text)
+                    self.names.below_source(&source, &text)
                 }
                 None => Ok(text),
             },

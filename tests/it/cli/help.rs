@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 37] = [
     "",
     "export",
     "transfer",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 36] = [
     "watch",
     "watch list",
     "watch retry",
+    "promote",
     "rollback",
     "run",
     "runs",

@@ -66,12 +66,12 @@ impl Chain {
         let digests = contents.keys().map(|(_, digest)| digest);
         for digest in digests {
             let known = [&nodes.m0, &nodes.m1, &nodes.m2, &nodes.s];
-            match known.iter().find(|it| it.descriptor.digest == *digest) {
-                Some(document) => self.dev.put_manifest(&below, (**document).clone(), None),
-                None => {
-                    let bytes = contents[&(nodes.repository.clone(), digest.clone())].clone();
-                    self.dev.put_blob(&below, "application/octet-stream", bytes);
-                }
+            let document = known.iter().find(|it| it.descriptor.digest == *digest);
+            if let Some(document) = document {
+                self.dev.put_manifest(&below, (**document).clone(), None);
+            } else {
+                let bytes = contents[&(nodes.repository.clone(), digest.clone())].clone();
+                self.dev.put_blob(&below, "application/octet-stream", bytes);
             }
         }
         assert_eq!(tags.len(), 1);
@@ -93,10 +93,10 @@ impl Chain {
     fn configure(&self, text: &str) {
         let desk = self.desk.path("").display().to_string();
         let text = text
-            .replace("DESK", desk.trim_end_matches('/'))
             .replace("DEV", &self.dev.address())
             .replace("RC", &self.rc.address())
-            .replace("PROD", &self.prod.address());
+            .replace("PROD", &self.prod.address())
+            .replace("DESK", desk.trim_end_matches('/'));
         self.desk.write("airlift.toml", text);
     }
 
