@@ -243,7 +243,7 @@ async fn preview_import(
         },
     };
     let preview = Preview::try_parse_from(words.line())?;
-    import::run(preview.import, &origin.clone().by_itself(), output).await
+    import::run(preview.import, origin, output).await
 }
 
 /// A bundle in a container, as one would type it.
