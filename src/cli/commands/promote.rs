@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::run::{Request, find_pipeline, refuse_others, start};
-use crate::cli::configured::{Configuration, SectionKind, Settings, expand_from};
+use crate::cli::configured::{Configuration, SectionKind, expand_from, tell_edges};
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
@@ -386,21 +386,33 @@ fn judge(
     Ok(())
 }
 
-/// Where a reference may go from where it is, by the pipelines of the configuration file.
-fn tell_edges(configuration: Option<&Configuration>, reference: &SourceReference) -> String {
-    let pipelines = configuration.map_or(&[][..], |it| &it.pipelines[..]);
-    let edges = pipelines.iter().filter_map(|pipeline| {
-        let Settings::Promotion(section) = &pipeline.settings else {
-            return None;
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::history::Interruption;
+
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Line {
+        #[command(flatten)]
+        promote: PromoteArguments,
+    }
+
+    #[test]
+    fn a_schedule_needs_no_comment_and_a_person_does() {
+        let words = ["web:1", "--source", "dev.example", "--target", "rc.example"];
+        let line = Line::try_parse_from(words).expect("a line");
+        let title = || "promotion.rc".to_owned();
+        let by = |trigger, comment: Option<&str>| {
+            let origin = Origin::by_hand(&Interruption::default());
+            let origin = origin.of_pipeline(title(), trigger, comment.map(str::to_owned));
+            line.promote.check(&origin).is_ok()
         };
-        let edge = section.promotion.edge().ok()?;
-        edge.check(reference).ok()?;
-        Some(format!("`[{}]` to `{}`", pipeline.title(), edge.target()))
-    });
-    let edges: Vec<String> = edges.collect();
-    match (edges.is_empty(), configuration) {
-        (false, _) => format!("from there goes {}", edges.join(", ")),
-        (true, Some(_)) => "no pipeline promotes from there".to_owned(),
-        (true, None) => "name what is below `--source`, or another `--source`".to_owned(),
+        assert!(by(Trigger::Schedule, None));
+        assert!(!by(Trigger::Manual, None));
+        assert!(!by(Trigger::Manual, Some(" ")));
+        assert!(by(Trigger::Manual, Some("tested")));
     }
 }

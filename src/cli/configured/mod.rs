@@ -26,7 +26,7 @@ pub(super) use self::kinds::{
 };
 use self::names::Names;
 use self::overlap::find_overlaps;
-pub(super) use self::promotion::expand_from;
+pub(super) use self::promotion::{expand_from, tell_edges};
 pub(super) use self::rights::Trace;
 use self::words::Reader;
 pub(super) use self::words::Words;

@@ -8,7 +8,7 @@ use crate::cli::origin::Origin;
 use crate::cli::state_args::who;
 use crate::config::{Fault, Section};
 use crate::history::{NewRun, RunKind, Trigger};
-use crate::pipeline::describe_promotion;
+use crate::pipeline::{SourceReference, describe_promotion};
 
 impl Building {
     /// The edge has two ends, what is promoted is below its source, and the history is kept.
@@ -59,6 +59,28 @@ pub(in crate::cli) fn expand_from(
     let names = configuration.map_or(&none, |it| &it.names);
     let expanded = names.below_source(source, text);
     expanded.map_err(|unknown| unknown.message)
+}
+
+/// Where a reference may go from where it is, by the pipelines of the configuration file.
+pub(in crate::cli) fn tell_edges(
+    configuration: Option<&Configuration>,
+    reference: &SourceReference,
+) -> String {
+    let pipelines = configuration.map_or(&[][..], |it| &it.pipelines[..]);
+    let edges = pipelines.iter().filter_map(|pipeline| {
+        let Settings::Promotion(section) = &pipeline.settings else {
+            return None;
+        };
+        let edge = section.promotion.edge().ok()?;
+        edge.check(reference).ok()?;
+        Some(format!("`[{}]` to `{}`", pipeline.title(), edge.target()))
+    });
+    let edges: Vec<String> = edges.collect();
+    match (edges.is_empty(), configuration) {
+        (false, _) => format!("from there goes {}", edges.join(", ")),
+        (true, Some(_)) => "no pipeline promotes from there".to_owned(),
+        (true, None) => "name what is below `--source`, or another `--source`".to_owned(),
+    }
 }
 
 impl Pipeline {
