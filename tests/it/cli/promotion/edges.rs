@@ -148,4 +148,3 @@ fn a_file_with_a_wrong_edge_is_not_used() {
     let schema = chain.desk.run("config schema").stdout;
     assert!(schema.contains("\"promotion\""), "{schema}");
 }
-

@@ -318,4 +318,3 @@ fn what_cannot_be_read_is_left_out_when_asked_and_told() {
     let dry = chain.promote("web:1.4 web:none --to rc --output json --dry-run");
     assert_documented("promote", &[document, dry.assert_code(3).json()]);
 }
-
