@@ -149,6 +149,8 @@ fn whoami(flag: &str) -> String {
 fn an_index_goes_along_with_its_signature_and_keeps_its_digest() {
     let chain = Chain::new();
     let nodes = five_nodes();
+    let cosign = format!("sha256-{}.sig", nodes.m0.descriptor.digest.hex());
+    let signature = chain.put("team/apps/web", &cosign, 7);
     let before = chain.dev.snapshot();
     chain
         .promote("web:1.4 --to rc")
@@ -159,6 +161,10 @@ fn an_index_goes_along_with_its_signature_and_keeps_its_digest() {
     for (registry, repository) in [(&chain.rc, "apps/web"), (&chain.prod, "live/web")] {
         let root = nodes.m0.descriptor.digest.to_string();
         assert_eq!(tag(registry, repository, "1.4"), Some(root));
+        assert_eq!(
+            tag(registry, repository, &cosign).as_ref(),
+            Some(&signature)
+        );
         let held = registry.snapshot();
         let repository: Repository = repository.parse().unwrap();
         for digest in [&nodes.m1, &nodes.m2, &nodes.s].map(|it| &it.descriptor.digest) {
@@ -317,4 +323,35 @@ fn what_cannot_be_read_is_left_out_when_asked_and_told() {
     assert_eq!(run["artifacts"]["failed"], 1);
     let dry = chain.promote("web:1.4 web:none --to rc --output json --dry-run");
     assert_documented("promote", &[document, dry.assert_code(3).json()]);
+}
+
+#[test]
+fn a_promotion_that_was_killed_is_repeated_and_moves_nothing_again() {
+    let chain = Chain::new();
+    let its_tag = "/apps/web/manifests/1.4";
+    chain.rc.fault(When::put(its_tag), Fault::Hang);
+    let line = "promote web:1.4 --to rc --comment tested --config airlift.toml";
+    let running = chain.desk.command(line).spawn();
+    running.kill_when(|| chain.rc.log().count("PUT", its_tag) > 0);
+    assert_eq!(tag(&chain.rc, "apps/web", "1.4"), None);
+    assert_eq!(chain.runs()[0]["status"], "interrupted");
+    chain.rc.heal();
+    let again = chain.promote("web:1.4 --to rc --output json");
+    assert_eq!(again.assert_success().json()["movedBytes"], 0);
+    assert!(tag(&chain.rc, "apps/web", "1.4").is_some());
+    chain.rc.assert_no_violation();
+}
+
+#[test]
+fn referrers_that_cannot_be_asked_for_are_no_missing_referrers() {
+    let chain = Chain::new();
+    chain
+        .dev
+        .fault(When::get("/referrers/").always(), Fault::Status(403));
+    chain
+        .promote("web:1.4 --to rc")
+        .assert_code(5)
+        .assert_stderr("cannot read `");
+    assert_eq!(tag(&chain.rc, "apps/web", "1.4"), None);
+    assert_eq!(chain.runs()[0]["status"], "failed");
 }
