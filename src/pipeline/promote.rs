@@ -42,6 +42,15 @@ pub struct PromotionOptions {
     pub read_back: Option<Events>,
 }
 
+impl PromotionOptions {
+    fn mounts(&self) -> MountSources {
+        match self.edge.stays_in_registry() {
+            true => MountSources::Source,
+            false => MountSources::Filled,
+        }
+    }
+}
+
 /// Everything that is promoted, before the first byte moves.
 pub struct PromotionPlan {
     pub plan: Arc<Plan>,
@@ -128,9 +137,10 @@ pub async fn plan_promotion(
 pub async fn survey_promotion(
     plan: &PromotionPlan,
     target: &Place,
-    concurrency: usize,
+    options: &PromotionOptions,
 ) -> Result<Survey> {
-    survey_copy(&plan.plan, &plan.names, target, concurrency).await
+    let copied = (&*plan.plan, &plan.names[..], options.mounts());
+    survey_copy(copied, target, options.concurrency).await
 }
 
 /// Carries the plan out. `recorded` is the run that it is, and what is known of the target's past.
@@ -147,10 +157,7 @@ pub async fn run_promotion(
         sources: vec![Arc::clone(&plan.source)],
         target: target.as_target(),
         names: plan.names.clone(),
-        mounts: match options.edge.stays_in_registry() {
-            true => MountSources::Source,
-            false => MountSources::Filled,
-        },
+        mounts: options.mounts(),
         options: CopyOptions {
             existing: options.existing,
             on_error: options.on_error,

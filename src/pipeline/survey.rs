@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::import::ImportPlan;
 use super::place::Place;
-use crate::content::{Error, ErrorKind, Plan, Result, for_each};
+use crate::content::{Error, ErrorKind, MountSources, Plan, Result, for_each};
 use crate::oci::Repository;
 
 /// What an import would move. Sizes are bytes.
@@ -33,40 +33,57 @@ pub async fn survey_import(
     place: &Place,
     concurrency: usize,
 ) -> Result<Survey> {
-    survey_copy(&import.plan, &import.names, place, concurrency).await
+    let copied = (&*import.plan, &import.names[..], MountSources::Filled);
+    survey_copy(copied, place, concurrency).await
+}
+
+/// How often a content that is missing is moved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moves {
+    /// What one repository has got, the others mount or share.
+    Once,
+    ToEach,
+    /// It is mounted from where it is.
+    Never,
 }
 
 /// The same for any plan, with the target's names of its repositories.
 pub(super) async fn survey_copy(
-    plan: &Plan,
-    target_names: &[Repository],
+    (plan, target_names, mounts): (&Plan, &[Repository], MountSources),
     place: &Place,
     concurrency: usize,
 ) -> Result<Survey> {
-    // What one repository has got, the others mount or share; a registry takes manifests one by one.
-    let goes_once = matches!(place, Place::Layout(_));
+    let blob_moves = match mounts {
+        MountSources::Filled => Moves::Once,
+        MountSources::Source => Moves::Never,
+    };
+    // A registry takes manifests one by one.
+    let manifest_moves = match place {
+        Place::Layout(_) => Moves::Once,
+        Place::Registry(_) => Moves::ToEach,
+    };
     let blobs = plan
         .blobs
         .iter()
-        .map(|blob| (&blob.descriptor, &blob.repositories, true));
+        .map(|blob| (&blob.descriptor, &blob.repositories, blob_moves));
     let manifests = plan
         .manifests
         .iter()
-        .map(|m| (&m.descriptor, &m.repositories, goes_once));
+        .map(|m| (&m.descriptor, &m.repositories, manifest_moves));
     let asked: Vec<_> = blobs
         .chain(manifests)
-        .map(|(descriptor, repositories, goes_once)| {
+        .map(|(descriptor, repositories, moves)| {
             (
                 descriptor.clone(),
                 names_of(target_names, repositories),
-                goes_once,
+                moves,
             )
         })
         .collect();
     let survey = Arc::new(std::sync::Mutex::new(Survey::default()));
     let counted = Arc::clone(&survey);
     let target = place.as_target();
-    for_each(asked, concurrency, move |(descriptor, names, goes_once)| {
+    for_each(asked, concurrency, move |(descriptor, names, moves)| {
         let target = Arc::clone(&target);
         let counted = Arc::clone(&counted);
         async move {
@@ -78,7 +95,7 @@ pub(super) async fn survey_copy(
                 if is_present {
                     survey.present_bytes += descriptor.size;
                     survey.present_contents += 1;
-                } else if position == 0 || !goes_once {
+                } else if moves == Moves::ToEach || (moves == Moves::Once && position == 0) {
                     survey.to_move_bytes += descriptor.size;
                     survey.to_move_contents += 1;
                 }

@@ -206,7 +206,7 @@ pub(in crate::cli) async fn carry(
     };
     let target = connections.target(options.edge.target()).await?;
     if arguments.dry_run {
-        let survey = survey_promotion(&plan, &target, options.concurrency).await?;
+        let survey = survey_promotion(&plan, &target, &options).await?;
         progress.finish();
         let text = show_survey(&ends, &plan, &survey);
         output.print(&text, &survey_document(&ends, &plan, &survey))?;

@@ -250,11 +250,13 @@ fn history_tells_the_chain_in_its_order() {
 #[test]
 fn within_one_registry_blobs_are_mounted_and_not_moved() {
     let chain = Chain::new();
-    let edge = "--source DEV/team --target DEV/rc";
-    chain
-        .promote(&format!("DEV/team/apps/web:1.4 {edge}"))
-        .assert_success()
-        .assert_stdout("blobs mounted");
+    let edge = "--source DEV/team --target DEV/rc --output json";
+    let dry = chain.promote(&format!("DEV/team/apps/web:1.4 {edge} --dry-run"));
+    let planned = dry.assert_success().json();
+    let told = chain.promote(&format!("DEV/team/apps/web:1.4 {edge}"));
+    let done = told.assert_success().json();
+    assert!(done["mountedContents"].as_u64() > Some(0));
+    assert_eq!(planned["toMoveBytes"], done["movedBytes"]);
     assert!(tag(&chain.dev, "rc/apps/web", "1.4").is_some());
     assert_eq!(chain.dev.log().bytes_uploaded(), 0);
     chain.dev.assert_no_violation();
