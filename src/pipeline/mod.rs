@@ -41,6 +41,9 @@ mod open_bundles;
 mod overwrite;
 mod part;
 mod place;
+mod promote;
+mod promotion_edge;
+mod promotion_memory;
 mod rebuild;
 mod rollback;
 mod schedule;
@@ -80,6 +83,12 @@ pub use open_bundles::{
 pub use overwrite::{MovesBack, TagPast, TagRules};
 pub use part::{LeftArtifact, PartSelection};
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
+pub use promote::{
+    PromotionOptions, PromotionPlan, PromotionReport, plan_promotion, run_promotion,
+    survey_promotion,
+};
+pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
+pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
 pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};

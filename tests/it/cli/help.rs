@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 41] = [
     "",
     "export",
     "transfer",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 40] = [
     "watch",
     "watch list",
     "watch retry",
+    "promote",
     "rollback",
     "run",
     "runs",
