@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use super::{Works, layer_in};
+use super::{Works, layer_in, stock, tags_of};
 use crate::support::command::Output;
 
 /// Both pipelines as `az … list` prints them; `EXPORT_OPTIONS`, `IMPORT_OPTIONS` and `TRIGGER` are still to be filled.
@@ -56,7 +56,7 @@ impl Pair {
             .replace("[export.out]", "[export.out]\nname = \"batch\"");
         works.configure(&file);
         let images = [("apps/web", "1.4", 4), ("apps/api", "2.0", 5)];
-        works.put(&works.near, &images);
+        stock(&works.near, &images);
         Some(Self(works))
     }
 
@@ -71,7 +71,7 @@ impl Pair {
 
     /// What both ends have under a tag.
     fn digests(&self, repository: &str, tag: &str) -> [Option<String>; 2] {
-        [&self.0.near, &self.0.far].map(|end| self.0.tags(end, repository).remove(tag))
+        [&self.0.near, &self.0.far].map(|end| tags_of(end, repository).remove(tag))
     }
 
     #[track_caller]
@@ -143,7 +143,7 @@ fn overwrite_tags_decides_about_a_tag_of_other_content() {
         let Some(pair) = Pair::start_or_skip("", options) else {
             return;
         };
-        pair.0.put(&pair.0.far, &[("apps/web", "1.4", 20)]);
+        stock(&pair.0.far, &[("apps/web", "1.4", 20)]);
         let [near, before] = pair.digests("apps/web", "1.4");
         assert!(before.is_some() && before != near);
         pair.export("").assert_success();
@@ -188,7 +188,7 @@ fn continue_on_errors_decides_about_an_import_with_a_refused_artifact() {
             return;
         };
         // Tags may not be overwritten, and one of the two is taken.
-        pair.0.put(&pair.0.far, &[("apps/web", "1.4", 20)]);
+        stock(&pair.0.far, &[("apps/web", "1.4", 20)]);
         let before = pair.digests("apps/web", "1.4")[1].clone();
         pair.export("").assert_success();
         pair.import().assert_code(code);
@@ -221,7 +221,7 @@ fn what_was_not_delivered_whole_is_not_deleted() {
     let Some(pair) = Pair::start_or_skip("", options) else {
         return;
     };
-    pair.0.put(&pair.0.far, &[("apps/web", "1.4", 20)]);
+    stock(&pair.0.far, &[("apps/web", "1.4", 20)]);
     pair.export("").assert_success();
     pair.import().assert_code(3);
     assert_eq!(pair.0.names("usb").len(), 1);
@@ -235,7 +235,7 @@ fn the_same_run_again_is_unchanged_and_a_moved_tag_is_news() {
     pair.export("").assert_success();
     pair.export("").assert_success().assert_stdout("unchanged");
     pair.import().assert_success();
-    pair.0.put(&pair.0.near, &[("apps/web", "1.4", 6)]);
+    stock(&pair.0.near, &[("apps/web", "1.4", 6)]);
     pair.export("").assert_success();
     assert_eq!(pair.0.names("usb").len(), 2);
     pair.import().assert_success();
@@ -272,13 +272,13 @@ fn more_than_fifty_artifacts_go_in_one_run() {
         .enumerate()
         .map(|(day, tag)| ("apps/many", tag.as_str(), 1 + day % 28))
         .collect();
-    pair.0.put(&pair.0.near, &images);
+    stock(&pair.0.near, &images);
     pair.0
         .run("run export out apps/many")
         .assert_success()
         .assert_stdout("60 artifacts");
     pair.import().assert_success();
-    let delivered = pair.0.tags(&pair.0.far, "apps/many");
+    let delivered = tags_of(&pair.0.far, "apps/many");
     assert_eq!(delivered.len(), 60);
-    assert_eq!(delivered, pair.0.tags(&pair.0.near, "apps/many"));
+    assert_eq!(delivered, tags_of(&pair.0.near, "apps/many"));
 }

@@ -6,7 +6,7 @@ use std::fs;
 use airlift::content::Memory;
 use serde_json::{Value, json};
 
-use super::{Works, layer_in, put, put_index};
+use super::{Works, fill, layer_in, put, put_index, stock, tags_of};
 use crate::support::command::Output;
 
 /// `MORE` are further keys of the rule, `EXISTING` what becomes of tags that are there.
@@ -51,7 +51,7 @@ const IMAGES: [(&str, &str, usize); 8] = [
 
 fn start_or_skip() -> Option<Works> {
     let works = Works::start_or_skip()?;
-    works.put(&works.near, &IMAGES);
+    stock(&works.near, &IMAGES);
     Some(works)
 }
 
@@ -69,7 +69,7 @@ fn carry(works: &Works) -> [Output; 2] {
 }
 
 fn tags_at_far(works: &Works, repository: &str) -> Vec<String> {
-    works.tags(&works.far, repository).into_keys().collect()
+    tags_of(&works.far, repository).into_keys().collect()
 }
 
 #[track_caller]
@@ -84,11 +84,11 @@ fn the_newest_releases_arrive_what_is_there_is_kept_and_every_figure_is_told() {
     let Some(works) = start_or_skip() else {
         return;
     };
-    works.put(&works.far, &[("mirror/apps/web", "release-v1.5", 21)]);
-    let own = works.tags(&works.far, "mirror/apps/web");
+    stock(&works.far, &[("mirror/apps/web", "release-v1.5", 21)]);
+    let own = tags_of(&works.far, "mirror/apps/web");
     rule(&works, "newest = 3", "keep");
     carry(&works);
-    let web = works.tags(&works.far, "mirror/apps/web");
+    let web = tags_of(&works.far, "mirror/apps/web");
     let names: Vec<&str> = web.keys().map(String::as_str).collect();
     assert_eq!(names, ["release-v1.1", "release-v1.4", "release-v1.5"]);
     assert_eq!(web["release-v1.5"], own["release-v1.5"]);
@@ -125,12 +125,12 @@ fn what_is_there_is_overwritten_when_the_rule_says_so() {
     let Some(works) = start_or_skip() else {
         return;
     };
-    works.put(&works.far, &[("mirror/apps/web", "release-v1.5", 21)]);
+    stock(&works.far, &[("mirror/apps/web", "release-v1.5", 21)]);
     rule(&works, "newest = 3", "overwrite");
     carry(&works);
     let (near, far) = (
-        works.tags(&works.near, "apps/web"),
-        works.tags(&works.far, "mirror/apps/web"),
+        tags_of(&works.near, "apps/web"),
+        tags_of(&works.far, "mirror/apps/web"),
     );
     assert_eq!(near["release-v1.5"], far["release-v1.5"]);
 }
@@ -140,7 +140,7 @@ fn a_run_tells_what_has_failed_in_which_repository_and_why() {
     let Some(works) = start_or_skip() else {
         return;
     };
-    works.put(&works.near, &[("apps/broken", "release-v1", 27)]);
+    stock(&works.near, &[("apps/broken", "release-v1", 27)]);
     fs::remove_file(layer_in(&works.near, 27)).unwrap();
     rule(&works, "newest = 3\ncontinue-on-errors = true", "keep");
     works.run("run export rule").assert_code(3);
@@ -202,7 +202,7 @@ fn a_rule_takes_only_some_platforms() {
         &["amd64", "arm64", "s390x"],
     );
     put_index(&memory, "apps/other", "release-v1", &["s390x"]);
-    works.fill(&works.near, &memory);
+    fill(&works.near, &memory);
     let platforms = "platform = [\"linux/amd64\", \"linux/arm64\"]";
     rule(&works, platforms, "keep\"\nplatform-index = \"rebuild");
     carry(&works);

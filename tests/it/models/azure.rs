@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::Works;
 use super::acr::read_pipelines;
+use super::{Works, stock, tags_of};
 use crate::support::clouds::{Azurite, account_sas};
 
 #[test]
@@ -33,7 +33,7 @@ fn the_container_is_opened_with_the_sas_that_the_file_names() {
     let sas = account_sas("near");
     fs::write(works.path("sas"), &sas).unwrap();
     works.configure(&file);
-    works.put(&works.near, &[("apps/web", "1.4", 4)]);
+    stock(&works.near, &[("apps/web", "1.4", 4)]);
     let signature = sas.rsplit("sig=").next().unwrap();
     let run = |line: &str| {
         let told = works.run(&format!("{line} --log debug"));
@@ -51,7 +51,7 @@ fn the_container_is_opened_with_the_sas_that_the_file_names() {
     run("run import in");
     assert_eq!(objects(), 0, "it is deleted when it was delivered");
     assert_eq!(
-        works.tags(&works.far, "apps/web"),
-        works.tags(&works.near, "apps/web")
+        tags_of(&works.far, "apps/web"),
+        tags_of(&works.near, "apps/web")
     );
 }

@@ -1,5 +1,5 @@
 //! The models of this program, option by option, between two real `docker-registry`: pipelines of ACR Transfer as
-//! `config import-acr` reads them, Alibaba's import rules with their figures, and ProGet's promotion.
+//! `config import-acr` reads them, and Alibaba's import rules with their figures. Promotion is in `real::promotion`.
 //!
 //! The table in README, section "Beside its models", names for every option the test that runs it.
 
@@ -78,55 +78,6 @@ impl Works {
         self.command(line).run()
     }
 
-    /// Puts what memory holds into a registry.
-    fn fill(&self, registry: &DockerRegistry, memory: &Memory) {
-        let fake = Registry::start();
-        fake.seed(memory);
-        let container = tempfile::tempdir().expect("a temporary directory");
-        let (from, container) = (fake.address(), container.path().display());
-        let by_hand = |line: String| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            Airlift::new(&words).run().assert_success();
-        };
-        let key = format!("{KEYS}/snakeoil-p256");
-        by_hand(format!(
-            "export {from}/** --container {container} --sign-key {key}"
-        ));
-        let to = registry.address();
-        by_hand(format!(
-            "import {container} --target {to} --trust {key}.pub"
-        ));
-    }
-
-    /// Puts images of these days of January 2020 into the registry.
-    fn put(&self, registry: &DockerRegistry, images: &[(&str, &str, usize)]) {
-        let memory = Memory::new();
-        for (repository, tag, day) in images {
-            put(&memory, repository, tag, *day);
-        }
-        self.fill(registry, &memory);
-    }
-
-    /// The tags of a repository, and what they stand for; none where it is not there.
-    fn tags(&self, registry: &DockerRegistry, repository: &str) -> BTreeMap<String, String> {
-        let line = format!("list {}/{repository} --output json", registry.address());
-        let words: Vec<&str> = line.split(' ').collect();
-        let listed = Airlift::new(&words).run();
-        if listed.code != Some(0) {
-            listed.assert_stderr("404 Not Found");
-            return BTreeMap::new();
-        }
-        let document = listed.json();
-        let tags = document["tags"].as_array().expect("a list").iter();
-        let tag_of = |tag: &Value| {
-            let name = text_of(&tag["name"]);
-            let (_, tag) = name.rsplit_once(':').expect("a repository and a tag");
-            tag.to_owned()
-        };
-        tags.map(|tag| (tag_of(tag), text_of(&tag["digest"])))
-            .collect()
-    }
-
     /// Names in a directory of the desk, sorted; none where it is not there.
     fn names(&self, directory: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(directory))
@@ -155,6 +106,55 @@ impl Works {
             shown.assert_success().stdout.clone(),
         )
     }
+}
+
+/// Puts what memory holds into a registry.
+fn fill(registry: &DockerRegistry, memory: &Memory) {
+    let fake = Registry::start();
+    fake.seed(memory);
+    let container = tempfile::tempdir().expect("a temporary directory");
+    let (from, container) = (fake.address(), container.path().display());
+    let by_hand = |line: String| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        Airlift::new(&words).run().assert_success();
+    };
+    let key = format!("{KEYS}/snakeoil-p256");
+    by_hand(format!(
+        "export {from}/** --container {container} --sign-key {key}"
+    ));
+    let to = registry.address();
+    by_hand(format!(
+        "import {container} --target {to} --trust {key}.pub"
+    ));
+}
+
+/// Puts images of these days of January 2020 into the registry.
+fn stock(registry: &DockerRegistry, images: &[(&str, &str, usize)]) {
+    let memory = Memory::new();
+    for (repository, tag, day) in images {
+        put(&memory, repository, tag, *day);
+    }
+    fill(registry, &memory);
+}
+
+/// The tags of a repository, and what they stand for; none where it is not there.
+fn tags_of(registry: &DockerRegistry, repository: &str) -> BTreeMap<String, String> {
+    let line = format!("list {}/{repository} --output json", registry.address());
+    let words: Vec<&str> = line.split(' ').collect();
+    let listed = Airlift::new(&words).run();
+    if listed.code != Some(0) {
+        listed.assert_stderr("404 Not Found");
+        return BTreeMap::new();
+    }
+    let document = listed.json();
+    let tags = document["tags"].as_array().expect("a list").iter();
+    let tag_of = |tag: &Value| {
+        let name = text_of(&tag["name"]);
+        let (_, tag) = name.rsplit_once(':').expect("a repository and a tag");
+        tag.to_owned()
+    };
+    tags.map(|tag| (tag_of(tag), text_of(&tag["digest"])))
+        .collect()
 }
 
 fn text_of(value: &Value) -> String {
