@@ -46,8 +46,16 @@ pub enum NotTrusted {
     Revoked(KeyId),
     #[error("the key {key} may not ship {what}")]
     NotForPipeline { key: KeyId, what: String },
-    #[error("waiting for signatures: {found} of {threshold} trusted keys have signed it")]
-    BelowThreshold { found: usize, threshold: usize },
+    #[error(
+        "waiting for signatures: {found} of {threshold} trusted keys have signed it{}",
+        show_bad(bad)
+    )]
+    BelowThreshold {
+        found: usize,
+        threshold: usize,
+        /// Keys whose countersignatures are not theirs, or not over these bytes.
+        bad: Vec<KeyId>,
+    },
 }
 
 /// A signature as found: the key id that its file is named for, and its raw bytes.
@@ -55,6 +63,27 @@ pub enum NotTrusted {
 pub struct Signature {
     pub key_id: KeyId,
     pub bytes: Vec<u8>,
+}
+
+/// The signatures of one volume. What is inside was written with it, so a bad one means that it was damaged; beside
+/// it anybody may have put a file, which must not stand in the way of others.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundSignatures<'a> {
+    pub inside: &'a [Signature],
+    pub beside: &'a [Signature],
+}
+
+impl<'a> FoundSignatures<'a> {
+    fn all(self) -> impl Iterator<Item = &'a Signature> {
+        self.inside.iter().chain(self.beside)
+    }
+}
+
+/// Whose signatures hold, and of whom there is one beside the volume that does not.
+#[derive(Default)]
+struct Signers<'a> {
+    good: Vec<&'a TrustedKey>,
+    bad: Vec<KeyId>,
 }
 
 impl TrustedKeys {
@@ -82,23 +111,24 @@ impl TrustedKeys {
     fn signers<'a>(
         &'a self,
         message: &[u8],
-        signatures: &[Signature],
-    ) -> Result<Vec<&'a TrustedKey>, NotTrusted> {
-        let mut signers: Vec<&TrustedKey> = Vec::new();
-        for signature in signatures {
+        signatures: FoundSignatures<'_>,
+    ) -> Result<Signers<'a>, NotTrusted> {
+        let mut signers = Signers::default();
+        for (position, signature) in signatures.all().enumerate() {
             let named = self
                 .keys
                 .iter()
                 .find(|trusted| *trusted.key.id() == signature.key_id);
             let Some(trusted) = named else { continue };
-            if !trusted.key.verifies(message, &signature.bytes) {
-                return Err(NotTrusted::BadSignature(signature.key_id.clone()));
-            }
-            if self.revoked.contains(trusted.key.id()) {
-                continue;
-            }
-            if signers.iter().all(|known| known.key != trusted.key) {
-                signers.push(trusted);
+            let is_inside = position < signatures.inside.len();
+            match trusted.key.verifies(message, &signature.bytes) {
+                false if is_inside => {
+                    return Err(NotTrusted::BadSignature(signature.key_id.clone()));
+                }
+                false => signers.bad.push(signature.key_id.clone()),
+                true if self.revoked.contains(trusted.key.id()) => {}
+                true if signers.good.iter().any(|known| known.key == trusted.key) => {}
+                true => signers.good.push(trusted),
             }
         }
         Ok(signers)
@@ -119,20 +149,30 @@ impl SignaturePolicy {
 
     /// Step 4 of reading a volume: decides on raw bytes, before any of them is parsed. One trusted
     /// signature lets the volume be looked at; pipeline and threshold follow in [`Self::admit`].
-    pub fn authenticate(&self, message: &[u8], signatures: &[Signature]) -> Result<(), NotTrusted> {
-        let Self::Require { keys, .. } = self else {
+    pub fn authenticate(
+        &self,
+        message: &[u8],
+        signatures: FoundSignatures<'_>,
+    ) -> Result<(), NotTrusted> {
+        let Self::Require { keys, threshold } = self else {
             return Ok(());
         };
-        if signatures.is_empty() {
+        if signatures.all().next().is_none() {
             return Err(NotTrusted::Unsigned);
         }
-        if !keys.signers(message, signatures)?.is_empty() {
+        let Signers { good, bad } = keys.signers(message, signatures)?;
+        if !good.is_empty() {
             return Ok(());
         }
-        let revoked = signatures.iter().find(|s| keys.revoked.contains(&s.key_id));
+        let revoked = signatures.all().find(|s| keys.revoked.contains(&s.key_id));
         Err(match revoked {
             Some(signature) => NotTrusted::Revoked(signature.key_id.clone()),
-            None => NotTrusted::UnknownKeys(join_ids(signatures)),
+            None if bad.is_empty() => NotTrusted::UnknownKeys(join_ids(signatures.all())),
+            None => NotTrusted::BelowThreshold {
+                found: 0,
+                threshold: *threshold,
+                bad,
+            },
         })
     }
 
@@ -140,7 +180,7 @@ impl SignaturePolicy {
     pub fn admit(
         &self,
         message: &[u8],
-        signatures: &[Signature],
+        signatures: FoundSignatures<'_>,
         inventory: &Inventory,
     ) -> Result<Vec<KeyId>, NotTrusted> {
         let Self::Require { keys, threshold } = self else {
@@ -155,8 +195,8 @@ impl SignaturePolicy {
             trusted.pipelines.is_empty()
                 || pipeline.is_some_and(|name| trusted.pipelines.iter().any(|p| p == name))
         };
-        let signers = keys.signers(message, signatures)?;
-        let (allowed, bound): (Vec<_>, Vec<_>) = signers.into_iter().partition(|key| may_ship(key));
+        let Signers { good, bad } = keys.signers(message, signatures)?;
+        let (allowed, bound): (Vec<_>, Vec<_>) = good.into_iter().partition(|key| may_ship(key));
         if let (true, Some(key)) = (allowed.is_empty(), bound.first()) {
             return Err(NotTrusted::NotForPipeline {
                 key: key.key.id().clone(),
@@ -169,6 +209,7 @@ impl SignaturePolicy {
             return Err(NotTrusted::BelowThreshold {
                 found: allowed.len(),
                 threshold: *threshold,
+                bad,
             });
         }
         Ok(allowed
@@ -178,7 +219,18 @@ impl SignaturePolicy {
     }
 }
 
-fn join_ids(signatures: &[Signature]) -> String {
-    let ids: Vec<String> = signatures.iter().map(|s| s.key_id.to_string()).collect();
+fn join_ids<'a>(signatures: impl Iterator<Item = &'a Signature>) -> String {
+    let ids: Vec<String> = signatures.map(|s| s.key_id.to_string()).collect();
     ids.join(", ")
+}
+
+fn show_bad(bad: &[KeyId]) -> String {
+    let ids: Vec<String> = bad.iter().map(ToString::to_string).collect();
+    match ids.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; what lies beside it in the name of {} is not by that key over these bytes",
+            ids.join(", ")
+        ),
+    }
 }

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::bundle::SigningKey;
     use crate::bundle::key::{KeyAlgorithm, generate_key};
-    use crate::bundle::trust::{NotTrusted, Signature, SignaturePolicy};
+    use crate::bundle::trust::{FoundSignatures, NotTrusted, Signature, SignaturePolicy};
 
     struct Directory {
         directory: tempfile::TempDir,
@@ -151,7 +151,11 @@ mod tests {
             bytes: key.sign(b"message").unwrap(),
         };
         let policy = SignaturePolicy::Require { keys, threshold: 1 };
-        policy.authenticate(b"message", &[signature])
+        let signatures = FoundSignatures {
+            inside: &[signature],
+            beside: &[],
+        };
+        policy.authenticate(b"message", signatures)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::inventory::{Inventory, Row};
 use super::key::KeyId;
 use super::reader::{Tail, TarStream};
 use super::stream_plan::{self, PlannedEntry};
-use super::trust::{Signature, SignaturePolicy};
+use super::trust::{FoundSignatures, Signature, SignaturePolicy};
 use crate::content::RangedRead;
 use crate::oci::Digest;
 
@@ -35,9 +35,11 @@ impl Volume {
     ) -> Result<Self, BundleError> {
         let stream = TarStream::open(object).await?;
         let tail = Tail::read(&stream).await?;
-        let mut signatures = tail.signatures.clone();
-        signatures.extend(countersignatures);
-        policy.authenticate(&tail.inventory, &signatures)?;
+        let found = FoundSignatures {
+            inside: &tail.signatures,
+            beside: &countersignatures,
+        };
+        policy.authenticate(&tail.inventory, found)?;
         let inventory = Inventory::parse(&tail.inventory)?;
         if inventory.profile != stream.profile() {
             return Err(BundleError::Damaged(Part::SeekTable));
@@ -46,8 +48,8 @@ impl Volume {
             inventory_digest: Digest::sha256(&tail.inventory),
             inventory: Arc::new(inventory),
             stream,
+            signatures: [&*tail.signatures, &*countersignatures].concat(),
             tail,
-            signatures,
         };
         expected::check_places(&volume).await?;
         Ok(volume)
@@ -88,7 +90,9 @@ impl Volume {
 
     /// The trusted keys that admit this volume, by the whole policy.
     pub fn admit(&self, policy: &SignaturePolicy) -> Result<Vec<KeyId>, BundleError> {
-        Ok(policy.admit(&self.tail.inventory, &self.signatures, &self.inventory)?)
+        let (inside, beside) = self.signatures.split_at(self.tail.signatures.len());
+        let found = FoundSignatures { inside, beside };
+        Ok(policy.admit(&self.tail.inventory, found, &self.inventory)?)
     }
 
     /// The entry in which a row's bytes stand.

@@ -94,7 +94,7 @@ pub(super) fn parse() -> Result<Arguments, clap::Error> {
 #[derive(Subcommand)]
 pub(super) enum Command {
     Export(Box<commands::export::ExportArguments>),
-    Transfer(commands::transfer::TransferArguments),
+    Transfer(Box<commands::transfer::TransferArguments>),
     Import(commands::import::ImportArguments),
     Watch(Box<commands::watch::WatchArguments>),
     Run(commands::run::RunArguments),

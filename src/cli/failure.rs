@@ -11,6 +11,7 @@ use crate::history::RunCancelled;
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer};
 use crate::registry::{ConnectionCause, RegistryError};
 use crate::storage::UnfitSas;
+use crate::storage::sas::Gap;
 
 /// A mistake in what was typed that the parser could not see.
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +147,13 @@ fn hint_of_admission(refusal: &CannotAdmit) -> String {
 }
 
 fn hint_of_sas(unfit: &UnfitSas) -> String {
+    // Without the flag another one would be for https alone too.
+    let protocol = match unfit.gaps.contains(&Gap::HttpRefused) {
+        true => " --allow-http",
+        false => "",
+    };
     format!(
-        "ask for another one; who has the account's key makes it with `airlift sas make {} --account-key file:KEY --permissions {} --expires 7d`",
+        "ask for another one; who has the account's key makes it with `airlift sas make {} --account-key file:KEY --permissions {} --expires 7d{protocol}`",
         unfit.container,
         unfit.purpose.letters(),
     )

@@ -28,6 +28,7 @@ mod state_args;
 mod transfer_report;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use args::Command;
 use exit::Exit;
@@ -35,8 +36,12 @@ use origin::Origin;
 use output::Output;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::history::Interruption;
+
 /// Threads that may block on files; each costs memory, and disks gain nothing from more.
 const BLOCKING_THREADS_MAX: usize = 16;
+/// How long a command that a signal ends may take to record that.
+const RECORDING_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -64,17 +69,32 @@ pub fn main() -> ExitCode {
 
 /// Runs the command; a signal ends it, and dropping it cleans up.
 async fn run_until_signal(command: Command, output: Output) -> Exit {
+    let interruption = Interruption::default();
     if command.answers_signals() {
-        let done = run(command, output).await;
+        let done = run(command, output, &interruption).await;
         return done.unwrap_or_else(|error| Output::print_failure(&error));
     }
     let ends_by_signal = command.ends_by_signal();
     // Listened for before anything is begun, or the first moments would end without a word.
     let signals = Signals::listen();
-    tokio::select! {
-        done = run(command, output) => done.unwrap_or_else(|error| Output::print_failure(&error)),
-        () = signals.wait() => tell_of_signal(ends_by_signal),
+    // The reason is known before what goes on is dropped.
+    let signalled = async {
+        let name = signals.wait().await;
+        interruption.announce(format!("stopped by {name}"));
+    };
+    let exit = tokio::select! {
+        done = run(command, output, &interruption) => {
+            return done.unwrap_or_else(|error| Output::print_failure(&error));
+        }
+        () = signalled => tell_of_signal(ends_by_signal),
+    };
+    if tokio::time::timeout(RECORDING_MAX, interruption.finish_records())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the end of the run is not recorded");
     }
+    exit
 }
 
 fn tell_of_signal(ends_by_signal: bool) -> Exit {
@@ -89,13 +109,18 @@ fn tell_of_signal(ends_by_signal: bool) -> Exit {
 /// The signals that end a command, listened for from the moment this is made.
 struct Signals([Option<Signal>; 2]);
 
+const SIGNALS: [(SignalKind, &str); 2] = [
+    (SignalKind::interrupt(), "SIGINT"),
+    (SignalKind::terminate(), "SIGTERM"),
+];
+
 impl Signals {
     fn listen() -> Self {
-        Self([SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok()))
+        Self(SIGNALS.map(|(kind, _)| signal(kind).ok()))
     }
 
-    /// Until the first of them comes.
-    async fn wait(self) {
+    /// Until the first of them comes; its name.
+    async fn wait(self) -> &'static str {
         let arrive = |signal: Option<Signal>| async {
             match signal {
                 Some(mut signal) => drop(signal.recv().await),
@@ -104,18 +129,22 @@ impl Signals {
         };
         let [interrupt, terminate] = self.0.map(arrive);
         tokio::select! {
-            () = interrupt => {}
-            () = terminate => {}
+            () = interrupt => SIGNALS[0].1,
+            () = terminate => SIGNALS[1].1,
         }
     }
 }
 
-async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
-    let origin = Origin::by_hand();
+async fn run(
+    command: Command,
+    output: Output,
+    interruption: &Interruption,
+) -> anyhow::Result<Exit> {
+    let origin = Origin::by_hand(interruption);
     match command {
         Command::Export(arguments) => commands::export::run(*arguments, &origin, output).await,
         Command::Import(arguments) => commands::import::run(arguments, &origin, output).await,
-        Command::Run(arguments) => commands::run::run(arguments, output).await,
+        Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
@@ -124,7 +153,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<Exit> {
         Command::Inspect(arguments) => commands::inspect::run(arguments, output).await,
         Command::Watch(arguments) => commands::watch::run(*arguments, &origin, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
-        Command::Transfer(arguments) => commands::transfer::run(arguments, output).await,
+        Command::Transfer(arguments) => commands::transfer::run(*arguments, &origin, output).await,
         Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,
         Command::Key(arguments) => commands::key::run(&arguments, output),

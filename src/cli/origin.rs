@@ -1,38 +1,47 @@
-//! Why a command runs: what started it, for whom, and which pipeline of the configuration file it is a run of.
+//! Why a command runs: what started it, and which pipeline of the configuration file it is a run of.
 
-use super::state_args::who;
-use crate::history::Trigger;
+use crate::history::{Interruption, Trigger};
 
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     /// `None` where the command itself knows: a watch is started by its source.
     pub(super) trigger: Option<Trigger>,
-    /// Login name and user id.
-    pub(super) who: String,
     /// `KIND.NAME` of the pipeline's section; by hand there is none.
     pub(super) pipeline: Option<String>,
     /// Why, in the words of whoever started it.
     pub(super) comment: Option<String>,
+    /// Why the process is being ended, once it is.
+    pub(super) interruption: Interruption,
 }
 
 impl Origin {
     /// A command that somebody has typed.
-    pub(super) fn by_hand() -> Self {
+    pub(super) fn by_hand(interruption: &Interruption) -> Self {
         Self {
             trigger: None,
-            who: who(),
             pipeline: None,
             comment: None,
+            interruption: interruption.clone(),
         }
     }
 
-    /// A pipeline of the configuration file.
-    pub(super) fn of_pipeline(title: String, trigger: Trigger, comment: Option<String>) -> Self {
+    /// The same without a pipeline.
+    pub(super) fn by_itself(self) -> Self {
+        Self::by_hand(&self.interruption)
+    }
+
+    /// The same for a pipeline of the configuration file.
+    pub(super) fn of_pipeline(
+        self,
+        title: String,
+        trigger: Trigger,
+        comment: Option<String>,
+    ) -> Self {
         Self {
             trigger: Some(trigger),
             pipeline: Some(title),
             comment,
-            ..Self::by_hand()
+            ..self
         }
     }
 

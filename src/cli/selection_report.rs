@@ -6,11 +6,11 @@ use serde_json::json;
 use super::output::{Output, pad};
 use super::size::count;
 use crate::content::escape_control;
-use crate::oci::{Digest, Reference};
+use crate::oci::Digest;
 use crate::pipeline::{
-    Considered, JudgedRepository, SelectionTotals, SourceReference, TagSelection,
+    Considered, JudgedRepository, NamedReference, SelectionTotals, SourceReference, TagSelection,
 };
-use crate::selection::{Taken, Verdict};
+use crate::selection::{Left, Taken, Verdict};
 
 const HEADS: [&str; 5] = ["REPOSITORY", "TAG", "TAKEN", "RULE", "REASON"];
 /// The longest name of a rule has 14 letters.
@@ -58,7 +58,7 @@ impl Explanation {
 
     pub(super) fn tell(&mut self, considered: &Considered) -> anyhow::Result<()> {
         let rows = match considered {
-            Considered::Named(reference) => vec![named_row(reference)],
+            Considered::Named(named) => vec![named_row(named)],
             Considered::Repository(judged) => judged_rows(judged),
             Considered::Layout { .. } => Vec::new(),
         };
@@ -131,14 +131,23 @@ fn shown_tag(row: &Row) -> String {
     }
 }
 
-fn named_row(reference: &Reference) -> Row {
+fn named_row(named: &NamedReference) -> Row {
+    let NamedReference {
+        reference,
+        digest,
+        failure,
+    } = named;
+    let verdict = match failure.clone() {
+        None => Verdict::Taken(Taken::Named),
+        Some(reason) => Verdict::Left(Left::Unreadable { reason }),
+    };
     Row {
         repository: format!("{}/{}", reference.registry, reference.repository),
         tag: reference.tag.as_ref().map(ToString::to_string),
-        digest: reference.digest.clone(),
-        taken: true,
-        rule: None,
-        reason: Verdict::Taken(Taken::Named).to_string(),
+        digest: reference.digest.clone().or_else(|| digest.clone()),
+        taken: verdict.is_taken(),
+        rule: verdict.rule(),
+        reason: verdict.to_string(),
     }
 }
 
@@ -158,7 +167,8 @@ fn judged_rows(judged: &JudgedRepository) -> Vec<Row> {
 /// References that an export takes.
 pub(super) fn taken_references(considered: &Considered) -> Vec<String> {
     match considered {
-        Considered::Named(reference) => vec![reference.to_string()],
+        Considered::Named(named) if named.failure.is_some() => Vec::new(),
+        Considered::Named(named) => vec![named.reference.to_string()],
         Considered::Repository(judged) => {
             let (registry, repository) = (&judged.registry, &judged.repository);
             let reference = |tag| format!("{registry}/{repository}:{tag}");

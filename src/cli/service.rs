@@ -148,7 +148,7 @@ pub(super) fn stop_on_signal() -> CancellationToken {
     let stopping = stop.clone();
     let signals = super::Signals::listen();
     tokio::spawn(async move {
-        signals.wait().await;
+        let _name = signals.wait().await;
         notify_supervisor("STOPPING=1");
         stopping.cancel();
     });

@@ -1,5 +1,7 @@
 //! Sizes as people type and read them.
 
+pub(super) use crate::content::count;
+
 /// The largest file of FAT32, and discs by the capacity that burning programs count with.
 const NAMED_SIZES: [(&str, u64); 3] = [
     ("fat32", 4_294_967_295),
@@ -54,15 +56,6 @@ pub(super) fn show_size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", NAMES[unit])
-}
-
-/// `1 artifact`, `2 artifacts`.
-pub(super) fn count(number: usize, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
-    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::failure::UsageError;
 use super::origin::Origin;
+use crate::config::login_name;
 use crate::history::{Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    ExportMemory, RememberedUploads, Remembrance, TargetReference, upload_place,
+    ExportMemory, RememberedUploads, Remembrance, TargetReference, TransferMemory, upload_place,
 };
 use crate::storage::ContainerReference;
 
@@ -32,16 +33,20 @@ impl StateArguments {
     /// The ledger's part of an import by hand; without a state directory there is none.
     pub(super) async fn remember(
         &self,
-        target: &TargetReference,
-        lane: Option<&str>,
-        (container, comment, origin): (String, &CommentArgument, &Origin),
+        lane: (&TargetReference, Option<&str>),
+        (containers, comment): (&[ContainerReference], &CommentArgument),
+        origin: &Origin,
     ) -> anyhow::Result<Option<Remembrance>> {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
-        let memory = remember(directory, target, lane, (&container, origin)).await?;
+        let memory = remember(directory, lane, containers, origin).await?;
         let comment = comment.comment.clone().or(memory.comment);
-        Ok(Some(Remembrance { comment, ..memory }))
+        Ok(Some(Remembrance {
+            ledger: memory.ledger.ended_by(&origin.interruption),
+            comment,
+            ..memory
+        }))
     }
 
     /// What the ledger knows of uploads into the container.
@@ -54,7 +59,7 @@ impl StateArguments {
         };
         Ok(Some(RememberedUploads {
             ledger: Ledger::open(directory).await?,
-            container: upload_place(container),
+            container: upload_place(&absolute_container(container)?),
         }))
     }
 
@@ -68,13 +73,39 @@ impl StateArguments {
         let Some(directory) = &self.state else {
             return Ok(None);
         };
+        let container = absolute_container(container)?;
         Ok(Some(ExportMemory {
-            ledger: Ledger::open(directory).await?,
+            ledger: Ledger::open(directory)
+                .await?
+                .ended_by(&origin.interruption),
             trigger: origin.trigger.unwrap_or(Trigger::Manual),
-            who: origin.who.clone(),
+            who: who().await,
             comment: comment.comment.clone().or_else(|| origin.comment.clone()),
             container: container.to_string(),
-            upload_place: upload_place(container),
+            upload_place: upload_place(&container),
+            clock: Timestamp::now,
+        }))
+    }
+
+    /// The ledger's part of a transfer between two containers.
+    pub(super) async fn remember_transfer(
+        &self,
+        (source, target): (&ContainerReference, &ContainerReference),
+        (trigger, comment): (Trigger, &CommentArgument),
+        origin: &Origin,
+    ) -> anyhow::Result<Option<TransferMemory>> {
+        let Some(directory) = &self.state else {
+            return Ok(None);
+        };
+        Ok(Some(TransferMemory {
+            ledger: Ledger::open(directory)
+                .await?
+                .ended_by(&origin.interruption),
+            trigger: origin.trigger.unwrap_or(trigger),
+            who: who().await,
+            comment: comment.comment.clone().or_else(|| origin.comment.clone()),
+            source: absolute_container(source)?.to_string(),
+            target: absolute_container(target)?.to_string(),
             clock: Timestamp::now,
         }))
     }
@@ -83,19 +114,23 @@ impl StateArguments {
 /// Opens the ledger for imports to `target`.
 pub(super) async fn remember(
     directory: &Path,
-    target: &TargetReference,
-    lane: Option<&str>,
-    (container, origin): (&str, &Origin),
+    (target, lane): (&TargetReference, Option<&str>),
+    containers: &[ContainerReference],
+    origin: &Origin,
 ) -> anyhow::Result<Remembrance> {
+    let mut names = Vec::new();
+    for container in containers {
+        names.push(absolute_container(container)?.to_string());
+    }
     Ok(Remembrance {
         ledger: Ledger::open(directory).await?,
         kind: RunKind::Import,
         trigger: origin.trigger.unwrap_or(Trigger::Manual),
-        who: origin.who.clone(),
+        who: who().await,
         comment: origin.comment.clone(),
         lane: lane.map(str::to_owned),
         target: absolute(target)?.to_string(),
-        container: Some(container.to_owned()),
+        container: Some(names.join(" ")),
         clock: Timestamp::now,
     })
 }
@@ -121,13 +156,21 @@ fn absolute(target: &TargetReference) -> std::io::Result<TargetReference> {
     }
 }
 
-/// Login name and user id. The name is what the environment says; the id is what counts.
-pub(super) fn who() -> String {
-    let name = ["LOGNAME", "USER"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok());
+/// The same directory is the same container wherever the command is run.
+fn absolute_container(reference: &ContainerReference) -> std::io::Result<ContainerReference> {
+    match reference {
+        ContainerReference::Directory(path) => {
+            Ok(ContainerReference::from(&*std::path::absolute(path)?))
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+/// Login name and user id, as the operating system has them: the environment may say anything. Who called `sudo`
+/// is known from the environment alone, and so is left out.
+pub(super) async fn who() -> String {
     let id = rustix::process::getuid().as_raw();
-    match name {
+    match login_name(id).await {
         Some(name) => format!("{name} ({id})"),
         None => id.to_string(),
     }

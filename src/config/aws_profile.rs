@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -18,10 +19,29 @@ type Settings = HashMap<String, String>;
 
 /// What a profile logs in with.
 pub struct AwsProfile {
-    /// `ID:SECRET` or `ID:SECRET:TOKEN`.
-    pub credential: SecretString,
+    pub login: AwsLogin,
     /// Where the environment names none.
     pub region: Option<String>,
+}
+
+pub enum AwsLogin {
+    /// `ID:SECRET` or `ID:SECRET:TOKEN`.
+    Keys(SecretString),
+    /// Its keys may run out.
+    Program(AwsProgram),
+}
+
+/// The program of a profile, to be run for keys as often as they are needed.
+pub struct AwsProgram {
+    profile: String,
+    line: String,
+}
+
+/// Keys as a program has printed them.
+pub struct ProgramKeys {
+    /// `ID:SECRET` or `ID:SECRET:TOKEN`.
+    pub secret: SecretString,
+    pub expires: Option<Timestamp>,
 }
 
 /// How a profile logs in.
@@ -42,6 +62,7 @@ struct ProcessKeys {
     access_key_id: String,
     secret_access_key: String,
     session_token: Option<String>,
+    expiration: Option<Timestamp>,
 }
 
 /// The profile that `AWS_PROFILE` names, or the one called `default`. `None` where the environment or the machine
@@ -57,11 +78,14 @@ pub async fn find_aws_profile() -> Result<Option<AwsProfile>> {
     if settings.is_empty() && asked.is_some() {
         return Err(unusable(name, "there is no such profile"));
     }
-    let keys = match find_login(&settings) {
+    let login = match find_login(&settings) {
         Login::None if asked.is_none() => return Ok(None),
         Login::None => return Err(unusable(name, "it has no keys")),
-        Login::Keys(keys) => keys,
-        Login::Program(line) => run_process(name, &line).await?,
+        Login::Keys(keys) => AwsLogin::Keys(SecretString::from(keys)),
+        Login::Program(line) => AwsLogin::Program(AwsProgram {
+            profile: name.to_owned(),
+            line,
+        }),
         Login::Unsupported(setting) => {
             let reason = format!(
                 "it logs in by `{setting}`; give a profile with `credential_process = aws configure export-credentials --profile {name}`"
@@ -72,7 +96,7 @@ pub async fn find_aws_profile() -> Result<Option<AwsProfile>> {
     let is_told = ["AWS_REGION", "AWS_DEFAULT_REGION"].map(variable);
     let region = settings.get("region").cloned();
     Ok(Some(AwsProfile {
-        credential: SecretString::from(keys),
+        login,
         region: region.filter(|_| is_told.iter().all(Option::is_none)),
     }))
 }
@@ -151,32 +175,45 @@ fn find_login(settings: &Settings) -> Login {
     }
 }
 
-async fn run_process(name: &str, line: &str) -> Result<String> {
-    let told = |cause: Error| {
-        let message = format!("cannot use the AWS profile `{name}`");
-        Error::new(cause.kind(), message).with_cause(cause)
-    };
-    let words = split_words(line).map_err(|cause| unusable(name, &cause.to_string()))?;
-    let printed = run_program(&words).await.map_err(told)?;
-    parse_keys(&printed).ok_or_else(|| {
-        unusable(
-            name,
-            "its program printed something else than keys of version 1",
-        )
-    })
+impl AwsProgram {
+    /// For messages.
+    pub fn name(&self) -> String {
+        format!("the AWS profile `{}`", self.profile)
+    }
+
+    pub async fn run(&self) -> Result<ProgramKeys> {
+        let name = &self.profile;
+        let told = |cause: Error| {
+            let message = format!("cannot use the AWS profile `{name}`");
+            Error::new(cause.kind(), message).with_cause(cause)
+        };
+        let words = split_words(&self.line).map_err(|cause| unusable(name, &cause.to_string()))?;
+        let printed = run_program(&words).await.map_err(told)?;
+        parse_keys(&printed).ok_or_else(|| {
+            unusable(
+                name,
+                "its program printed something else than keys of version 1",
+            )
+        })
+    }
 }
 
-fn parse_keys(printed: &str) -> Option<String> {
+fn parse_keys(printed: &str) -> Option<ProgramKeys> {
     let keys: ProcessKeys = serde_json::from_str(printed).ok()?;
     let token = keys
         .session_token
         .map_or_else(String::new, |token| format!(":{token}"));
     let (id, secret) = (keys.access_key_id, keys.secret_access_key);
-    (keys.version == 1).then(|| format!("{id}:{secret}{token}"))
+    (keys.version == 1).then(|| ProgramKeys {
+        secret: SecretString::from(format!("{id}:{secret}{token}")),
+        expires: keys.expiration,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     const CONFIG: &str = "\
@@ -228,12 +265,15 @@ region=us-east-1 # the old one
             let text = format!(
                 r#"{{"Version":{version},"AccessKeyId":"ID","SecretAccessKey":"S"{more}}}"#
             );
-            parse_keys(&text)
+            let keys = parse_keys(&text)?;
+            Some((keys.secret.expose_secret().to_owned(), keys.expires))
         };
-        assert_eq!(keys(1, "").as_deref(), Some("ID:S"));
+        assert_eq!(keys(1, ""), Some(("ID:S".to_owned(), None)));
         let more = r#","SessionToken":"T","Expiration":"2027-01-01T00:00:00Z""#;
-        assert_eq!(keys(1, more).as_deref(), Some("ID:S:T"));
+        let expires = "2027-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(keys(1, more), Some(("ID:S:T".to_owned(), Some(expires))));
+        assert_eq!(keys(1, r#","Expiration":"soon""#), None);
         assert_eq!(keys(2, ""), None);
-        assert_eq!(parse_keys("ID:S"), None);
+        assert!(parse_keys("ID:S").is_none());
     }
 }

@@ -41,7 +41,7 @@ struct Cancelling {
     who: OnceLock<String>,
 }
 
-/// Dropped without an end it is found as interrupted.
+/// Dropped without an end it is found as interrupted; with its reason, where the process is being ended for one.
 pub struct ActiveRun {
     id: RunId,
     ledger: Ledger,
@@ -50,7 +50,7 @@ pub struct ActiveRun {
     cancelling: Arc<Cancelling>,
     stop: CancellationToken,
     writer: Option<JoinHandle<()>>,
-    _hold: Hold,
+    hold: Option<Hold>,
 }
 
 impl ActiveRun {
@@ -77,7 +77,7 @@ impl ActiveRun {
             cancelling,
             stop,
             writer: Some(tokio::spawn(writer.write_until_stopped())),
-            _hold: hold,
+            hold: Some(hold),
         })
     }
 
@@ -122,6 +122,12 @@ impl ActiveRun {
         self.ledger.end_run(&self.id, outcome, (self.clock)()).await
     }
 
+    /// Takes its record back: it has come to nothing that anybody would look for.
+    pub async fn withdraw(mut self) -> Result<()> {
+        self.close().await;
+        self.ledger.withdraw_run(&self.id).await
+    }
+
     /// Records why it came to nothing: what it had moved by then is kept.
     pub async fn fail(self, status: RunStatus, error: &Error) -> Result<()> {
         let status = match RunCancelled::is_cause_of(error) {
@@ -139,6 +145,25 @@ impl ActiveRun {
 impl Drop for ActiveRun {
     fn drop(&mut self) {
         self.stop.cancel();
+        let interruption = self.ledger.interruption();
+        let Some(reason) = interruption.reason().map(str::to_owned) else {
+            return;
+        };
+        let (id, ledger, now) = (self.id.clone(), self.ledger.clone(), (self.clock)());
+        let (writer, hold) = (self.writer.take(), self.hold.take());
+        interruption.record(async move {
+            if let Some(writer) = writer {
+                // Its last page goes before the end; where it was lost, the end is still to be told.
+                let _ = writer.await;
+            }
+            if let Err(error) = ledger.interrupt_run(&id, &reason, now).await {
+                tracing::warn!(
+                    error = describe(&error),
+                    "the end of the run is not recorded"
+                );
+            }
+            drop(hold);
+        });
     }
 }
 

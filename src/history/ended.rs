@@ -27,7 +27,7 @@ impl Ledger {
         for (id,) in rows {
             let id = RunId::from_ledger(id);
             if !self.is_alive(&id)? {
-                let marked = self.interrupt(&id, now).await;
+                let marked = self.interrupt(&id, KILLED, (None, now)).await;
                 marked.map_err(self.failed(DOING))?;
                 self.clear_hold_of(&id);
             }
@@ -35,30 +35,58 @@ impl Ledger {
         Ok(())
     }
 
-    /// The run ended with the last sign of life that it gave, as far as anybody knows.
-    async fn interrupt(&self, id: &RunId, now: Timestamp) -> sqlx::Result<()> {
+    /// Ends a run that its own process gives up, unless it has ended already.
+    pub(super) async fn interrupt_run(
+        &self,
+        id: &RunId,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        let marked = self.interrupt(id, reason, (Some(now), now)).await;
+        marked.map_err(self.failed(DOING))
+    }
+
+    /// Where nobody knows when the run ended, it ended with the last sign of life that it gave.
+    async fn interrupt(
+        &self,
+        id: &RunId,
+        reason: &str,
+        (ended, now): (Option<Timestamp>, Timestamp),
+    ) -> sqlx::Result<()> {
         let mut transaction = self.begin().await?;
         let marked = sqlx::query(
-            "UPDATE run SET status = $1, reason = $2, ended_ms = COALESCE(
+            "UPDATE run SET status = $1, reason = $2, ended_ms = COALESCE($6,
                 (SELECT updated_ms FROM run_progress WHERE run_progress.run = run.id), $3)
              WHERE id = $4 AND status = $5",
         )
         .bind(RunStatus::Interrupted.as_str())
-        .bind(KILLED)
+        .bind(reason)
         .bind(millis(now))
         .bind(id.as_str())
         .bind(RunStatus::Running.as_str())
+        .bind(ended.map(millis))
         .execute(&mut *transaction)
         .await?;
         if marked.rows_affected() == 1 {
             let line = LogLine {
                 time: now,
                 event: LogEvent::Ended,
-                text: format!("{}: {KILLED}", RunStatus::Interrupted.as_str()),
+                text: format!("{}: {reason}", RunStatus::Interrupted.as_str()),
             };
             append_line(&mut transaction, id, &line).await?;
         }
         transaction.commit().await
+    }
+
+    /// Takes back the record of a run that goes on: it has come to nothing that anybody would look for.
+    pub(super) async fn withdraw_run(&self, id: &RunId) -> Result<()> {
+        sqlx::query("DELETE FROM run WHERE id = $1 AND status = $2")
+            .bind(id.as_str())
+            .bind(RunStatus::Running.as_str())
+            .execute(self.pool())
+            .await
+            .map_err(self.failed(DOING))?;
+        Ok(())
     }
 
     /// Asks the process that executes the run to stop. Says whether the run was running.

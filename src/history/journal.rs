@@ -8,10 +8,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::run::{RunPhase, RunProgress, words};
-use crate::content::{Event, escape_control};
+use crate::content::{self, Event, escape_control};
 
 /// Lines that are kept of a run, apart from its end and from the one that says that others were left out.
 pub const LOG_LINES_MAX: u64 = 10_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    pub time: Timestamp,
+    pub event: LogEvent,
+    pub text: String,
+}
 
 words! {
     /// What a line of a run's log is about.
@@ -30,13 +37,6 @@ words! {
         Cut = "cut",
         Ended = "ended",
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    pub time: Timestamp,
-    pub event: LogEvent,
-    pub text: String,
 }
 
 /// What is to be written: lines with their positions, and the progress where it has changed.
@@ -99,7 +99,11 @@ impl Journal {
         };
         self.tell(
             LogEvent::Planned,
-            format!("{contents} contents, {size_bytes} bytes{doing}"),
+            format!(
+                "{}, {}{doing}",
+                content::count(contents, "content"),
+                content::count(size_bytes, "byte")
+            ),
         );
         let mut state = self.lock();
         state.has_progressed = true;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::dialect::{self, Pool, Transaction};
 use super::directory::{Hold, Presence, StateDirectory};
 use super::id::RunId;
+use super::interruption::Interruption;
 use super::sequence::Lane;
 use crate::content::{Error, ErrorKind, Result};
 
@@ -17,6 +18,7 @@ pub struct Ledger {
     pool: Pool,
     directory: Arc<StateDirectory>,
     presence: Arc<Presence>,
+    interruption: Interruption,
 }
 
 impl Ledger {
@@ -33,6 +35,7 @@ impl Ledger {
             pool,
             directory: Arc::new(directory),
             presence: Arc::new(presence),
+            interruption: Interruption::default(),
         };
         if ledger.presence.is_alone {
             ledger.release_abandoned_claims().await?;
@@ -43,6 +46,18 @@ impl Ledger {
         }
         ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
         Ok(ledger)
+    }
+
+    /// Runs that begin in this ledger and are dropped when `interruption` was announced are recorded with its reason.
+    pub fn ended_by(self, interruption: &Interruption) -> Self {
+        Self {
+            interruption: interruption.clone(),
+            ..self
+        }
+    }
+
+    pub(super) fn interruption(&self) -> &Interruption {
+        &self.interruption
     }
 
     /// Waits until no other delivery to the lane is under way, in this process or another.

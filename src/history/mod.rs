@@ -16,10 +16,13 @@ mod ended;
 mod exported;
 mod find;
 mod id;
+mod interruption;
 mod journal;
 mod ledger;
 mod readings;
+mod removals;
 mod run;
+mod run_bundles;
 mod run_log;
 mod runs;
 mod sequence;
@@ -35,11 +38,13 @@ pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
 pub use find::{FoundRuns, RunFilter};
 pub use id::{PipelineId, RunId};
+pub use interruption::Interruption;
 pub use journal::{LOG_LINES_MAX, LogEvent, LogLine};
 pub use ledger::Ledger;
 pub use run::{
     ArtifactCounts, NewRun, RepositoryCounts, Run, RunFailure, RunKind, RunOutcome, RunPhase,
     RunProgress, RunStatus, Trigger,
 };
+pub use run_bundles::RunBundle;
 pub use sequence::{Decision, Judgement, Lane, Link, judge, may_move_tag};
 pub use uploads::{CompleteUpload, NewUpload, Upload, UploadEntry, UploadKey, UploadPart};

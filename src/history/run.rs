@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::id::RunId;
+use super::run_bundles::RunBundle;
 use crate::oci::Digest;
 
 /// Words that the ledger stores and reads back.
@@ -123,6 +124,8 @@ pub struct RunOutcome {
     pub repositories: Vec<RepositoryCounts>,
     pub reason: Option<String>,
     pub failures: Vec<RunFailure>,
+    /// What it has carried, where that may be several bundles.
+    pub bundles: Vec<RunBundle>,
     /// What only became known meanwhile; `None` leaves what the start said.
     pub inventory: Option<Digest>,
     pub sequence: Option<u64>,
@@ -139,6 +142,7 @@ impl RunOutcome {
             repositories: Vec::new(),
             reason: None,
             failures: Vec::new(),
+            bundles: Vec::new(),
             inventory: None,
             sequence: None,
         }
@@ -157,9 +161,10 @@ pub struct Run {
     pub start: NewRun,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
-    /// Without failures and repositories, of which there may be many: see
-    /// [`Ledger::list_failures`](super::Ledger::list_failures) and
-    /// [`Ledger::list_repositories`](super::Ledger::list_repositories).
+    /// Without failures, repositories and bundles, of which there may be many: see
+    /// [`Ledger::list_failures`](super::Ledger::list_failures),
+    /// [`Ledger::list_repositories`](super::Ledger::list_repositories) and
+    /// [`Ledger::list_bundles`](super::Ledger::list_bundles).
     pub outcome: RunOutcome,
     /// Who has asked it to stop.
     pub cancel_asked_by: Option<String>,

@@ -10,8 +10,9 @@ use super::ledger::{Ledger, count, millis, number, time};
 use super::run::{
     ArtifactCounts, NewRun, RepositoryCounts, Run, RunKind, RunOutcome, RunStatus, Trigger,
 };
+use super::run_bundles::insert_bundles;
 use super::run_log::append_line;
-use crate::content::{Result, escape_control};
+use crate::content::{self, Result, escape_control};
 
 const DOING: &str = "cannot record the run";
 
@@ -84,6 +85,7 @@ impl Ledger {
                     repositories: Vec::new(),
                     reason: row.try_get("reason")?,
                     failures: Vec::new(),
+                    bundles: Vec::new(),
                     inventory,
                     sequence: sequence.map(count),
                 },
@@ -137,6 +139,7 @@ pub(super) async fn end_run(
     .await?;
     insert_failures(transaction, id, outcome).await?;
     insert_repositories(transaction, id, outcome).await?;
+    insert_bundles(transaction, id, &outcome.bundles).await?;
     let line = LogLine {
         time: now,
         event: LogEvent::Ended,
@@ -254,8 +257,9 @@ fn show_end(outcome: &RunOutcome) -> String {
     let mut text = outcome.status.as_str().to_owned();
     if *total > 0 {
         text.push_str(&format!(
-            ": {total} artifacts, {delivered} delivered, {unchanged} unchanged, {kept} kept, {failed} failed; \
+            ": {}, {delivered} delivered, {unchanged} unchanged, {kept} kept, {failed} failed; \
              {} bytes moved",
+            content::count(*total, "artifact"),
             outcome.moved_bytes
         ));
     }

@@ -2,17 +2,20 @@
 //!
 //! **Invariant.** A shared access signature is judged by what the container is opened for, before any request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::open_bundles::BundlePlace;
-use crate::config::{entra_credential, find_aws_profile, resolve_secret};
+use crate::config::{
+    AwsLogin, AwsProgram, ProgramKeys, entra_credential, find_aws_profile, resolve_secret,
+};
 use crate::content::{Error, ErrorKind, Result};
 use crate::storage::{
-    AzureQueue, AzureReference, ContainerReference, Credential, Missing, Purpose, QueueReference,
-    S3Reference, StorageContainer, check_sas, open_container,
+    AzureQueue, AzureReference, ContainerReference, Credential, LoginSource, Missing, Purpose,
+    QueueReference, S3Reference, StorageContainer, TemporaryLogin, check_sas, open_container,
 };
 
 /// Where somebody's identity comes from, if no secret is named.
@@ -75,13 +78,60 @@ pub async fn connect_container(
 
 /// Opens a bucket by a profile of `~/.aws`, or else by the places that are asked when it is opened.
 async fn connect_s3(mut s3: S3Reference, missing: Missing) -> Result<Arc<dyn StorageContainer>> {
-    let profile = find_aws_profile().await?;
-    let credential = profile.map(|profile| {
-        s3.region = s3.region.take().or(profile.region);
-        profile.credential
-    });
+    let credential = match find_aws_profile().await? {
+        Some(profile) => {
+            s3.region = s3.region.take().or(profile.region);
+            login_of(profile.login).await?
+        }
+        None => Credential::None,
+    };
     let reference = ContainerReference::S3(s3);
     open_container(&reference, credential, missing).await
+}
+
+/// A program that cannot be used is told now, and not at the first request.
+async fn login_of(login: AwsLogin) -> Result<Credential> {
+    Ok(match login {
+        AwsLogin::Keys(keys) => Credential::Secret(keys),
+        AwsLogin::Program(program) => {
+            let source = ProgramLogin {
+                name: program.name(),
+                first: Mutex::new(Some(program.run().await?)),
+                program,
+            };
+            Credential::Renewed(Arc::new(source))
+        }
+    })
+}
+
+/// The program of a profile as a source of keys: what it has printed when it was tried first is used first.
+struct ProgramLogin {
+    name: String,
+    program: AwsProgram,
+    first: Mutex<Option<ProgramKeys>>,
+}
+
+#[async_trait]
+impl LoginSource for ProgramLogin {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn login(&self) -> Result<TemporaryLogin> {
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let keys = match first {
+            Some(keys) => keys,
+            None => self.program.run().await?,
+        };
+        Ok(TemporaryLogin {
+            secret: keys.secret,
+            expires: keys.expires,
+        })
+    }
 }
 
 /// Opens a queue of notices about the objects of `container`; sends nothing yet.

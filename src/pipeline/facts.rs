@@ -74,6 +74,18 @@ impl FactsReader {
         }
     }
 
+    /// The digest of what the reference stands for now; an error where it is not there.
+    pub(super) async fn resolve(
+        &self,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        pin: &Pin,
+    ) -> Result<Digest> {
+        let _turn = self.turns.acquire().await;
+        let document = self.fetch(source, repository, pin).await?;
+        Ok(document.descriptor.digest)
+    }
+
     async fn learn(
         &self,
         source: &Arc<dyn Source>,
@@ -91,7 +103,7 @@ impl FactsReader {
         Ok((digest, facts.clone()))
     }
 
-    /// Tags of one manifest wait here for the first of them.
+    /// Tags of one manifest wait here for the first of them. It counts once, however many tags it has.
     fn cell(&self, digest: &Digest) -> Arc<OnceCell<Facts>> {
         let mut cells = self
             .by_digest
@@ -100,7 +112,11 @@ impl FactsReader {
         if cells.len() >= REMEMBERED_MAX && !cells.contains_key(digest) {
             cells.clear();
         }
-        Arc::clone(cells.entry(digest.clone()).or_default())
+        let cell = cells.entry(digest.clone()).or_insert_with(|| {
+            self.manifests_read.fetch_add(1, Ordering::Relaxed);
+            Arc::default()
+        });
+        Arc::clone(cell)
     }
 
     async fn fetch(
@@ -109,8 +125,9 @@ impl FactsReader {
         repository: &Repository,
         pin: &Pin,
     ) -> Result<Document> {
-        self.manifests_read.fetch_add(1, Ordering::Relaxed);
-        fetch_document(&**source, repository, pin).await
+        let document = fetch_document(&**source, repository, pin).await?;
+        self.cell(&document.descriptor.digest);
+        Ok(document)
     }
 
     async fn read_facts(

@@ -35,6 +35,7 @@ mod place;
 mod rebuild;
 mod schedule;
 mod select;
+mod select_named;
 mod select_tags;
 mod sign;
 mod transfer;
@@ -65,6 +66,7 @@ pub use place::{Connections, InvalidSource, Place, SourceReference, TargetRefere
 pub use rebuild::PlatformIndex;
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use select::{Selected, select};
+pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,
 };
@@ -72,8 +74,8 @@ pub use sign::{CountersignOptions, Countersigned, countersign};
 pub use transfer::{
     CannotTransfer, ContainerSurvey, Demand, Extent, IgnoredObject, ObjectOutcome, PlannedAction,
     PlannedBundle, PlannedObject, ReadBackPolicy, Selection, SourcePolicy, TransferFailure,
-    TransferOptions, TransferPlan, TransferReport, TransferredBundle, plan_transfer, run_transfer,
-    watch_source,
+    TransferMemory, TransferOptions, TransferPlan, TransferReport, TransferredBundle,
+    plan_transfer, run_transfer, watch_source,
 };
 pub use watch::{
     DeliveredSource, OneOff, Opener, PolicyReader, SETTLE_TIME, Until, WatchEvent, WatchEvents,

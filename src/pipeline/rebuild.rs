@@ -100,9 +100,13 @@ fn drop_orphans(plan: &mut Plan, rebuilt: &HashMap<Digest, Descriptor>) -> Vec<S
             .retain(|referrer| !rebuilt.contains_key(&referrer.subject));
         let dropped = before - artifact.referrers.len();
         if dropped > 0 {
-            said.push(format!(
-                "{dropped} signatures or other referrers of it no longer apply and are left out"
-            ));
+            said.push(match dropped {
+                1 => "a signature or other referrer of it no longer applies and is left out"
+                    .to_owned(),
+                _ => format!(
+                    "{dropped} signatures or other referrers of it no longer apply and are left out"
+                ),
+            });
         }
     }
     said

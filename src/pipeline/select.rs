@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 
 use super::place::{Connections, SourceReference};
+use super::select_named::NamedReferences;
 use super::select_tags::{Considered, JudgedRepository, Selecting, SelectionTotals, TagSelection};
 use crate::content::{AttachedTag, Error, ErrorKind, Place, Result, Root, Source};
 use crate::oci::{Digest, Pin, Reference, Repository, Tag};
@@ -30,12 +31,13 @@ pub async fn select(
     connections: &Connections,
     selection: &TagSelection,
 ) -> Result<Selected> {
-    let selecting = Selecting::start(references, connections, selection).await?;
+    let later = NamedReferences::Later;
+    let selecting = Selecting::start(references, connections, selection, later).await?;
     let mut collecting = Collecting::default();
     let mut considered = std::pin::pin!(selecting.stream());
     while let Some(considered) = considered.next().await {
         match considered? {
-            Considered::Named(reference) => collecting.add_named(&reference, connections)?,
+            Considered::Named(named) => collecting.add_named(&named.reference, connections)?,
             Considered::Repository(judged) => collecting.add_judged(judged, connections)?,
             Considered::Layout { path, name } => {
                 collecting.add_layout(&path, name.as_deref()).await?;

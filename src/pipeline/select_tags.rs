@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::facts::{CONCURRENT_MANIFESTS, FactsReader};
 use super::place::{Connections, SourceReference};
+use super::select_named::{NamedReference, NamedReferences};
 use crate::content::{AttachedTag, Error, OnError, ReferrerPolicy, Result, Source, describe};
 use crate::oci::{Digest, Reference, Repository, Tag};
 use crate::selection::{
@@ -63,7 +64,7 @@ impl TagSelection {
 
 /// What a reference has come to.
 pub enum Considered {
-    Named(Reference),
+    Named(NamedReference),
     Layout { path: PathBuf, name: Option<String> },
     Repository(JudgedRepository),
 }
@@ -128,23 +129,33 @@ enum Item {
     },
 }
 
+impl Item {
+    fn registry(&self) -> Option<&str> {
+        match self {
+            Self::Named(reference) => Some(&reference.registry),
+            Self::Repository { registry, .. } => Some(registry),
+            Self::Layout { .. } => None,
+        }
+    }
+}
+
 impl Selecting {
     /// Finds the repositories that are looked into; catalogs are read only where a glob needs them.
     pub async fn start(
         references: &[SourceReference],
         connections: &Connections,
         selection: &TagSelection,
+        named: NamedReferences,
     ) -> Result<Self> {
         let items = expand(references, connections, &selection.exclude_repositories).await?;
         let mut sources = HashMap::new();
-        for item in &items {
-            if let Item::Repository { registry, .. } = item {
-                let opened = connections.registry(registry);
-                let opened = opened.map_err(|error| error.on_side("source"))?;
-                sources.insert(registry.clone(), Arc::new(opened) as Arc<dyn Source>);
-            }
+        for registry in items.iter().filter_map(Item::registry) {
+            let opened = connections.registry(registry);
+            let opened = opened.map_err(|error| error.on_side("source"))?;
+            sources.insert(registry.to_owned(), Arc::new(opened) as Arc<dyn Source>);
         }
         let judge = Judge {
+            named,
             reader: FactsReader::new(&selection.rules),
             selection: selection.clone(),
             sources,
@@ -270,6 +281,7 @@ async fn read_catalog(
 }
 
 struct Judge {
+    named: NamedReferences,
     selection: TagSelection,
     reader: FactsReader,
     sources: HashMap<String, Arc<dyn Source>>,
@@ -278,7 +290,14 @@ struct Judge {
 impl Judge {
     async fn consider(self: &Arc<Self>, item: Item) -> Result<Considered> {
         Ok(match item {
-            Item::Named(reference) => Considered::Named(reference),
+            Item::Named(reference) => {
+                let source = &self.sources[&reference.registry];
+                let on_error = self.selection.on_error;
+                let named = self
+                    .named
+                    .look_up(reference, source, &self.reader, on_error);
+                Considered::Named(named.await?)
+            }
             Item::Layout { path, name } => Considered::Layout { path, name },
             Item::Repository {
                 registry,

@@ -33,7 +33,7 @@ pub use container::{
     BegunCopy, BucketService, CopySource, CreateOptions, FoundObject, OpenUpload, Origin,
     Overwrite, Resume, ServiceCopy, StorageContainer, write_small,
 };
-pub use credential::Credential;
+pub use credential::{Credential, LoginSource, TemporaryLogin};
 pub use directory::DirectoryContainer;
 pub use reference::{
     AzureReference, ContainerReference, GcsReference, InvalidContainer, S3Reference, S3Style,
@@ -67,7 +67,7 @@ pub async fn open_container(
             Ok(Arc::new(AzureContainer::open(azure, credential)?))
         }
         (ContainerReference::S3(s3), _) => {
-            let bucket = BucketContainer::open_s3(s3, credential.secret())?;
+            let bucket = BucketContainer::open_s3(s3, &credential)?;
             Ok(Arc::new(bucket))
         }
         (ContainerReference::Gcs(gcs), _) => {

@@ -115,12 +115,9 @@ pub(in crate::cli) async fn run(
     if !origin.is_pipeline() {
         delivery.registries.refuse_validated(&target)?;
     }
-    let names: Vec<String> = arguments.bundles.iter().map(ToString::to_string).collect();
-    let described = (names.join(" "), &arguments.comment, origin);
-    let memory = arguments
-        .state
-        .remember(&target, delivery.lane.as_deref(), described)
-        .await?;
+    let lane = (&target, delivery.lane.as_deref());
+    let described = (&*arguments.bundles, &arguments.comment);
+    let memory = arguments.state.remember(lane, described, origin).await?;
     delivery
         .deliver(&arguments.bundles, &target, memory.as_ref(), output)
         .await

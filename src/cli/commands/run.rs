@@ -78,7 +78,11 @@ pub(in crate::cli) struct Request {
     pub(in crate::cli) dry_run: bool,
 }
 
-pub(in crate::cli) async fn run(arguments: RunArguments, output: Output) -> anyhow::Result<Exit> {
+pub(in crate::cli) async fn run(
+    arguments: RunArguments,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
     let configuration = arguments.config.require()?;
     let pipeline = find_pipeline(&configuration, arguments.kind.into(), &arguments.name)?;
     refuse_others(pipeline)?;
@@ -86,7 +90,9 @@ pub(in crate::cli) async fn run(arguments: RunArguments, output: Output) -> anyh
         only: arguments.only,
         dry_run: arguments.dry_run,
     };
-    let origin = Origin::of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
+    let origin = origin
+        .clone()
+        .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
     start(&configuration, pipeline, request, &origin, output).await
 }
 
@@ -153,9 +159,11 @@ pub(in crate::cli) async fn start(
                 .flags
                 .extend(bundles.map(|name| format!("--bundle={name}")));
             let section = TransferSection::try_parse_from(words.line())?;
-            transfer::run(section.transfer, output).await
+            transfer::run(section.transfer, origin, output).await
         }
-        Settings::Import(_) if request.dry_run => preview_import(&words, &request, output).await,
+        Settings::Import(_) if request.dry_run => {
+            preview_import(&words, &request, origin, output).await
+        }
         Settings::Import(_) => {
             words.flags.push("--once".to_owned());
             let bundles = request.only.iter();
@@ -183,7 +191,12 @@ fn name_artifacts(
 }
 
 /// A watch has no dry run; an import with the same words has one.
-async fn preview_import(words: &Words, request: &Request, output: Output) -> anyhow::Result<Exit> {
+async fn preview_import(
+    words: &Words,
+    request: &Request,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
     #[derive(Parser)]
     #[command(no_binary_name = true)]
     struct Preview {
@@ -211,7 +224,7 @@ async fn preview_import(words: &Words, request: &Request, output: Output) -> any
         },
     };
     let preview = Preview::try_parse_from(words.line())?;
-    import::run(preview.import, &Origin::by_hand(), output).await
+    import::run(preview.import, &origin.clone().by_itself(), output).await
 }
 
 /// A bundle in a container, as one would type it.

@@ -1,5 +1,7 @@
 //! `airlift select`: which tags an export would take, and why.
 
+use std::collections::HashSet;
+
 use clap::Args;
 use futures_util::StreamExt;
 use serde_json::json;
@@ -15,7 +17,7 @@ use crate::cli::selection_report::{
 };
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::Platform;
-use crate::pipeline::{Considered, Selecting, SelectionTotals, SourceReference};
+use crate::pipeline::{Considered, NamedReferences, Selecting, SelectionTotals, SourceReference};
 
 /// Show which tags a selection takes, and why
 ///
@@ -63,7 +65,8 @@ pub(in crate::cli) async fn run(
         .selection
         .build(platforms, referrers, on_error, &references)?;
     let connections = arguments.registries.connect().await?;
-    let selecting = Selecting::start(&references, &connections, &selection).await?;
+    let named = NamedReferences::Check;
+    let selecting = Selecting::start(&references, &connections, &selection, named).await?;
     let told = match arguments.explain {
         true => explain(&selecting, output).await?,
         false => list(&selecting, output).await?,
@@ -101,6 +104,8 @@ impl SelectArguments {
 #[derive(Default)]
 struct Told {
     totals: SelectionTotals,
+    /// A repository that was named with a tag may be in a glob too, and counts once.
+    repositories: HashSet<String>,
     failures: Vec<(String, String)>,
 }
 
@@ -109,14 +114,22 @@ impl Told {
         match considered {
             Considered::Repository(judged) => {
                 self.totals.count(&judged);
+                let name = format!("{}/{}", judged.registry, judged.repository);
+                self.repositories.insert(name);
                 self.failures.extend(judged.failures);
             }
-            Considered::Named(_) => {
+            Considered::Named(named) => {
+                let reference = named.reference;
+                let name = format!("{}/{}", reference.registry, reference.repository);
+                self.repositories.insert(name);
                 self.totals.tags += 1;
-                self.totals.taken += 1;
+                self.totals.taken += usize::from(named.failure.is_none());
+                let failure = named.failure.map(|reason| (reference.to_string(), reason));
+                self.failures.extend(failure);
             }
             Considered::Layout { .. } => {}
         }
+        self.totals.repositories = self.repositories.len();
     }
 }
 

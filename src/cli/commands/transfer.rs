@@ -11,15 +11,18 @@ use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::keys::TrustArguments;
+use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
+use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::cli::transfer_report::{
     plan_document, report_document, show_plan, show_report, tell_round,
 };
 use crate::content::{ErrorKind, OnError};
+use crate::history::Trigger;
 use crate::pipeline::{
-    ContainerSurvey, Demand, Extent, ReadBackPolicy, Selection, SourcePolicy, TransferOptions,
-    TransferReport, plan_transfer, run_transfer, watch_source,
+    ContainerSurvey, Demand, Extent, ReadBackPolicy, Selection, SourcePolicy, TransferMemory,
+    TransferOptions, TransferReport, plan_transfer, run_transfer, watch_source,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -88,6 +91,12 @@ pub(in crate::cli) struct TransferArguments {
     dry_run: bool,
 
     #[command(flatten)]
+    state: StateArguments,
+
+    #[command(flatten)]
+    comment: CommentArgument,
+
+    #[command(flatten)]
     trust: TrustArguments,
 }
 
@@ -146,6 +155,18 @@ impl TransferArguments {
             },
             events: progress.events(),
         })
+    }
+
+    async fn memory(&self, origin: &Origin) -> anyhow::Result<Option<TransferMemory>> {
+        let trigger = match self.watch {
+            true => Trigger::Source,
+            false => Trigger::Manual,
+        };
+        let places = (&self.source, &self.target);
+        let described = (trigger, &self.comment);
+        self.state
+            .remember_transfer(places, described, origin)
+            .await
     }
 
     /// A dry run makes nothing, so it can only look at a directory that is there.
@@ -207,6 +228,7 @@ fn is_one_service(source: &ContainerReference, target: &ContainerReference) -> b
 
 pub(in crate::cli) async fn run(
     arguments: TransferArguments,
+    origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
     let progress = Progress::new(output, "transferring", "object");
@@ -215,24 +237,17 @@ pub(in crate::cli) async fn run(
     if !is_checked && !arguments.trust.insecure_accept_unsigned {
         Output::note("signatures were not checked; `--trust SENDER.pub` checks them");
     }
+    if arguments.dry_run {
+        return preview(&options, output).await;
+    }
+    let memory = arguments.memory(origin).await?;
     if arguments.watch {
         let mut last = String::new();
         let tell = |round| tell_round(round, &options, is_checked, output, &mut last);
-        watch_source(&options, arguments.interval, tell).await;
+        watch_source(&options, arguments.interval, memory.as_ref(), tell).await;
         return Ok(Exit::Done);
     }
-    let (mut source, mut target) = (ContainerSurvey::default(), ContainerSurvey::default());
-    let plan = plan_transfer(&options, &mut source, &mut target).await?;
-    if arguments.dry_run {
-        let free = options.target.free_bytes().await?;
-        output.print(
-            &show_plan(&plan, free),
-            &plan_document(&plan, &options, free),
-        )?;
-        let is_all_there = plan.arriving.is_empty();
-        return exit_of(plan.refusals(), is_all_there, options.on_error);
-    }
-    let report = run_transfer(&options, plan).await;
+    let report = carry_out(&options, memory.as_ref()).await;
     progress.finish();
     let report = report?;
     let document = report_document(&report, &options, is_checked);
@@ -242,6 +257,30 @@ pub(in crate::cli) async fn run(
     } = report;
     let failures = failures.into_iter().map(|failure| failure.error).collect();
     exit_of(failures, arriving.is_empty(), options.on_error)
+}
+
+async fn preview(options: &TransferOptions, output: Output) -> anyhow::Result<Exit> {
+    let (mut source, mut target) = (ContainerSurvey::default(), ContainerSurvey::default());
+    let plan = plan_transfer(options, &mut source, &mut target).await?;
+    let free = options.target.free_bytes().await?;
+    output.print(
+        &show_plan(&plan, free),
+        &plan_document(&plan, options, free),
+    )?;
+    let is_all_there = plan.arriving.is_empty();
+    exit_of(plan.refusals(), is_all_there, options.on_error)
+}
+
+async fn carry_out(
+    options: &TransferOptions,
+    memory: Option<&TransferMemory>,
+) -> crate::content::Result<TransferReport> {
+    let (mut source, mut target) = (ContainerSurvey::default(), ContainerSurvey::default());
+    if let Some(memory) = memory {
+        return memory.transfer(options, &mut source, &mut target).await;
+    }
+    let plan = plan_transfer(options, &mut source, &mut target).await?;
+    run_transfer(options, plan).await
 }
 
 /// The first failure is the command's own where it has stopped there.

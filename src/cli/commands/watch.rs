@@ -163,11 +163,12 @@ async fn watch(
     refuse_file(container)?;
     warn_of_secret(container);
     let queue = match &arguments.queue {
-        Some(queue) => Some(open_queue(queue, container).await?),
+        Some(queue) => Some(queue_opener(queue, container).await?),
         None => None,
     };
-    let shown = container.to_string();
-    let memory = remember(state, &target, delivery.lane.as_deref(), (&shown, origin)).await?;
+    let containers = std::slice::from_ref(container);
+    let lane = (&target, delivery.lane.as_deref());
+    let memory = remember(state, lane, containers, origin).await?;
     let trigger = origin.trigger.unwrap_or(Trigger::Source);
     let memory = memory.called(RunKind::Watch, trigger);
     let liveness = Liveness::new(arguments.interval);
@@ -257,10 +258,11 @@ fn parse_queue(text: &str) -> Result<QueueReference, String> {
         .map_err(|error: InvalidQueue| error.to_string())
 }
 
-async fn open_queue(
+/// Opens the queue with the credential of now. What no credential mends is told now.
+async fn queue_opener(
     queue: &QueueReference,
     container: &ContainerReference,
-) -> anyhow::Result<Arc<AzureQueue>> {
+) -> anyhow::Result<Opener<Arc<AzureQueue>>> {
     let ContainerReference::Azure(azure) = container else {
         let error = UsageError::new(format!("no queue tells of `{container}`"))
             .hint("`--queue` is for a container of Azure; a directory tells by itself");
@@ -271,7 +273,12 @@ async fn open_queue(
     }
     connect_queue(queue, azure, Timestamp::now())
         .await
-        .with_context(|| format!("cannot open the queue `{queue}`"))
+        .with_context(|| format!("cannot open the queue `{queue}`"))?;
+    let (queue, azure) = (queue.clone(), azure.clone());
+    Ok(Arc::new(move || {
+        let (queue, azure) = (queue.clone(), azure.clone());
+        Box::pin(async move { connect_queue(&queue, &azure, Timestamp::now()).await })
+    }))
 }
 
 async fn print_list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {
@@ -371,6 +378,7 @@ async fn bring_back(arguments: &RetryArguments, output: Output) -> anyhow::Resul
 fn exit_of(report: &WatchReport, until: Until) -> Exit {
     match until {
         Until::Once if report.set_aside > 0 => Exit::Unverified,
+        Until::Once if report.denied > 0 => Exit::Denied,
         Until::Once if report.postponed > 0 => Exit::Failed,
         Until::Once if report.partly_imported > 0 => Exit::PartlyFailed,
         _ => Exit::Done,

@@ -2,12 +2,14 @@
 //!
 //! It carries objects as they are and makes nothing of what is in them: inventories are read to know what
 //! belongs together, and no content is looked at unless the target is read back. `stored`, `selection` and
-//! `plan` decide and are pure; `survey` and `compare` look; `stream`, `run` and `watch` act.
+//! `plan` decide and are pure; `survey` and `compare` look; `stream`, `run` and `watch` act, and
+//! `memory` records.
 //!
 //! **Invariants.** A bundle's objects travel together, the one with the artifacts after the others. An object
 //! is copied from one version and is never seen half. What was not copied whole is not removed at the source.
 
 mod compare;
+mod memory;
 mod options;
 mod plan;
 mod refusal;
@@ -20,6 +22,7 @@ mod survey;
 mod tests;
 mod watch;
 
+pub use memory::TransferMemory;
 pub use options::{
     ObjectOutcome, ReadBackPolicy, SourcePolicy, TransferOptions, TransferReport, TransferredBundle,
 };

@@ -7,6 +7,7 @@ use super::selection::{Demand, Selection};
 use super::stored::IgnoredObject;
 use crate::bundle::SignaturePolicy;
 use crate::content::{Events, OnError};
+use crate::oci::Digest;
 use crate::storage::{Overwrite, StorageContainer};
 
 /// Whether the target is read again and every byte of it proven.
@@ -57,6 +58,8 @@ pub struct TransferredBundle {
     pub name: String,
     pub pipeline: Option<String>,
     pub sequence: Option<u64>,
+    /// The digest of its inventory, where the source has the volume that lists the artifacts.
+    pub inventory: Option<Digest>,
     /// Names and sizes in bytes, in the order in which they arrived.
     pub objects: Vec<(String, u64, ObjectOutcome)>,
     /// Volumes that the target does not have.

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use super::refusal::CannotTransfer;
 use super::stored::{IgnoredObject, StoredSet, StoredSignature, StoredVolume};
 use crate::content::{Error, ErrorKind, Result, Version};
+use crate::oci::Digest;
 use crate::storage::Overwrite;
 
 /// What the target holds under the name of an object of the source.
@@ -76,6 +77,8 @@ pub struct PlannedBundle {
     pub name: String,
     pub pipeline: Option<String>,
     pub sequence: Option<u64>,
+    /// Of the volume that lists the artifacts, where the source has it.
+    pub inventory: Option<Digest>,
     pub objects: Vec<PlannedObject>,
     /// Volumes that neither side will have; the source's own gaps where the target was not asked.
     pub missing_volumes: Vec<u32>,
@@ -163,6 +166,7 @@ pub(super) fn plan_bundle(
         name: first.bundle.clone(),
         pipeline: first.pipeline.clone(),
         sequence: first.sequence,
+        inventory: set.inventory().cloned(),
         objects: Vec::new(),
         missing_volumes: set.missing(&set.numbers()),
         refusal: set.check().err(),

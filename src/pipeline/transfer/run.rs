@@ -157,6 +157,7 @@ impl Run<'_> {
             name: bundle.name.clone(),
             pipeline: bundle.pipeline.clone(),
             sequence: bundle.sequence,
+            inventory: bundle.inventory.clone(),
             objects: Vec::new(),
             missing_volumes: bundle.missing_volumes.clone(),
             is_removed_at_source: false,

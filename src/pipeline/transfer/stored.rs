@@ -68,6 +68,12 @@ impl StoredSet {
         &self.volumes[0]
     }
 
+    /// The digest of the bundle's inventory, where the volume that lists its artifacts is here.
+    pub(super) fn inventory(&self) -> Option<&Digest> {
+        let last = self.volumes.iter().find(|v| v.volume == v.volumes)?;
+        Some(&last.inventory_digest)
+    }
+
     /// What orders bundles: sequence of a pipeline, then age, then name. One-offs stand before pipelines.
     pub(super) fn order(&self) -> (Option<u64>, Timestamp, &str) {
         let first = self.first();

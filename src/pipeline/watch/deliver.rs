@@ -11,7 +11,7 @@ use super::event::WatchEvent;
 use super::verdict::{Fault, Verdict, judge_delivery, may_be_damage};
 use super::{OneOff, Watching};
 use crate::bundle::{Bundle, BundleError, NotTrusted};
-use crate::content::{Error, ErrorKind, Result, describe};
+use crate::content::{Error, ErrorKind, Result, count, describe};
 use crate::history::{Claimed, Decision, Ledger};
 use crate::pipeline::import::{ImportPlan, plan_import};
 use crate::pipeline::open_bundles::{OpenedBundle, open_volume};
@@ -47,9 +47,12 @@ impl Watching<'_> {
         loop {
             let name = name_of(&set);
             self.read_trust();
-            tokio::select! {
-                () = self.target.renew() => {}
+            let renewed = tokio::select! {
+                renewed = self.target.renew() => renewed,
                 () = stop.cancelled() => return,
+            };
+            if let Err(error) = renewed {
+                return self.end_try(&set, name, Err(error)).await;
             }
             let tried = self.try_set(&set, &name, stop).await;
             if let Err(error) = &tried
@@ -325,11 +328,4 @@ fn summarise(report: &crate::pipeline::ImportReport) -> String {
         text.push_str(&format!(", {failed} failed"));
     }
     text
-}
-
-fn count(number: usize, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        _ => format!("{number} {what}s"),
-    }
 }

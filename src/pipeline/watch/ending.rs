@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::book::IncompleteSet;
+use super::book::{IncompleteSet, signed_object};
 use super::event::WatchEvent;
 use super::work_key::WorkKey;
 use super::{DeliveredSource, Watching};
-use crate::content::{Result, describe};
+use crate::content::{Result, Version, describe};
 use crate::history::ClaimState;
 
 /// What the ledger says of work that is done, as long as objects of it may be left.
@@ -65,18 +65,55 @@ impl Watching<'_> {
             .and_then(|claim| claim.reason);
         let note = note_removing(before.as_deref());
         ledger.annotate_done(&key, Some(&note)).await?;
+        let container = self.watched.lasting_name();
+        ledger
+            .note_removals(&container, &self.signatures_with_versions(objects))
+            .await?;
         let mut is_all = true;
         for object in objects {
-            let mut names = vec![object.clone()];
-            names.extend(self.book.signatures_of(object));
-            for name in names {
-                is_all &= self.remove(&name).await;
+            is_all &= self.remove(object).await;
+            for name in self.book.signatures_of(object) {
+                let is_gone = self.remove(&name).await;
+                if is_gone {
+                    let ledger = &self.memory.ledger;
+                    ledger.forget_removal(&container, &name).await?;
+                }
+                is_all &= is_gone;
             }
         }
+        let ledger = &self.memory.ledger;
         match is_all {
             true => ledger.annotate_done(&key, note_removed(&note)).await,
             false => Ok(()),
         }
+    }
+
+    fn signatures_with_versions(&self, objects: &[String]) -> Vec<(String, Version)> {
+        let names = objects.iter().flat_map(|it| self.book.signatures_of(it));
+        let version = |name: String| {
+            let version = self.book.version_of(&name)?.clone();
+            Some((name, version))
+        };
+        names.filter_map(version).collect()
+    }
+
+    /// After the first listing: countersignatures whose objects a killed watch has delivered and removed.
+    pub(super) async fn remove_left_signatures(&mut self) -> Result<()> {
+        if self.options.source != DeliveredSource::Delete {
+            return Ok(());
+        }
+        let container = self.watched.lasting_name();
+        for (signature, version) in self.memory.ledger.list_removals(&container).await? {
+            let is_there = self.book.version_of(&signature) == Some(&version);
+            let of = signed_object(&signature);
+            // With its object it goes in the usual way.
+            let has_object = of.is_some_and(|of| self.book.version_of(of).is_some());
+            if !is_there || (!has_object && self.remove(&signature).await) {
+                let ledger = &self.memory.ledger;
+                ledger.forget_removal(&container, &signature).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the version that was listed. What cannot be removed stays, and is told.

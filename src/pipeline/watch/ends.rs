@@ -11,11 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::book::delay_after;
 use super::event::{Teller, WatchEvent};
+use super::known_directory::KnownDirectory;
 use super::verdict::may_come;
 use super::watched::Watched;
 use super::{Until, WatchOptions};
-use crate::content::{Result, describe};
+use crate::content::{Error, ErrorKind, Result, describe};
 use crate::pipeline::place::{Place, TargetReference};
+
+/// What makes a directory a layout. Specification: image-spec, "OCI Image Layout".
+const OCI_LAYOUT_FILE: &str = "oci-layout";
 
 /// Opens an end, with the credentials that its references name at that time.
 pub type Opener<T> = Arc<dyn Fn() -> BoxFuture<'static, Result<T>> + Send + Sync>;
@@ -24,6 +28,8 @@ pub type Opener<T> = Arc<dyn Fn() -> BoxFuture<'static, Result<T>> + Send + Sync
 pub(super) struct TargetEnd {
     pub(super) place: Place,
     open: Opener<Place>,
+    /// The directory of a layout, as it was opened.
+    directory: Option<KnownDirectory>,
     is_doubted: bool,
 }
 
@@ -33,13 +39,28 @@ impl TargetEnd {
         self.is_doubted = matches!(self.place, Place::Registry(_));
     }
 
-    /// Logs in anew where that is due. Where that fails the old login is left, and will say why it does not do.
-    pub(super) async fn renew(&mut self) {
+    /// Opens the target anew where that is due. Where a login fails the old one is left, and will say why it does not
+    /// do; a layout that is away is an error, or a bundle would go to where nobody looks.
+    pub(super) async fn renew(&mut self) -> Result<()> {
         if std::mem::take(&mut self.is_doubted)
             && let Ok(place) = (self.open)().await
         {
             self.place = place;
         }
+        let known = self.directory.as_ref();
+        let Some(other) = known.and_then(KnownDirectory::find_other) else {
+            return Ok(());
+        };
+        let path = other.path();
+        // What has no layout in it is the place where one was mounted.
+        if !path.join(OCI_LAYOUT_FILE).is_file() {
+            let path = path.display();
+            let message = format!("target: the layout in `{path}` is not there now");
+            return Err(Error::new(ErrorKind::Failed, message));
+        }
+        self.place = (self.open)().await?;
+        self.directory = Some(other);
+        Ok(())
     }
 }
 
@@ -62,7 +83,11 @@ pub(super) async fn open_ends(
         return Ok(None);
     };
     let unusable = |reason| WatchEvent::TargetUnreachable { reason };
-    let is_directory = matches!(options.target, TargetReference::Layout { .. });
+    let layout = match &options.target {
+        TargetReference::Layout { path } => Some(path),
+        TargetReference::Registry { .. } => None,
+    };
+    let is_directory = layout.is_some();
     let opened = patience.open(&options.open_target, is_directory, unusable, Duration::MAX);
     let Some((place, failures)) = opened.await? else {
         return Ok(None);
@@ -73,6 +98,7 @@ pub(super) async fn open_ends(
     let target = TargetEnd {
         place,
         open: Arc::clone(&options.open_target),
+        directory: layout.map(|path| KnownDirectory::new(path)),
         is_doubted: false,
     };
     Ok(Some((Watched::new(container, options), target)))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::content::escape_control;
+use crate::content::{count, escape_control};
 
 /// What happened to an object, a bundle or the watch itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,15 +139,15 @@ impl fmt::Display for WatchEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Ready { container, objects } => {
-                format!("watching `{container}`, {objects} objects")
+                format!("watching `{container}`, {}", count(*objects, "object"))
             }
-            Self::Listed { objects } => format!("listed, {objects} objects"),
+            Self::Listed { objects } => format!("listed, {}", count(*objects, "object")),
             Self::Tried => "tried".to_owned(),
             Self::Foreign { object } => {
                 format!("{object}: ignored, it is not a bundle by its name")
             }
-            Self::ForeignCount { count } => {
-                format!("{count} objects are ignored: no bundles by their names")
+            Self::ForeignCount { count: number } => {
+                format!("{number} objects are ignored: no bundles by their names")
             }
             Self::Waiting { object, reason } => format!("{object}: waiting: {reason}"),
             Self::Postponed { object, reason } => {

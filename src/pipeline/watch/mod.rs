@@ -18,6 +18,7 @@ mod early;
 mod ending;
 mod ends;
 mod event;
+mod known_directory;
 mod objects;
 mod queue;
 #[cfg(test)]
@@ -83,7 +84,7 @@ pub struct WatchOptions {
     /// The directory behind the container, where it is one, to be told of changes.
     pub directory: Option<PathBuf>,
     /// The queue that is told of new objects of the container, where there is one.
-    pub queue: Option<Arc<AzureQueue>>,
+    pub queue: Option<Opener<Arc<AzureQueue>>>,
     pub read_trust: PolicyReader,
     pub target: TargetReference,
     pub open_target: Opener<Place>,
@@ -110,6 +111,8 @@ pub struct WatchReport {
     pub waiting: usize,
     /// What could not be done now, around the bundles: the container or the target was not to be had.
     pub postponed: usize,
+    /// How often the container refused to be listed.
+    pub denied: usize,
 }
 
 /// A writer that stops for longer than this is taken for one that has ended.
@@ -244,6 +247,7 @@ impl Watching<'_> {
     fn miss(&mut self, error: &Error) {
         let reason = describe(error);
         self.report.postponed += 1;
+        self.report.denied += usize::from(error.kind() == ErrorKind::Denied);
         self.is_unreachable = true;
         self.teller.tell(WatchEvent::Unreachable { reason });
         self.teller.tell(WatchEvent::Tried);
@@ -349,6 +353,9 @@ impl Watching<'_> {
         if !self.is_ready {
             if self.options.only.is_empty() {
                 self.forget_gone().await;
+                if let Err(error) = self.remove_left_signatures().await {
+                    self.warn(describe(&error));
+                }
             }
             self.is_ready = true;
             let container = container.name().to_owned();

@@ -2,7 +2,8 @@
 //!
 //! A notice is only a hint: nothing that it names is opened, and the container is listed. A message is removed after
 //! the watch was woken; what is about another place is left to whoever else asks the queue, and removed with a
-//! warning when it has come back often. A queue that is away stops nothing.
+//! warning when it has come back often. A queue that is away stops nothing; one that refuses us is opened anew, with the
+//! credential that its reference names then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::super::open_bundles::{is_signature_name, is_volume_name};
+use super::ends::Opener;
 use super::event::{WatchEvent, WatchEvents};
-use crate::content::{Result, describe};
+use crate::content::{ErrorKind, Result, describe};
 use crate::storage::{AzureQueue, MESSAGES_MAX, Notice, QueueMessage};
 
 /// The service does not keep a question waiting, so an empty queue is asked again after this, and ever later.
@@ -25,13 +27,19 @@ const DEQUEUES_MAX: u64 = 5;
 
 /// Asks the queue for ever.
 pub(super) async fn follow(
-    queue: Arc<AzureQueue>,
+    open: Opener<Arc<AzureQueue>>,
     changes: watch::Sender<u64>,
     events: WatchEvents,
 ) {
     let mut pace = Pace::default();
+    let mut queue = None;
     loop {
-        let taken = take(&queue, &changes, &events).await;
+        let known = queue.is_some();
+        let mut taken = take(&open, &mut queue, &changes, &events).await;
+        if known && is_denied(&taken) {
+            // The credential may have been replaced meanwhile.
+            taken = take(&open, &mut queue, &changes, &events).await;
+        }
         if let Some(event) = pace.learn(&taken.map_err(|error| describe(&error))) {
             events(&event);
         }
@@ -39,8 +47,30 @@ pub(super) async fn follow(
     }
 }
 
-/// Receives once, wakes the watch, and removes what has done its duty. The number of messages that were received.
+fn is_denied(taken: &Result<usize>) -> bool {
+    matches!(taken, Err(error) if error.kind() == ErrorKind::Denied)
+}
+
+/// Asks the queue, opened with the credential of now where that is due. One that has refused us is not kept.
 async fn take(
+    open: &Opener<Arc<AzureQueue>>,
+    queue: &mut Option<Arc<AzureQueue>>,
+    changes: &watch::Sender<u64>,
+    events: &WatchEvents,
+) -> Result<usize> {
+    let opened = match queue.take() {
+        Some(opened) => opened,
+        None => open().await?,
+    };
+    let taken = receive(&opened, changes, events).await;
+    if !is_denied(&taken) {
+        *queue = Some(opened);
+    }
+    taken
+}
+
+/// Receives once, wakes the watch, and removes what has done its duty. The number of messages that were received.
+async fn receive(
     queue: &AzureQueue,
     changes: &watch::Sender<u64>,
     events: &WatchEvents,

@@ -12,6 +12,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::ends::Opener;
 use super::event::WatchEvents;
 use super::queue::follow;
 use crate::storage::AzureQueue;
@@ -48,7 +49,7 @@ impl Wake {
 
     /// Wakes by the clock, and when the queue has a message about the container. Trouble with the queue is told.
     pub(super) fn of_queue(
-        queue: &Arc<AzureQueue>,
+        queue: &Opener<Arc<AzureQueue>>,
         interval: Duration,
         events: &WatchEvents,
     ) -> Self {

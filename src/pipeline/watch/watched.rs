@@ -1,24 +1,17 @@
 //! The container that is watched. A directory that is made anew under its path is another one, and is opened again.
-//!
-//! An open directory is that directory for ever, whatever its path becomes: unmounted and mounted again, removed
-//! and made again. So before each listing the path is asked which directory it stands for.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::WatchOptions;
 use super::ends::Opener;
+use super::known_directory::KnownDirectory;
 use crate::content::Result;
 use crate::storage::StorageContainer;
-
-/// Device and inode: two directories never share them while both are open.
-type Identity = (u64, u64);
 
 pub(super) struct Watched {
     pub(super) container: Arc<dyn StorageContainer>,
     open: Opener<Arc<dyn StorageContainer>>,
-    directory: Option<(PathBuf, Option<Identity>)>,
+    directory: Option<KnownDirectory>,
     is_doubted: bool,
 }
 
@@ -28,14 +21,14 @@ impl Watched {
         Self {
             container,
             open: Arc::clone(&options.open_container),
-            directory: directory.map(|path| (path.to_owned(), identity_of(path))),
+            directory: directory.map(KnownDirectory::new),
             is_doubted: false,
         }
     }
 
     /// The same wherever the watch is started: the ledger knows the container by it.
     pub(super) fn lasting_name(&self) -> String {
-        let path = self.directory.as_ref().map(|(path, _)| path);
+        let path = self.directory.as_ref().map(KnownDirectory::path);
         let absolute = path.and_then(|path| std::path::absolute(path).ok());
         match absolute {
             Some(path) => path.display().to_string(),
@@ -45,16 +38,13 @@ impl Watched {
 
     /// Opens the directory again where its path stands for another one now, and says whether it does.
     pub(super) async fn follow(&mut self) -> Result<bool> {
-        let Some((path, known)) = &mut self.directory else {
+        let known = self.directory.as_ref();
+        let Some(other) = known.and_then(KnownDirectory::find_other) else {
             return Ok(false);
         };
-        let found = identity_of(path);
-        if found == *known {
-            return Ok(false);
-        }
         // A directory that was removed lists as an empty one to whoever has it open, so the path is what counts.
         self.container = (self.open)().await?;
-        *known = found;
+        self.directory = Some(other);
         Ok(true)
     }
 
@@ -73,9 +63,4 @@ impl Watched {
         self.container = (self.open)().await?;
         Ok(())
     }
-}
-
-fn identity_of(path: &Path) -> Option<Identity> {
-    let status = std::fs::metadata(path).ok()?;
-    Some((status.dev(), status.ino()))
 }

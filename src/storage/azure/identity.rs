@@ -41,7 +41,7 @@ impl Identity {
                 return Err(Error::new(ErrorKind::Denied, message));
             }
             (None, Credential::Entra(tokens)) => (Signature::None, Some(tokens)),
-            (None, Credential::None) => (Signature::None, None),
+            (None, Credential::None | Credential::Renewed(_)) => (Signature::None, None),
         };
         Ok(Self { signature, tokens })
     }

@@ -13,6 +13,7 @@
 mod copy;
 mod object;
 mod open;
+mod renewal;
 mod service;
 mod upload;
 

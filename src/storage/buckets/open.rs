@@ -9,20 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use jiff::Timestamp;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService,
 };
 use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::{ClientOptions, RetryConfig};
+use object_store::{ClientOptions, RetryConfig, StaticCredentialProvider};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::BucketContainer;
+use super::renewal::{RenewedKeys, parse_keys};
 use super::service::{BucketPlace, SignedBucket};
 use crate::content::{Error, ErrorKind, Result};
 use crate::http::Patience;
 use crate::oci::Digest;
 use crate::storage::container::BucketService;
+use crate::storage::credential::Credential;
 use crate::storage::reference::{ContainerReference, GcsReference, S3Reference, S3Style};
 use crate::storage::{failure, http};
 
@@ -81,7 +84,7 @@ impl BucketContainer {
     /// Sends nothing yet.
     pub(in crate::storage) fn open_s3(
         reference: &S3Reference,
-        credential: Option<&SecretString>,
+        credential: &Credential,
     ) -> Result<Self> {
         let name = ContainerReference::S3(reference.clone()).to_string();
         let client = http::client(reference.endpoint.as_ref())?;
@@ -104,8 +107,7 @@ impl BucketContainer {
             bucket: reference.bucket.clone(),
             service: BucketService {
                 endpoint: place.endpoint(),
-                login: credential
-                    .map(|login| Digest::sha256(login.expose_secret().trim().as_bytes())),
+                login: identity_of(credential),
             },
             place,
         });
@@ -152,24 +154,35 @@ fn s3_endpoint(reference: &S3Reference) -> Option<String> {
     Some(endpoint.as_str().trim_end_matches('/').to_owned())
 }
 
-/// A builder with `ID:SECRET[:TOKEN]`, or with what the environment offers. A given key is never mixed with the
+/// Tells whether two containers are opened by the same; the keys of a source change, and it does not.
+fn identity_of(credential: &Credential) -> Option<Digest> {
+    let identity = match credential {
+        Credential::Secret(login) => login.expose_secret().trim(),
+        Credential::Renewed(source) => source.name(),
+        Credential::None | Credential::Entra(_) => return None,
+    };
+    Some(Digest::sha256(identity.as_bytes()))
+}
+
+/// A builder with the keys that were given, or with what the environment offers. A given key is never mixed with the
 /// environment's, which only tells the region then.
-fn s3_login(name: &str, credential: Option<&SecretString>) -> Result<AmazonS3Builder> {
+fn s3_login(name: &str, credential: &Credential) -> Result<AmazonS3Builder> {
     let environment = AmazonS3Builder::from_env();
-    let Some(credential) = credential else {
-        return Ok(environment);
+    let keys: AwsCredentialProvider = match credential {
+        Credential::None | Credential::Entra(_) => return Ok(environment),
+        Credential::Renewed(source) => {
+            Arc::new(RenewedKeys::new(Arc::clone(source), Timestamp::now))
+        }
+        Credential::Secret(login) => {
+            let keys = parse_keys(login.expose_secret()).ok_or_else(|| {
+                let message =
+                    format!("the credential of `{name}` is not `ID:SECRET` or `ID:SECRET:TOKEN`");
+                Error::new(ErrorKind::Denied, message)
+            })?;
+            Arc::new(StaticCredentialProvider::new(keys))
+        }
     };
-    let mut fields = credential.expose_secret().trim().splitn(3, ':');
-    let (Some(id), Some(secret)) = (fields.next(), fields.next()) else {
-        let message = format!("the credential of `{name}` is not `ID:SECRET` or `ID:SECRET:TOKEN`");
-        return Err(Error::new(ErrorKind::Denied, message));
-    };
-    let mut builder = AmazonS3Builder::new()
-        .with_access_key_id(id)
-        .with_secret_access_key(secret);
-    if let Some(token) = fields.next() {
-        builder = builder.with_token(token);
-    }
+    let mut builder = AmazonS3Builder::new().with_credentials(keys);
     if let Some(region) = environment.get_config_value(&AmazonS3ConfigKey::Region) {
         builder = builder.with_region(region);
     }
@@ -202,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_login_that_is_none_is_told_without_it() {
-        let error = s3_login("s3://drop", Some(&SecretString::from("WORD"))).unwrap_err();
+        let word = Credential::Secret(SecretString::from("WORD"));
+        let error = s3_login("s3://drop", &word).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert!(!format!("{error:?}").contains("WORD"));
     }

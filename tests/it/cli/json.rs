@@ -129,10 +129,12 @@ fn runs_print_what_is_documented() {
     registry.fault(When::get("/blobs/").always(), Fault::Status(404));
     desk.run(&format!("export {line} --name broken"))
         .assert_code(1);
+    desk.run("transfer usb stick --state state")
+        .assert_success();
     let listed = run(&desk, "runs --state state");
     let id = |position: usize| listed["runs"][position]["id"].as_str().unwrap();
     let show = |position| run(&desk, &format!("runs show {} --state state", id(position)));
-    assert_documented("runs show", &[show(0), show(1)]);
+    assert_documented("runs show", &[show(0), show(1), show(2)]);
     assert_documented("runs log", &[run(&desk, "runs log --state state")]);
     assert_documented("runs", &[listed]);
     let cleaned = run(&desk, "runs clean --older-than 90d --state state");

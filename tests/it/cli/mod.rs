@@ -14,6 +14,7 @@ mod mistakes;
 mod outages;
 mod output;
 mod pipelines;
+mod recorded;
 mod registries;
 mod runs;
 mod sas;
@@ -26,12 +27,10 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use airlift::content::Memory;
 use tempfile::TempDir;
 
-use crate::support::artifacts::image;
 use crate::support::command::{Airlift, Output};
-use crate::support::registry::Registry;
+use crate::support::registry::registry_with_layers;
 
 const KEYS: [(&str, &str); 9] = [
     ("snakeoil-p256", "ops.key"),
@@ -138,17 +137,4 @@ fn without_ports(text: &str) -> String {
         clean.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
     }
     clean
-}
-
-/// A registry with `apps/web:1.4`: one image whose three layers do not fit a volume of 200 kB.
-fn registry_with_layers() -> Registry {
-    let memory = Memory::new();
-    let repository = "apps/web".parse().unwrap();
-    let layers = [b'a', b'b', b'c'].map(|byte| vec![byte; 90_000]);
-    let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
-    let document = image(&memory, &repository, "amd64", &layers);
-    memory.put_manifest(&repository, document, Some(&"1.4".parse().unwrap()));
-    let registry = Registry::start();
-    registry.seed(&memory);
-    registry
 }

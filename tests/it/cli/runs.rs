@@ -10,54 +10,54 @@ use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
 
 /// A desk beside a registry, and what `airlift runs` says about the desk's state.
-struct Office {
-    desk: Desk,
-    source: Registry,
+pub(super) struct Office {
+    pub(super) desk: Desk,
+    pub(super) source: Registry,
 }
 
 impl Office {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             desk: Desk::new(),
             source: registry_with_layers(),
         }
     }
 
-    fn export_line(&self, more: &str) -> String {
+    pub(super) fn export_line(&self, more: &str) -> String {
         format!(
             "export {}/apps/web:1.4 --container usb --sign-key ops.key --state state {more}",
             self.source.address()
         )
     }
 
-    fn import_line(target: &Registry) -> String {
+    pub(super) fn import_line(target: &Registry) -> String {
         format!(
             "import usb --target {} --trust ops.key.pub --state state",
             target.address()
         )
     }
 
-    fn json(&self, line: &str) -> Value {
+    pub(super) fn json(&self, line: &str) -> Value {
         let output = self
             .desk
             .run(&format!("{line} --state state --output json"));
         output.assert_success().json()
     }
 
-    fn runs(&self, more: &str) -> Vec<Value> {
+    pub(super) fn runs(&self, more: &str) -> Vec<Value> {
         let document = self.json(&format!("runs {more}"));
         document["runs"].as_array().unwrap().clone()
     }
 
-    fn newest(&self) -> Value {
+    pub(super) fn newest(&self) -> Value {
         self.runs("--top 1").remove(0)
     }
 
-    fn show(&self, run: &Value) -> Value {
+    pub(super) fn show(&self, run: &Value) -> Value {
         self.json(&format!("runs show {}", run["id"].as_str().unwrap()))
     }
 
-    fn log(&self, run: &Value) -> Vec<String> {
+    pub(super) fn log(&self, run: &Value) -> Vec<String> {
         let document = self.json(&format!("runs log {}", run["id"].as_str().unwrap()));
         let lines = document["lines"].as_array().unwrap().iter();
         lines
@@ -66,7 +66,7 @@ impl Office {
     }
 
     /// An import of the exported bundle that never gets an answer to its first manifest.
-    fn start_endless_import(&self, target: &Registry) -> (Running, Value) {
+    pub(super) fn start_endless_import(&self, target: &Registry) -> (Running, Value) {
         target.fault(When::put("/manifests/").always(), Fault::Hang);
         let running = self.desk.command(&Self::import_line(target)).spawn();
         let mut seen = Value::Null;

@@ -52,6 +52,22 @@ fn what_was_made_is_explained_without_its_signature() {
 }
 
 #[test]
+fn the_hint_for_a_url_without_tls_makes_a_signature_that_does() {
+    let desk = Desk::new();
+    let place = "http://127.0.0.1:1/acme/drop";
+    let sas = "sv=2024-11-04&sr=c&sp=rl&spr=https&se=2100-01-01T00:00:00Z&sig=c2VjcmV0";
+    desk.run(&format!("inspect {place}?{sas}"))
+        .assert_code(5)
+        .assert_stderr("is for https only, and the URL says http")
+        .assert_stderr("--permissions rl --expires 7d --allow-http`")
+        .assert_nowhere("c2VjcmV0");
+    let expired = sas.replace("spr=https&", "").replace("2100", "2020");
+    desk.run(&format!("inspect {place}?{expired}"))
+        .assert_code(5)
+        .assert_stderr("--permissions rl --expires 7d`");
+}
+
+#[test]
 fn the_account_key_is_never_typed_and_mistakes_are_named() {
     let desk = desk_with_key();
     let run = |rest: &str| desk.run(&format!("sas make {rest}"));

@@ -161,6 +161,65 @@ fn an_explanation_gives_the_reason_for_every_tag() {
 }
 
 #[test]
+fn what_is_named_is_asked_for_and_counts() {
+    let (desk, registry) = (Desk::new(), shop());
+    let host = registry.address();
+    let (web, digest) = (format!("{host}/apps/web"), {
+        let listed = desk
+            .run(&format!("list {host}/apps/web --output json"))
+            .json();
+        let tags = listed["tags"].as_array().unwrap().clone();
+        let of = tags
+            .into_iter()
+            .find(|it| it["name"].as_str().unwrap().ends_with("1.24.9"))
+            .unwrap();
+        of["digest"].as_str().unwrap().to_owned()
+    });
+    registry.log().clear();
+    let named = desk.run(&format!(
+        "select {web}:1.24.9 {web}@{digest} {host}/charts/web:1.0.0"
+    ));
+    named
+        .assert_success()
+        .assert_stderr("3 of 3 tags in 2 repositories selected; 2 manifests read");
+    assert_eq!(registry.log().count("GET", "/manifests/"), 3);
+    let explained = desk
+        .run(&format!("select {web}:1.24.9 --explain --output json"))
+        .json();
+    assert_eq!(explained["tags"][0]["digest"], digest);
+    let both = desk.run(&format!("select {web}:1.24.9 {host}/apps/w* --tags 2.*"));
+    both.assert_stderr("3 of 8 tags in 1 repository selected");
+    let absent = format!("sha256:{}", "0".repeat(64));
+    for gone in [
+        format!("{web}:9.9"),
+        format!("{web}@{absent}"),
+        format!("{host}/no/such:1"),
+    ] {
+        desk.run(&format!("select {gone}"))
+            .assert_code(1)
+            .assert_stderr(&format!("source: cannot read `{gone}`"))
+            .assert_stderr("`airlift list` shows what");
+    }
+    let rest = desk.run(&format!(
+        "select {web}:9.9 {web}:1.24.9 --continue-on-errors"
+    ));
+    rest.assert_code(3)
+        .assert_stderr("1 of 2 tags in 1 repository selected")
+        .assert_stderr(&format!("left out: {web}:9.9: "));
+    assert_eq!(rest.stdout.trim(), format!("{web}:1.24.9"));
+}
+
+/// Tags of one manifest are asked for one by one, and what they stand for was read once.
+#[test]
+fn a_manifest_with_several_tags_counts_once() {
+    let (desk, registry) = (Desk::new(), shop());
+    let host = registry.address();
+    let line = format!("select {host}/apps/web --tags 1.25.10|latest --newest 9");
+    // The index, and its first image.
+    desk.run(&line).assert_stderr("; 2 manifests read");
+}
+
+#[test]
 fn only_what_decides_is_read_and_each_digest_once() {
     let (desk, registry) = (Desk::new(), shop());
     select(

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use airlift::history::{Ledger, Run, RunKind, RunStatus};
 use tempfile::{TempDir, tempdir};
 
 use super::{contents, runtime};
@@ -47,6 +48,22 @@ fn command(from: &str, to: &str) -> Airlift {
         .env("FAR_KEY", &account_key("far"))
 }
 
+/// A stock of which two thirds have arrived by way of the relay: its directory, and the URL of its copy.
+fn interrupted_stock(azurite: &Azurite, relay: &Relay, target: &Path) -> (TempDir, String) {
+    let stock = large_stock();
+    let near = format!(
+        "{}?credential=env:NEAR_KEY",
+        azurite.container("near", "out")
+    );
+    command(shown(stock.path()), &near).run().assert_success();
+    // Ranges of 1 MiB, after those of the tail.
+    refuse_from(relay, 17, |seen| seen.is_ranged);
+    command(&relay.through(&near), shown(target))
+        .run()
+        .assert_code(1);
+    (stock, near)
+}
+
 fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -75,20 +92,12 @@ fn a_transfer_into_a_directory_goes_on_with_its_partial_file() {
     let Some(azurite) = Azurite::start_or_skip() else {
         return;
     };
-    let (stock, target) = (large_stock(), tempdir().unwrap());
+    let (relay, target) = (Relay::before(azurite.blobs), tempdir().unwrap());
+    let (stock, near) = interrupted_stock(&azurite, &relay, target.path());
+    let near = relay.through(&near);
     let size = fs::metadata(stock.path().join("large.tar.zst"))
         .unwrap()
         .len();
-    let relay = Relay::before(azurite.blobs);
-    let near = format!(
-        "{}?credential=env:NEAR_KEY",
-        azurite.container("near", "out")
-    );
-    command(shown(stock.path()), &near).run().assert_success();
-    let near = relay.through(&near);
-    // Ranges of 1 MiB, after those of the tail.
-    refuse_from(&relay, 17, |seen| seen.is_ranged);
-    command(&near, shown(target.path())).run().assert_code(1);
     let names: Vec<String> = contents(target.path()).into_keys().collect();
     assert_eq!(names, [".large.tar.zst.record", "large.tar.zst.partial"]);
     // Interrupted a second time, by a signal that nobody can answer.
@@ -152,16 +161,9 @@ fn a_source_that_was_replaced_is_brought_anew() {
     let Some(azurite) = Azurite::start_or_skip() else {
         return;
     };
-    let (stock, target) = (large_stock(), tempdir().unwrap());
-    let relay = Relay::before(azurite.blobs);
-    let near = format!(
-        "{}?credential=env:NEAR_KEY",
-        azurite.container("near", "out")
-    );
-    command(shown(stock.path()), &near).run().assert_success();
+    let (relay, target) = (Relay::before(azurite.blobs), tempdir().unwrap());
+    let (stock, near) = interrupted_stock(&azurite, &relay, target.path());
     let through = relay.through(&near);
-    refuse_from(&relay, 17, |seen| seen.is_ranged);
-    command(&through, shown(target.path())).run().assert_code(1);
     relay.judge(|_| Verdict::Pass);
     // The same bytes, and another version.
     let emptied = tempdir().unwrap();
@@ -173,6 +175,13 @@ fn a_source_that_was_replaced_is_brought_anew() {
     let (resumed, _) = split(&command(&through, shown(target.path())).run());
     assert_eq!(resumed, 0);
     assert!(contents(target.path()) == contents(stock.path()));
+}
+
+fn newest_run(state: &Path) -> Run {
+    runtime().block_on(async {
+        let ledger = Ledger::open(state).await.unwrap();
+        ledger.list_runs(1).await.unwrap().remove(0)
+    })
 }
 
 #[test]
@@ -196,13 +205,22 @@ fn ctrl_c_leaves_what_the_next_run_goes_on_with() {
             false => Verdict::Pass,
         }
     });
-    let running = command(&near, shown(target.path())).spawn();
+    let state = tempdir().unwrap();
+    let recorded = |name: &str| command(&near, shown(target.path())).env("AIRLIFT_STATE", name);
+    let running = recorded(shown(state.path())).spawn();
     let record = target.path().join(".large.tar.zst.record");
     wait::until("two chunks have arrived and are noted", || {
         fs::metadata(&record).is_ok_and(|file| file.len() >= 3 * 65)
     });
     running.signal("INT");
     running.output().assert_code(130);
+    let run = newest_run(state.path());
+    assert_eq!(
+        (run.start.kind, run.outcome.status),
+        (RunKind::Transfer, RunStatus::Interrupted)
+    );
+    assert_eq!(run.outcome.reason.as_deref(), Some("stopped by SIGINT"));
+    assert!(run.outcome.moved_bytes >= 8 * MIB, "{run:?}");
     relay.judge(|_| Verdict::Pass);
     let (resumed, _) = split(&command(&near, shown(target.path())).run());
     assert!(resumed >= 8 * MIB, "{resumed} bytes were there");

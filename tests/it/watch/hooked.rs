@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use airlift::content::{Error, ObjectWriter, RangedRead, Result, Uploaded, Version};
+use airlift::content::{Error, ErrorKind, ObjectWriter, RangedRead, Result, Uploaded, Version};
 use airlift::pipeline::Opener;
 use airlift::storage::{
     CreateOptions, DirectoryContainer, FoundObject, OpenUpload, StorageContainer,
@@ -22,8 +22,13 @@ struct Hooked {
     nth: usize,
     hook: Hook,
     hangs: bool,
+    /// Objects of this ending cannot be removed.
+    lasting: &'static str,
     check: Check,
 }
+
+/// Ends no name.
+const NONE: &str = "/";
 
 /// The hook is called once, right after the `nth` opening of an object.
 pub(super) fn hooked_opener(
@@ -31,7 +36,7 @@ pub(super) fn hooked_opener(
     nth: usize,
     hook: Hook,
 ) -> Opener<Arc<dyn StorageContainer>> {
-    opener(path, nth, hook, false, Arc::new(|| Arc::new(|| Ok(()))))
+    opener(path, (nth, false), hook, NONE, free())
 }
 
 /// The same, and that opening never comes to an end.
@@ -40,7 +45,20 @@ pub(super) fn hanging_opener(
     nth: usize,
     hook: Hook,
 ) -> Opener<Arc<dyn StorageContainer>> {
-    opener(path, nth, hook, true, Arc::new(|| Arc::new(|| Ok(()))))
+    opener(path, (nth, true), hook, NONE, free())
+}
+
+/// Objects of this ending stay, whoever wants to remove them.
+pub(super) fn lasting_opener(
+    path: &Path,
+    lasting: &'static str,
+) -> Opener<Arc<dyn StorageContainer>> {
+    opener(path, (0, false), Arc::new(|| {}), lasting, free())
+}
+
+/// Nothing is refused.
+fn free() -> Arc<dyn Fn() -> Check + Send + Sync> {
+    Arc::new(|| Arc::new(|| Ok(())))
 }
 
 /// Each opening makes a check of its own, as each reads a credential.
@@ -48,14 +66,14 @@ pub(super) fn checked_opener(
     path: &Path,
     make: Arc<dyn Fn() -> Check + Send + Sync>,
 ) -> Opener<Arc<dyn StorageContainer>> {
-    opener(path, 0, Arc::new(|| {}), false, make)
+    opener(path, (0, false), Arc::new(|| {}), NONE, make)
 }
 
 fn opener(
     path: &Path,
-    nth: usize,
+    (nth, hangs): (usize, bool),
     hook: Hook,
-    hangs: bool,
+    lasting: &'static str,
     make: Arc<dyn Fn() -> Check + Send + Sync>,
 ) -> Opener<Arc<dyn StorageContainer>> {
     let (path, opened) = (path.to_owned(), Arc::new(AtomicUsize::new(0)));
@@ -67,6 +85,7 @@ fn opener(
                 nth,
                 hook: Arc::clone(&hook),
                 hangs,
+                lasting,
                 check: make(),
             }) as Arc<dyn StorageContainer>
         });
@@ -111,6 +130,9 @@ impl StorageContainer for Hooked {
     }
 
     async fn remove(&self, object: &str, version: Option<&Version>) -> Result<()> {
+        if object.ends_with(self.lasting) {
+            return Err(Error::new(ErrorKind::Failed, "it is held"));
+        }
         self.inner.remove(object, version).await
     }
 

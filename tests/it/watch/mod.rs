@@ -27,7 +27,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use airlift::bundle::SignaturePolicy;
-use airlift::content::Memory;
 use airlift::history::{Ledger, RunKind, Trigger};
 use airlift::pipeline::{
     Connections, DeliveredSource, OneOff, Opener, PlatformIndex, PolicyReader, Remembrance,
@@ -41,9 +40,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bundle::road::trust;
 use crate::road::Journey;
-use crate::support::artifacts::image;
 use crate::support::command::airlift;
-use crate::support::registry::Registry;
+use crate::support::registry::registry_with_layers;
 use crate::support::wait;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -309,19 +307,6 @@ fn names(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-/// A registry with `apps/web:1.4`: one image whose three layers do not fit a volume of 200 kB.
-fn registry_with_layers() -> Registry {
-    let memory = Memory::new();
-    let repository = "apps/web".parse().unwrap();
-    let layers = [b'a', b'b', b'c'].map(|byte| vec![byte; 90_000]);
-    let layers: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
-    let document = image(&memory, &repository, "amd64", &layers);
-    memory.put_manifest(&repository, document, Some(&"1.4".parse().unwrap()));
-    let registry = Registry::start();
-    registry.seed(&memory);
-    registry
 }
 
 /// Two keys are trusted, and both must have signed.

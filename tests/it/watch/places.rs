@@ -1,14 +1,17 @@
 //! Trouble around the bundles: a target that is away, a container that is gone, and objects to be removed.
 
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use airlift::history::Ledger;
 use airlift::pipeline::{DeliveredSource, Until, WatchOptions};
 
-use super::hooked::hanging_opener;
-use super::{Station, names};
+use super::hooked::{hanging_opener, lasting_opener};
+use super::{Station, key, names};
+use crate::support::clouds::{Azurite, account_key};
+use crate::support::command::Airlift;
 use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
 
@@ -121,6 +124,112 @@ fn what_a_killed_watch_has_left_of_a_delivered_bundle_is_removed_by_the_next() {
     watch.await_line(&format!("{last}: removed from the container"));
     assert!(names(&station.path("drop")).is_empty());
     assert_eq!(watch.count("waiting"), 0, "{:#?}", watch.lines());
+}
+
+#[test]
+fn a_signature_whose_delivered_object_is_gone_is_removed_by_the_next_watch() {
+    let station = Station::new();
+    let volumes = station.export_volumes();
+    let signature = format!("{}.0123456789abcdef.sig", volumes[0]);
+    station.drop_bytes(&signature, b"x");
+    station.drop_bytes("other.tar.zst.0123456789abcdef.sig", b"x");
+    for name in &volumes {
+        station.bring(name);
+    }
+    // It is ended between an object and its signature.
+    let opener = lasting_opener(&station.path("drop"), ".sig");
+    let mut once = station.watch_with(|options| {
+        options.source = DeliveredSource::Delete;
+        options.open_container = opener;
+        options.until = Until::Once;
+    });
+    assert_eq!(once.join().imported, 1);
+    let left = ["other.tar.zst.0123456789abcdef.sig", &signature];
+    assert_eq!(names(&station.path("drop")), left);
+    // Who deletes nothing leaves it, and what is not known to be delivered stays for ever.
+    let keeping = station.watch();
+    keeping.await_line("watching");
+    keeping.end();
+    assert_eq!(names(&station.path("drop")), left);
+    for _ in 0..2 {
+        let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
+        watch.await_line("watching");
+        watch.end();
+        assert_eq!(names(&station.path("drop")), left[..1]);
+    }
+}
+
+#[test]
+fn another_signature_of_that_name_stays() {
+    let station = Station::new();
+    station.export_chart("chart");
+    let signature = "chart.tar.zst.0123456789abcdef.sig";
+    station.drop_bytes(signature, b"x");
+    station.bring("chart.tar.zst");
+    let opener = lasting_opener(&station.path("drop"), ".sig");
+    let mut once = station.watch_with(|options| {
+        options.source = DeliveredSource::Delete;
+        options.open_container = opener;
+        options.until = Until::Once;
+    });
+    assert_eq!(once.join().imported, 1);
+    fs::remove_file(station.path("drop").join(signature)).unwrap();
+    station.drop_bytes(signature, b"of the next one");
+    let watch = station.watch_with(|options| options.source = DeliveredSource::Delete);
+    watch.await_line("watching");
+    watch.end();
+    assert_eq!(names(&station.path("drop")), [signature]);
+}
+
+#[test]
+fn a_layout_that_was_mounted_again_gets_what_comes_then() {
+    let station = Station::new();
+    station.export_chart("chart");
+    station.export("oras", "oras", &[]);
+    let watch = station.watch();
+    station.bring("chart.tar.zst");
+    watch.await_line("chart.tar.zst: imported");
+    // Unmounted: an empty directory is where it was.
+    let (far, away) = (station.path("far"), station.path("away"));
+    fs::rename(&far, &away).unwrap();
+    fs::create_dir(&far).unwrap();
+    station.bring("oras.tar.zst");
+    watch.await_line("oras.tar.zst: will be tried again: target: the layout in");
+    assert!(names(&far).is_empty());
+    // Mounted again: the same layout, and another directory to whoever had it open.
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args([&away, &station.path("back")])
+        .status();
+    assert!(copied.unwrap().success());
+    fs::remove_dir(&far).unwrap();
+    fs::rename(station.path("back"), &far).unwrap();
+    watch.await_line("oras.tar.zst: imported");
+    assert_eq!(station.tags(), ["helm-chart:0.1.0", "oras:1.0"]);
+    let index = fs::read_to_string(away.join("index.json")).unwrap();
+    assert!(!index.contains("oras"));
+}
+
+#[test]
+fn a_single_round_that_may_not_list_says_so_by_its_exit_code() {
+    let Some(azurite) = Azurite::start_or_skip() else {
+        return;
+    };
+    let station = Station::new();
+    let container = azurite.container("near", "drop");
+    let (named, far) = (
+        format!("{container}?credential=env:WRONG_KEY"),
+        format!("oci:{}", station.text("far")),
+    );
+    let (trusted, state) = (key("snakeoil-p256.pub"), station.text("state"));
+    let line = [
+        "watch", &named, "--target", &far, "--trust", &trusted, "--state", &state, "--once",
+    ];
+    Airlift::new(&line)
+        .env("WRONG_KEY", &account_key("far"))
+        .run()
+        .assert_code(5)
+        .assert_stdout("the container cannot be listed");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A watch that is woken by a queue: messages of both schemas, those that are of no use, and a queue that is away.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use airlift::storage::{
@@ -72,23 +73,37 @@ impl Cloud {
 
     /// A watch of the container with the queue `bundles`, in process.
     fn watch(&self, station: &Station, interval: Duration) -> Watch {
+        let good = || account_sas("near");
+        self.watch_with(station, interval, good)
+    }
+
+    /// The same with the signature that the queue has whenever it is opened.
+    fn watch_with(
+        &self,
+        station: &Station,
+        interval: Duration,
+        signature: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Watch {
         let sas = || Some(SecretString::from(account_sas("near")));
         let container: ContainerReference = self.container.parse().unwrap();
         let opened = open_container(&container, sas(), Missing::Refuse);
         let opened: Arc<dyn StorageContainer> = Runtime::new().unwrap().block_on(opened).unwrap();
         let queue: QueueReference = self.azurite.queue_url("near", "bundles").parse().unwrap();
-        let ContainerReference::Azure(azure) = &container else {
+        let ContainerReference::Azure(azure) = container else {
             panic!("{container} is in Azure");
         };
-        let queue = AzureQueue::open(&queue, sas(), azure, Timestamp::now()).unwrap();
-        let queue = queue.with_visibility(Duration::from_secs(1));
+        let open_queue = move || {
+            let sas = Some(SecretString::from(signature()));
+            let queue = AzureQueue::open(&queue, sas, &azure, Timestamp::now())?;
+            Ok(Arc::new(queue.with_visibility(Duration::from_secs(1))))
+        };
         station.watch_with(|options| {
             options.open_container = Arc::new(move || {
                 let opened = Arc::clone(&opened);
                 Box::pin(std::future::ready(Ok(opened)))
             });
             options.directory = None;
-            options.queue = Some(Arc::new(queue));
+            options.queue = Some(Arc::new(move || Box::pin(std::future::ready(open_queue()))));
             options.interval = interval;
         })
     }
@@ -197,6 +212,35 @@ fn a_queue_that_is_away_is_told_once_and_stops_nothing() {
     cloud.azurite.queue("near", "bundles");
     watch.await_line("the queue can be asked again");
     assert_eq!(watch.count("the queue cannot be asked"), 1);
+}
+
+/// The queue was asked with a signature that holds; then the key is replaced, and the file that names it.
+#[test]
+fn a_queue_that_refuses_us_is_opened_with_the_credential_of_now() {
+    let Some(cloud) = Cloud::start_or_skip() else {
+        return;
+    };
+    let station = Station::new();
+    cloud.azurite.queue("near", "bundles");
+    let opened = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&opened);
+    let watch = cloud.watch_with(&station, LONG, move || {
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 => account_sas("near").replace("sig=", "sig=AAAA"),
+            _ => account_sas("near"),
+        }
+    });
+    watch.await_line("the queue cannot be asked, listings go on: ");
+    watch.await_line("the queue can be asked again");
+    station.export_chart("chart");
+    upload(&station, &cloud.container, "chart");
+    cloud.send(&cloud_event(&format!("{}/chart.tar.zst", cloud.container)));
+    watch.await_line("chart.tar.zst: imported");
+    assert_eq!(
+        opened.load(Ordering::SeqCst),
+        2,
+        "it is not opened each time"
+    );
 }
 
 #[test]

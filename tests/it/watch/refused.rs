@@ -7,7 +7,7 @@ use std::process::Command;
 use airlift::bundle::PublicKey;
 use airlift::pipeline::OneOff;
 
-use super::{Station, Watch, key};
+use super::{Station, Watch, key, reading, two_signers};
 use crate::support::command::airlift;
 use crate::support::wait;
 
@@ -141,19 +141,40 @@ fn what_is_no_signature_beside_a_bundle_does_not_hide_it() {
     station.watch().await_line("chart.tar.zst: imported");
 }
 
+/// The name of a countersignature of `chart` by a fixture's key.
+fn signature_by(name: &str) -> String {
+    let text = fs::read_to_string(key(&format!("{name}.pub"))).unwrap();
+    let id = PublicKey::parse(&text).unwrap().id().to_string();
+    format!("chart.tar.zst.{id}.sig")
+}
+
 #[test]
-fn a_wrong_signature_stands_in_the_way_until_it_is_taken_away() {
+fn junk_in_a_trusted_keys_name_does_not_hinder_signatures_that_count() {
     let station = Station::new();
     station.export_chart("chart");
-    let text = fs::read_to_string(key("snakeoil-p256.pub")).unwrap();
-    let id = PublicKey::parse(&text).unwrap().id().to_string();
-    let signature = format!("chart.tar.zst.{id}.sig");
-    station.drop_bytes(&signature, b"wrong");
+    station.drop_bytes(&signature_by("snakeoil-p256"), b"wrong");
     station.bring("chart.tar.zst");
     let watch = station.watch();
-    watch.await_line("chart.tar.zst: set aside: the signatures are refused");
-    fs::remove_file(station.path("drop").join(&signature)).unwrap();
     watch.await_line("chart.tar.zst: imported");
-    let listed = airlift(&["watch", "list", "--state", &station.text("state")]);
-    assert!(!listed.assert_success().stdout.contains("set aside"));
+    assert_eq!(watch.count("waiting"), 0, "{:#?}", watch.lines());
+}
+
+#[test]
+fn junk_in_place_of_a_missing_signature_is_waited_out_in_one_line() {
+    let station = Station::new();
+    station.export_chart("chart");
+    let signature = signature_by("snakeoil-ed25519");
+    station.drop_bytes(&signature, b"wrong");
+    station.bring("chart.tar.zst");
+    let policy = two_signers();
+    let watch = station.watch_with(|options| options.read_trust = reading(policy));
+    watch
+        .await_line("waiting for signatures: 1 of 2 trusted keys have signed it; what lies beside");
+    watch.await_listings(3);
+    assert_eq!(watch.count("chart.tar.zst: "), 1, "{:#?}", watch.lines());
+    let bundle = station.text("usb/chart.tar.zst");
+    let (signer, trusted) = (key("snakeoil-ed25519"), key("snakeoil-p256.pub"));
+    airlift(&["sign", &bundle, "--sign-key", &signer, "--trust", &trusted]).assert_success();
+    station.bring(&signature);
+    watch.await_line("chart.tar.zst: imported");
 }

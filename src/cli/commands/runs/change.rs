@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::RunArgument;
-use crate::cli::duration::parse_duration;
+use crate::cli::duration::parse_age;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::Output;
@@ -17,8 +17,8 @@ use crate::cli::state_args::{open_ledger, who};
 
 #[derive(Args)]
 pub(super) struct CleanArguments {
-    /// Forget runs that ended longer ago, such as `90d`
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    /// Forget runs that ended longer ago, such as `90d`; `0s` are all that have ended
+    #[arg(long, value_name = "TIME", value_parser = parse_age)]
     older_than: Duration,
 
     /// Say how many there are, and forget none
@@ -57,7 +57,7 @@ pub(super) async fn clean(arguments: &CleanArguments, output: Output) -> anyhow:
 
 pub(super) async fn cancel(argument: &RunArgument, output: Output) -> anyhow::Result<Exit> {
     let (ledger, run) = argument.open().await?;
-    if !ledger.ask_to_cancel(&run.id, &who()).await? {
+    if !ledger.ask_to_cancel(&run.id, &who().await).await? {
         let status = run.outcome.status.as_str();
         let message = format!("the run `{}` does not go on: it is {status}", run.id);
         return Err(UsageError::new(message).exit(Exit::Failed).into());

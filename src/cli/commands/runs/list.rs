@@ -27,7 +27,7 @@ pub(super) async fn list(arguments: &RunsArguments, output: Output) -> anyhow::R
         let signals = Signals::listen();
         return tokio::select! {
             ended = arguments.watch(&ledger, output) => ended,
-            () = signals.wait() => Ok(Exit::Done),
+            _name = signals.wait() => Ok(Exit::Done),
         };
     }
     let (found, now) = arguments.find(&ledger).await?;

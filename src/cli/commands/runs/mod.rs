@@ -18,10 +18,10 @@ use crate::cli::output::Output;
 use crate::cli::state_args::open_ledger;
 use crate::history::{Ledger, Run, RunKind, RunStatus};
 
-/// List exports, imports and deliveries of watches, the newest first
+/// List exports, transfers, imports and deliveries of watches, the newest first
 ///
-/// What is listed is what a state directory remembers: of exports and imports with `--state`, and of every bundle that
-/// a watch has taken up. A run that goes on shows how far it is.
+/// What is listed is what a state directory remembers: of exports, transfers and imports with `--state`, and of every
+/// bundle that a watch has taken up. A run that goes on shows how far it is.
 ///
 /// Example: airlift runs --state /var/lib/airlift --status failed
 #[derive(Args)]
@@ -86,11 +86,9 @@ struct RunArgument {
     state: PathBuf,
 }
 
-/// Kinds of which there are records; a transfer keeps none.
-const KINDS: [RunKind; 3] = [RunKind::Export, RunKind::Import, RunKind::Watch];
-
 fn kinds() -> impl TypedValueParser<Value = RunKind> {
-    PossibleValuesParser::new(KINDS.map(RunKind::as_str))
+    let words = RunKind::ALL.iter().copied().map(RunKind::as_str);
+    PossibleValuesParser::new(words.collect::<Vec<_>>())
         .try_map(|text| RunKind::parse(&text).ok_or("there is no such kind"))
 }
 

@@ -11,13 +11,14 @@ use super::figures::{
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, table};
 use crate::cli::size::show_size;
-use crate::history::{ArtifactCounts, RepositoryCounts, Run, RunFailure, RunProgress};
+use crate::history::{ArtifactCounts, RepositoryCounts, Run, RunBundle, RunFailure, RunProgress};
 
 /// Everything that is known of a run.
 struct FullRun {
     run: Run,
     repositories: Vec<RepositoryCounts>,
     failures: Vec<RunFailure>,
+    bundles: Vec<RunBundle>,
     progress: Option<RunProgress>,
     now: Timestamp,
 }
@@ -27,6 +28,7 @@ pub(super) async fn show(argument: &RunArgument, output: Output) -> anyhow::Resu
     let full = FullRun {
         repositories: ledger.list_repositories(&run.id).await?,
         failures: ledger.list_failures(&run.id).await?,
+        bundles: ledger.list_bundles(&run.id).await?,
         progress: match stopped_on_its_way(run.outcome.status) {
             true => ledger.find_progress(&run.id).await?,
             false => None,
@@ -46,6 +48,9 @@ impl FullRun {
                 "\n{}",
                 table(&repository_rows(&self.repositories))
             ));
+        }
+        if !self.bundles.is_empty() {
+            text.push_str(&format!("\n{}", table(&bundle_rows(&self.bundles))));
         }
         if !self.failures.is_empty() {
             let heads = ["FAILED", "REASON"].map(str::to_owned).to_vec();
@@ -113,7 +118,16 @@ impl FullRun {
             .iter()
             .map(|failure| json!({ "artifact": failure.artifact, "reason": failure.reason }));
         document.insert("repositories".to_owned(), repositories.collect());
+        let bundles = self.bundles.iter().map(|bundle| {
+            json!({
+                "name": bundle.name,
+                "pipeline": bundle.pipeline,
+                "sequence": bundle.sequence,
+                "inventoryDigest": bundle.inventory,
+            })
+        });
         document.insert("failures".to_owned(), failures.collect());
+        document.insert("bundles".to_owned(), bundles.collect());
         if let Some(progress) = &self.progress {
             document.insert("progress".to_owned(), progress_document(progress));
         }
@@ -135,6 +149,24 @@ fn show_counts(counts: &ArtifactCounts) -> Option<String> {
             "{total}: {delivered} delivered, {unchanged} unchanged, {kept} kept, {failed} failed"
         )
     })
+}
+
+fn bundle_rows(bundles: &[RunBundle]) -> Vec<Vec<String>> {
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let mut rows = vec![
+        ["BUNDLE", "PIPELINE", "SEQUENCE", "INVENTORY"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(bundles.iter().map(|bundle| {
+        vec![
+            bundle.name.clone(),
+            shown(bundle.pipeline.clone()),
+            shown(bundle.sequence.map(|sequence| sequence.to_string())),
+            shown(bundle.inventory.as_ref().map(ToString::to_string)),
+        ]
+    }));
+    rows
 }
 
 fn repository_rows(repositories: &[RepositoryCounts]) -> Vec<Vec<String>> {

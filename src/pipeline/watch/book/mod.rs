@@ -189,11 +189,8 @@ impl Book {
 
     /// A signature `<object>.<key id>.sig` has come or changed: the object may be admitted now.
     fn reopen_signed(&mut self, signature: &str, now: Instant) {
-        let object = signature
-            .strip_suffix(".sig")
-            .and_then(|rest| rest.rsplit_once('.'))
-            .map(|(object, _)| object);
-        let Some(entry) = object.and_then(|object| self.entries.get_mut(object)) else {
+        let Some(entry) = signed_object(signature).and_then(|object| self.entries.get_mut(object))
+        else {
             return;
         };
         if let Some(place) = &entry.place {
@@ -262,7 +259,8 @@ impl Book {
 
     /// The version that was listed under the name.
     pub(super) fn version_of(&self, object: &str) -> Option<&Version> {
-        self.entries.get(object).map(|entry| &entry.version)
+        let entry = self.entries.get(object).map(|entry| &entry.version);
+        entry.or_else(|| self.signatures.get(object))
     }
 
     /// Whether this version has been left alone for the settle time, and has failed before.
@@ -418,6 +416,12 @@ impl Entry {
     fn is_open_of(&self, set: &str) -> bool {
         self.state == State::Opened && self.place.as_ref().is_some_and(|place| place.set == set)
     }
+}
+
+/// The object that a signature of the name `<object>.<key id>.sig` is about.
+pub(super) fn signed_object(signature: &str) -> Option<&str> {
+    let (object, _) = signature.strip_suffix(".sig")?.rsplit_once('.')?;
+    Some(object)
 }
 
 /// Growing pauses between tries, from one second to five minutes.

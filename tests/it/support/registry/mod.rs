@@ -18,6 +18,7 @@ mod log;
 mod manifests;
 mod route;
 mod server;
+mod stocked;
 mod store;
 mod uploads;
 
@@ -39,6 +40,7 @@ pub(crate) use behaviour::{
 };
 pub(crate) use fault::{Fault, RetryAfter, When};
 pub(crate) use log::{Authorization, Log, Request};
+pub(crate) use stocked::registry_with_layers;
 
 use crate::support::snapshot::Snapshot;
 use crate::support::tls::Authority;

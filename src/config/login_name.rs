@@ -1,0 +1,122 @@
+//! Who uses this machine, by the operating system's own table of users: the environment may claim any name.
+//!
+//! `/etc/passwd` is read as the file that it is, so that a static program needs no part of a C library; users that are
+//! kept elsewhere, such as in a directory service, are asked for with `getent`. A user without a name has none.
+//! Source: `passwd(5)`, `getent(1)`.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use crate::content::escape_control;
+
+const USERS: &str = "/etc/passwd";
+const GETENT: &str = "/usr/bin/getent";
+/// A directory service that does not answer must not keep anybody waiting.
+const TIME_LIMIT: Duration = Duration::from_secs(3);
+/// More than all local users of any machine take.
+const TABLE_SIZE_MAX_BYTES: u64 = 16 << 20;
+
+/// The login name of a user id.
+pub async fn login_name(id: u32) -> Option<String> {
+    find_name(id, Path::new(USERS), Path::new(GETENT), TIME_LIMIT).await
+}
+
+async fn find_name(id: u32, users: &Path, getent: &Path, limit: Duration) -> Option<String> {
+    let local = match tokio::fs::File::open(users).await {
+        Ok(file) => read_table(file).await.and_then(|text| name_in(&text, id)),
+        Err(_) => None,
+    };
+    match local {
+        Some(name) => Some(name),
+        None => tokio::time::timeout(limit, ask(id, getent)).await.ok()?,
+    }
+}
+
+/// What the switch of the C library says. It hears nothing of our environment.
+async fn ask(id: u32, getent: &Path) -> Option<String> {
+    let mut child = Command::new(getent)
+        .args(["passwd", &id.to_string()])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .ok()?;
+    let text = read_table(child.stdout.take()?).await?;
+    name_in(&text, id)
+}
+
+async fn read_table(table: impl tokio::io::AsyncRead + Unpin) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut bounded = table.take(TABLE_SIZE_MAX_BYTES);
+    bounded.read_to_end(&mut bytes).await.ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// `name:password:uid:…`, one user a line; the first line with the id counts.
+fn name_in(table: &str, id: u32) -> Option<String> {
+    let name_of = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let found = fields.nth(1)?.parse::<u32>().ok()?;
+        (found == id).then(|| escape_control(name))
+    };
+    table.lines().find_map(name_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const TABLE: &str = "\
+root:x:0:0:root:/root:/bin/sh
+# 7:x:7:7::/:/bin/sh
+:x:8:8::/:/bin/sh
+ops:x:1000:1000:,,,:/home/ops:/bin/sh
+alias:x:1000:1000:,,,:/home/ops:/bin/sh
+broken
+";
+
+    #[test]
+    fn a_name_is_that_of_the_first_line_with_the_id() {
+        assert_eq!(name_in(TABLE, 0).as_deref(), Some("root"));
+        assert_eq!(name_in(TABLE, 1000).as_deref(), Some("ops"));
+        assert_eq!(name_in(TABLE, 8), None);
+        assert_eq!(name_in(TABLE, 100), None);
+    }
+
+    /// A script in place of `getent`.
+    fn script(directory: &Path, text: &str) -> std::path::PathBuf {
+        let path = directory.join("getent");
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn who_is_not_in_the_file_is_asked_for_within_a_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        let users = directory.path().join("passwd");
+        fs::write(&users, TABLE).unwrap();
+        let getent = script(
+            directory.path(),
+            r#"[ "$1" = passwd ] && echo "anna:*:$2:100::/:$LOGNAME""#,
+        );
+        let find = async |id, limit| find_name(id, &users, &getent, limit).await;
+        let long = Duration::from_secs(30);
+        assert_eq!(find(1000, long).await.as_deref(), Some("ops"));
+        assert_eq!(find(4711, long).await.as_deref(), Some("anna"));
+        script(directory.path(), "while :; do :; done");
+        assert_eq!(find(4711, Duration::from_millis(50)).await, None);
+        fs::remove_file(&getent).unwrap();
+        assert_eq!(find(4711, long).await, None);
+    }
+}
