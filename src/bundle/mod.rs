@@ -46,4 +46,4 @@ pub use trust_files::InvalidTrust;
 pub use verify::{Fault, Verification, verify_volume};
 pub use volume::Volume;
 pub use volume_plan::{CannotSplit, Slice, SlicePart, plan_volumes};
-pub use writer::{PartedStream, VolumeWriter, WrittenVolume};
+pub use writer::{PartedStream, VolumeWriter};

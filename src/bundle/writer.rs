@@ -35,13 +35,6 @@ pub struct VolumeWriter {
     frames_told: usize,
 }
 
-/// A volume whose bytes are all written, and that nobody can see yet.
-pub struct WrittenVolume {
-    pub object: Box<dyn ObjectWriter>,
-    pub inventory: Inventory,
-    pub inventory_bytes: Bytes,
-}
-
 /// How frames of this content are made.
 pub(super) fn encoding_of(media_type: &str, profile: Profile) -> Encoding {
     match profile {
@@ -134,13 +127,18 @@ impl VolumeWriter {
         self.object.uploaded()
     }
 
+    /// Waits until the service has all that was written. Nothing is written after it.
+    pub async fn seal(&mut self) -> Result<()> {
+        self.object.seal().await
+    }
+
     /// The entry that the last call has finished. Behind a void there is none: a later run tries that again,
     /// and other bytes may take its place.
     pub fn take_finished(&mut self) -> Option<FinishedEntry> {
         self.finished.take()
     }
 
-    /// Gives up, and hands back the unfinished object.
+    /// Hands back the object: complete after `finish`, and else as far as it was written.
     pub fn into_object(self) -> Box<dyn ObjectWriter> {
         self.object
     }
@@ -240,12 +238,9 @@ impl VolumeWriter {
         Ok(())
     }
 
-    /// Closes the volume: layout files where it is the last one, inventory, signatures, end, seek table.
-    pub async fn finish(
-        mut self,
-        mut inventory: Inventory,
-        keys: &[SigningKey],
-    ) -> Result<WrittenVolume> {
+    /// Closes the volume: layout files where it is the last one, inventory, signatures, end, seek table. Gives the
+    /// inventory's bytes.
+    pub async fn finish(&mut self, mut inventory: Inventory, keys: &[SigningKey]) -> Result<Bytes> {
         inventory.contents = std::mem::take(&mut self.contents);
         inventory.voids = std::mem::take(&mut self.voids);
         let text = self.small_file_encoding();
@@ -280,11 +275,7 @@ impl VolumeWriter {
             .finish(end.encode())
             .map_err(not_compressible)?;
         self.drain().await?;
-        Ok(WrittenVolume {
-            object: self.object,
-            inventory,
-            inventory_bytes: bytes,
-        })
+        Ok(bytes)
     }
 
     fn small_file_encoding(&self) -> Encoding {

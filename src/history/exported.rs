@@ -2,7 +2,7 @@
 //!
 //! A bundle is signed with the number after the newest one, and the number is reserved when the bundle is
 //! whole and not yet visible; whoever finds it taken then publishes nothing. So a run that fails earlier leaves no
-//! gap, and one that is killed later leaves a gap and never a fork.
+//! gap, and one that is killed later leaves a bundle to be finished, or a gap, and never a fork.
 
 use jiff::Timestamp;
 
@@ -19,8 +19,23 @@ pub struct ExportedBundle {
     /// Of the last volume.
     pub inventory: Digest,
     pub bundle: String,
+    /// The container that it was written for, as uploads are known by it; `None` in rows from before that was kept.
+    pub container: Option<String>,
+    /// Whether it was to take the place of objects of its names.
+    pub may_replace: bool,
     /// Whether its publication was seen to its end.
     pub is_published: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct ExportedRow {
+    sequence: i64,
+    set_id: String,
+    inventory: String,
+    bundle: String,
+    container: Option<String>,
+    may_replace: bool,
+    published_ms: Option<i64>,
 }
 
 /// What the ledger knows of a pipeline.
@@ -61,27 +76,41 @@ impl Ledger {
         pipeline: &PipelineId,
         limit: u32,
     ) -> Result<Vec<ExportedBundle>> {
-        let rows: Vec<(i64, String, String, String, Option<i64>)> = sqlx::query_as(
-            "SELECT sequence, set_id, inventory, bundle, published_ms FROM exported
-             WHERE pipeline = $1 ORDER BY sequence DESC LIMIT $2",
+        let rows: Vec<ExportedRow> = sqlx::query_as(
+            "SELECT * FROM exported WHERE pipeline = $1 ORDER BY sequence DESC LIMIT $2",
         )
         .bind(pipeline.as_str())
         .bind(i64::from(limit))
         .fetch_all(self.pool())
         .await
         .map_err(self.failed("cannot read the pipeline"))?;
-        let bundle =
-            |(sequence, set, inventory, bundle, published): (_, _, String, _, Option<_>)| {
-                let inventory = inventory.parse().map_err(|_| self.damaged("a digest"))?;
-                Ok(ExportedBundle {
-                    sequence: count(sequence),
-                    set,
-                    inventory,
-                    bundle,
-                    is_published: published.is_some(),
-                })
-            };
-        rows.into_iter().map(bundle).collect()
+        rows.into_iter().map(|row| self.bundle_of(row)).collect()
+    }
+
+    /// The bundles of a pipeline whose publication nobody has seen to its end or given up, oldest first.
+    pub async fn list_unfinished(&self, pipeline: &PipelineId) -> Result<Vec<ExportedBundle>> {
+        let rows: Vec<ExportedRow> = sqlx::query_as(
+            "SELECT * FROM exported
+             WHERE pipeline = $1 AND published_ms IS NULL AND given_up_ms IS NULL ORDER BY sequence",
+        )
+        .bind(pipeline.as_str())
+        .fetch_all(self.pool())
+        .await
+        .map_err(self.failed("cannot read the pipeline"))?;
+        rows.into_iter().map(|row| self.bundle_of(row)).collect()
+    }
+
+    fn bundle_of(&self, row: ExportedRow) -> Result<ExportedBundle> {
+        let inventory = row.inventory.parse();
+        Ok(ExportedBundle {
+            sequence: count(row.sequence),
+            set: row.set_id,
+            inventory: inventory.map_err(|_| self.damaged("a digest"))?,
+            bundle: row.bundle,
+            container: row.container,
+            may_replace: row.may_replace,
+            is_published: row.published_ms.is_some(),
+        })
     }
 
     /// Remembers the id that a pipeline's bundles will have, so that a run that goes on with an interrupted one
@@ -121,8 +150,9 @@ impl Ledger {
             .execute(&mut *transaction)
             .await?;
             let inserted = sqlx::query(
-                "INSERT INTO exported (pipeline, sequence, set_id, inventory, bundle, run, reserved_ms)
-                 SELECT $1, $2, $3, $4, $5, $6, $7
+                "INSERT INTO exported (pipeline, sequence, set_id, inventory, bundle, run, reserved_ms,
+                    container, may_replace)
+                 SELECT $1, $2, $3, $4, $5, $6, $7, $9, $10
                  WHERE EXISTS (SELECT 1 FROM pipeline WHERE id = $1 AND name = $8)
                    AND NOT EXISTS (SELECT 1 FROM exported WHERE pipeline = $1 AND sequence >= $2)",
             )
@@ -134,6 +164,8 @@ impl Ledger {
             .bind(run.as_str())
             .bind(millis(now))
             .bind(&position.name)
+            .bind(&bundle.container)
+            .bind(bundle.may_replace)
             .execute(&mut *transaction)
             .await?;
             transaction.commit().await?;
@@ -163,6 +195,26 @@ impl Ledger {
     ) -> Result<()> {
         sqlx::query(
             "UPDATE exported SET published_ms = $3
+             WHERE pipeline = $1 AND sequence = $2 AND published_ms IS NULL",
+        )
+        .bind(pipeline.as_str())
+        .bind(number(sequence))
+        .bind(millis(now))
+        .execute(self.pool())
+        .await
+        .map_err(self.failed("cannot record the export"))?;
+        Ok(())
+    }
+
+    /// Records that nothing will come of the bundle: its number stays as it is.
+    pub async fn give_up_sequence(
+        &self,
+        pipeline: &PipelineId,
+        sequence: u64,
+        now: Timestamp,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE exported SET given_up_ms = $3
              WHERE pipeline = $1 AND sequence = $2 AND published_ms IS NULL",
         )
         .bind(pipeline.as_str())

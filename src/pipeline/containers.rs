@@ -44,12 +44,17 @@ async fn find_credential(secret: Option<&str>, identity: Identity) -> Result<Cre
     }
 }
 
-/// What the ledger knows uploads into a container by: buckets of one name stand at different endpoints.
+/// What the ledger knows a container by: buckets of one name stand at different endpoints, and a directory is the
+/// same wherever the command is run.
 pub fn upload_place(reference: &ContainerReference) -> String {
     let endpoint = match reference {
+        ContainerReference::Directory(path) => {
+            let absolute = std::path::absolute(path).ok();
+            return absolute.as_deref().unwrap_or(path).display().to_string();
+        }
         ContainerReference::S3(s3) => s3.endpoint.as_ref(),
         ContainerReference::Gcs(gcs) => gcs.endpoint.as_ref(),
-        _ => None,
+        ContainerReference::Azure(_) => None,
     };
     match endpoint {
         Some(endpoint) => format!("{reference} at {endpoint}"),

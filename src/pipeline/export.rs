@@ -5,13 +5,13 @@
 //! there already ends the export, before any content is moved. What an interrupted run has brought to the store
 //! is gone on with, where a ledger remembers it.
 
-use super::export_memory::Reservation;
+use super::export_memory::{Reservation, warn_of};
 use super::export_plan::{ExportOptions, ExportPlan};
-use super::export_room::{check_names_are_free, check_room, find_unchanged};
+use super::export_room::{Room, check_names_are_free, check_room};
 use super::export_uploads::Uploads;
 use super::export_writing::Writing;
 use crate::bundle::SigningKey;
-use crate::content::{Event, Result};
+use crate::content::{ErrorKind, Event, Result};
 use crate::oci::Digest;
 use crate::storage::{Overwrite, StorageContainer};
 
@@ -69,30 +69,75 @@ pub(super) async fn run_reserved(
         }
         None => None,
     };
-    if let Some(report) = find_unchanged(export, container, keys).await? {
-        if let Some(uploads) = &uploads {
-            uploads.abandon_all().await?;
-        }
-        return Ok(report);
+    let room = Room {
+        export,
+        options,
+        container,
+        keys,
+        uploads: uploads.as_ref().map(Uploads::memory),
+    };
+    if let Some(report) = find_standing(&room).await? {
+        return settle(report, uploads.as_ref()).await;
     }
+    let written = write(&room, uploads.as_ref(), reservation).await;
+    let Err(error) = written else {
+        return written;
+    };
+    // Another export may have been faster with the same. What the ledger has reserved is another inventory.
+    let may_be_equal = reservation.is_none() || export.position.is_none();
+    if error.kind() == ErrorKind::AlreadyExists
+        && may_be_equal
+        && let Ok(Some(report)) = room.find_unchanged().await
+    {
+        return settle(report, uploads.as_ref()).await;
+    }
+    Err(error)
+}
+
+/// The bundle is there, and what was brought to the store for it has no use any more.
+async fn settle(report: ExportReport, uploads: Option<&Uploads<'_>>) -> Result<ExportReport> {
+    if let Some(uploads) = uploads {
+        uploads.abandon_all().await?;
+    }
+    Ok(report)
+}
+
+/// What stands there already. Where it may be replaced, a part that cannot be made whole does not count.
+async fn find_standing(room: &Room<'_>) -> Result<Option<ExportReport>> {
+    match room.find_unchanged().await {
+        Err(error)
+            if error.kind() == ErrorKind::AlreadyExists
+                && room.options.overwrite == Overwrite::Replace =>
+        {
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+/// Writes it, and once more where what was resumed turns out to be of no use.
+async fn write(
+    room: &Room<'_>,
+    uploads: Option<&Uploads<'_>>,
+    reservation: Option<&Reservation<'_>>,
+) -> Result<ExportReport> {
+    let (export, options, container) = (room.export, room.options, room.container);
     if options.overwrite == Overwrite::Refuse {
         check_names_are_free(export, container).await?;
     }
     check_room(export, container).await?;
     loop {
-        let mut writing = Writing::new(export, options, container, (keys, uploads.as_ref()));
-        let ready = match writing.write_all().await {
-            Ok(()) => writing.seal(reservation).await,
-            Err(error) => Err(error),
+        let writing = Writing::new(export, options, container, (room.keys, uploads));
+        let given_up = match writing.run(reservation).await {
+            Ok(report) => return Ok(report),
+            Err(given_up) => given_up,
         };
-        let Err(error) = ready else {
-            return writing.publish().await;
+        let Some(uploads) = uploads.filter(|_| given_up.must_begin_anew) else {
+            return Err(given_up.error);
         };
-        let must_begin_anew = writing.must_begin_anew(&error);
-        writing.give_up(&error).await?;
-        match &uploads {
-            Some(uploads) if must_begin_anew => uploads.abandon_all().await?,
-            _ => return Err(error),
+        if let Err(error) = uploads.abandon_all().await {
+            warn_of(&options.events, Err(error));
+            return Err(given_up.error);
         }
     }
 }

@@ -1,99 +1,143 @@
-//! Finishes the publication of the newest bundle of a pipeline, where an export was ended in the middle of it.
+//! Finishes bundles of a pipeline whose export was ended between the reservation of the number and the last volume.
 //!
-//! Between the reservation of a number and its last volume some volumes are visible and the others are sealed. The
-//! next export has other content, perhaps, and another number; so it publishes first what is sealed, and what was
-//! visible in part is never left so. Where nothing was visible, or what was sealed is lost, the number stays a gap.
+//! What is visible in part is finished whatever the next export has to carry. What is sealed and not visible at all
+//! becomes visible under its number where the next export would write the same again; else the number stays a gap.
 //!
-//! **Invariants.** Only whole volumes of the bundle that the ledger has reserved are published, in their order.
+//! **Invariants.** Only whole volumes of the bundle that the ledger has reserved are published, in their order, into
+//! the container that they were written for, and nothing is replaced that its export would not have replaced.
 //! Specification: src/history/SCHEMA.md, "Crash story".
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 
+use super::export_inventory::frame_of;
 use super::export_known::pass_over;
+use super::export_left::{LeftBundle, Rest};
 use super::export_memory::ExportMemory;
 use super::export_name::name_objects;
-use super::export_uploads::uploaded_of;
+use super::export_plan::{ExportOptions, ExportPlan};
+use super::export_room::{is_final, is_whole_part, policy_of};
+use super::export_uploads::abandon;
+use super::export_wait::wait_for;
 use super::open_bundles::{is_volume_name, open_volume};
-use crate::bundle::{Bundle, SignaturePolicy, Volume};
-use crate::content::{ErrorKind, Event, Events, RangedRead, Result, Uploaded};
-use crate::history::{ExportedBundle, PipelineId, UploadKey};
-use crate::storage::{CreateOptions, Overwrite, Resume, StorageContainer};
+use crate::bundle::{SignaturePolicy, SigningKey, Volume};
+use crate::content::{Event, Result, describe};
+use crate::history::{ExportPosition, ExportedBundle, PipelineId};
+use crate::storage::{Overwrite, StorageContainer};
 
-/// A volume that is sealed and not visible.
-enum Sealed {
-    /// In a directory.
-    File(Volume),
-    /// At a service.
-    Upload { key: UploadKey, uploaded: Uploaded },
+/// An export of a pipeline, before it has found its place.
+pub(super) struct Finishing<'a> {
+    pub memory: &'a ExportMemory,
+    pub container: &'a dyn StorageContainer,
+    pub options: &'a ExportOptions,
+    pub keys: &'a [SigningKey],
 }
 
-/// Publishes what is left of the newest bundle of the pipeline, if it is visible in part.
-pub(super) async fn finish_newest(
-    memory: &ExportMemory,
-    container: &dyn StorageContainer,
-    pipeline: &str,
-    events: &Events,
-) -> Result<()> {
-    let Some(known) = memory.ledger.find_pipeline(pipeline).await? else {
-        return Ok(());
-    };
-    let Some(bundle) = known.newest.filter(|newest| !newest.is_published) else {
-        return Ok(());
-    };
-    let finishing = Finishing {
-        memory,
-        container,
-        pipeline: known.id,
-        bundle,
-    };
-    let visible = finishing.find_visible().await?;
-    let Some(first) = visible.values().next() else {
-        return Ok(());
-    };
-    let inventory = first.inventory();
-    let (profile, of) = (inventory.profile, inventory.volumes as usize);
-    let names = name_objects(&finishing.bundle.bundle, profile, of);
-    if let Some(sealed) = finishing.find_sealed(&names, &visible).await?
-        && finishing.publish(sealed).await?
-    {
-        return Ok(());
-    }
-    let present: Vec<&str> = visible.keys().map(String::as_str).collect();
-    events(Event::Warning(format!(
-        "`{}` of `{}` will never be a whole bundle: the rest of it is lost; remove it",
-        present.join("`, `"),
-        container.name(),
-    )));
-    Ok(())
-}
-
-struct Finishing<'a> {
-    memory: &'a ExportMemory,
-    container: &'a dyn StorageContainer,
+/// A bundle that nobody has seen to its end.
+struct Unfinished {
     pipeline: PipelineId,
+    name: String,
     bundle: ExportedBundle,
+    is_newest: bool,
 }
 
 impl Finishing<'_> {
+    /// Finishes what exports of the pipeline have left in this container, and tells what is left in others. `plans`
+    /// are what is to be exported now.
+    pub(super) async fn finish(&self, name: &str, plans: &mut [ExportPlan]) -> Result<()> {
+        let ledger = &self.memory.ledger;
+        let Some(known) = ledger.find_pipeline(name).await? else {
+            return Ok(());
+        };
+        let newest = known.newest.map(|newest| newest.sequence);
+        for bundle in ledger.list_unfinished(&known.id).await? {
+            let unfinished = Unfinished {
+                pipeline: known.id.clone(),
+                name: name.to_owned(),
+                is_newest: Some(bundle.sequence) == newest,
+                bundle,
+            };
+            match &unfinished.bundle.container {
+                Some(container) if *container != self.memory.upload_place => {
+                    self.tell_of_elsewhere(&unfinished, container).await?;
+                }
+                _ => self.finish_here(&unfinished, plans).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What is at another place is told as long as it is news, or something is known to be there.
+    async fn tell_of_elsewhere(&self, unfinished: &Unfinished, container: &str) -> Result<()> {
+        let bundle = &unfinished.bundle;
+        let uploads = self.memory.ledger.list_uploads(container).await?;
+        let sealed: Vec<&str> = uploads
+            .iter()
+            .filter(|it| it.upload.set == bundle.set)
+            .map(|it| it.upload.object.as_str())
+            .collect();
+        let left = match sealed.is_empty() {
+            true if !unfinished.is_newest => return Ok(()),
+            true => "a part of it may be there".to_owned(),
+            false => format!(
+                "`{}` are uploaded to their end or in part",
+                sealed.join("`, `")
+            ),
+        };
+        let (number, name) = (bundle.sequence, &unfinished.name);
+        (self.options.events)(Event::Warning(format!(
+            "the export of `{}`, number {number} of the pipeline `{name}`, was ended before it was seen whole in \
+             `{container}`: {left}; the next export of the pipeline into that container publishes what is missing, \
+             and `airlift container clean` with this `--state` gives it up",
+            bundle.bundle,
+        )));
+        Ok(())
+    }
+
+    async fn finish_here(&self, unfinished: &Unfinished, plans: &mut [ExportPlan]) -> Result<()> {
+        let bundle = &unfinished.bundle;
+        let ledger = &self.memory.ledger;
+        let hold = ledger.hold_upload(&self.memory.upload_place, &bundle.set);
+        let _hold = wait_for(hold, "is writing this bundle", &self.options.events).await?;
+        let visible = self.find_visible(unfinished).await?;
+        let is_finished = match visible.values().next() {
+            Some(first) => {
+                let inventory = first.inventory();
+                let (profile, of) = (inventory.profile, inventory.volumes as usize);
+                let names = name_objects(&bundle.bundle, profile, of);
+                self.publish_rest(unfinished, names, visible).await?
+            }
+            // Nothing is known of what will be exported next.
+            None if unfinished.is_newest && plans.is_empty() => return Ok(()),
+            None => self.publish_unseen(unfinished, plans).await?,
+        };
+        let (now, sequence) = ((self.memory.clock)(), bundle.sequence);
+        match is_finished {
+            true => {
+                ledger
+                    .confirm_sequence(&unfinished.pipeline, sequence, now)
+                    .await
+            }
+            false => {
+                ledger
+                    .give_up_sequence(&unfinished.pipeline, sequence, now)
+                    .await
+            }
+        }
+    }
+
     /// The volumes of the bundle that are visible, by name.
-    async fn find_visible(&self) -> Result<BTreeMap<String, Volume>> {
+    async fn find_visible(&self, unfinished: &Unfinished) -> Result<BTreeMap<String, Volume>> {
+        let policy = SignaturePolicy::AcceptUnsigned;
         let mut visible = BTreeMap::new();
-        let mut objects = self.container.list(&self.bundle.bundle);
+        let mut objects = self.container.list(&unfinished.bundle.bundle);
         while let Some(object) = objects.try_next().await? {
             if !is_volume_name(&object.name) {
                 continue;
             }
-            let opened = open_volume(
-                self.container,
-                &object.name,
-                &[],
-                &SignaturePolicy::AcceptUnsigned,
-            );
-            match opened.await {
-                Ok(volume) if self.is_of(&volume) => {
+            match open_volume(self.container, &object.name, &[], &policy).await {
+                Ok(volume) if unfinished.has(&volume) => {
                     visible.insert(object.name, volume);
                 }
                 Ok(_) => {}
@@ -103,7 +147,107 @@ impl Finishing<'_> {
         Ok(visible)
     }
 
-    fn is_of(&self, volume: &Volume) -> bool {
+    /// Makes a bundle whole of which some volumes are visible; `false` where that cannot be done any more.
+    async fn publish_rest(
+        &self,
+        unfinished: &Unfinished,
+        names: Vec<String>,
+        visible: BTreeMap<String, Volume>,
+    ) -> Result<bool> {
+        let policy = SignaturePolicy::AcceptUnsigned;
+        let left = self.left_bundle(unfinished, &policy, names, visible);
+        let rest = left.find_rest(|volume| unfinished.has(volume)).await?;
+        if let Some(rest) = rest.filter(|rest| unfinished.is_reserved_as(rest))
+            && self.publish(&left, rest).await?
+        {
+            return Ok(true);
+        }
+        let present: Vec<&str> = left.visible.keys().map(String::as_str).collect();
+        (self.options.events)(Event::Warning(format!(
+            "`{}` of `{}` will never be a whole bundle: the rest of it is lost; remove it",
+            present.join("`, `"),
+            self.container.name(),
+        )));
+        Ok(false)
+    }
+
+    /// Makes a bundle visible of which nothing is, where a plan would write the same again with another number.
+    async fn publish_unseen(
+        &self,
+        unfinished: &Unfinished,
+        plans: &mut [ExportPlan],
+    ) -> Result<bool> {
+        let bundle = &unfinished.bundle;
+        let plan = plans.iter_mut().find(|plan| plan.set == bundle.set);
+        let Some(plan) = plan.filter(|_| unfinished.is_newest) else {
+            return Ok(false);
+        };
+        plan.name.clone_from(&bundle.bundle);
+        plan.position = Some(self.position_of(unfinished).await?);
+        let plan = &*plan;
+        let policy = policy_of(self.keys);
+        let left = self.left_bundle(unfinished, &policy, plan.object_names(), BTreeMap::new());
+        let Some(rest) = left.find_rest(|volume| is_whole_part(plan, volume)).await? else {
+            return Ok(false);
+        };
+        let (with, number) = ((self.options, self.keys), plan.volumes.len());
+        let frame_of = |before: &[_], created| frame_of(plan, with, number, (before, created));
+        let is_same = unfinished.is_reserved_as(&rest)
+            && self.options.created.admits(rest.created)
+            && rest.is_whole(frame_of)?;
+        Ok(is_same && self.publish(&left, rest).await?)
+    }
+
+    async fn position_of(&self, unfinished: &Unfinished) -> Result<ExportPosition> {
+        let ledger = &self.memory.ledger;
+        let newest = ledger.list_exported(&unfinished.pipeline, 2).await?;
+        Ok(ExportPosition {
+            pipeline: unfinished.pipeline.clone(),
+            name: unfinished.name.clone(),
+            sequence: unfinished.bundle.sequence,
+            previous: newest.into_iter().nth(1).map(|before| before.inventory),
+        })
+    }
+
+    fn left_bundle<'a>(
+        &'a self,
+        unfinished: &'a Unfinished,
+        policy: &'a SignaturePolicy,
+        names: Vec<String>,
+        visible: BTreeMap<String, Volume>,
+    ) -> LeftBundle<'a> {
+        LeftBundle {
+            container: self.container,
+            memory: Some(self.memory),
+            set: &unfinished.bundle.set,
+            policy,
+            overwrite: match unfinished.bundle.may_replace {
+                true => Overwrite::Replace,
+                false => Overwrite::Refuse,
+            },
+            names,
+            visible,
+        }
+    }
+
+    /// `false` where the store has not kept what was sealed, or something else has its name.
+    async fn publish(&self, left: &LeftBundle<'_>, rest: Rest) -> Result<bool> {
+        let error = match left.publish(rest).await {
+            Ok(()) => return Ok(true),
+            Err(error) if is_final(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let events = &self.options.events;
+        events(Event::Warning(describe(&error)));
+        for upload in left.list_uploads().await? {
+            abandon(self.memory, self.container, &upload, events).await?;
+        }
+        Ok(false)
+    }
+}
+
+impl Unfinished {
+    fn has(&self, volume: &Volume) -> bool {
         let inventory = volume.inventory();
         let id = inventory.pipeline.as_ref().map(|pipeline| &*pipeline.id);
         id == Some(self.pipeline.as_str())
@@ -112,87 +256,8 @@ impl Finishing<'_> {
             && inventory.name == self.bundle.bundle
     }
 
-    /// What is missing, in its order; `None` where it is not all there, or not of one bundle.
-    async fn find_sealed(
-        &self,
-        names: &[String],
-        visible: &BTreeMap<String, Volume>,
-    ) -> Result<Option<Vec<(String, Sealed)>>> {
-        let mut sealed = Vec::new();
-        for name in names.iter().filter(|name| !visible.contains_key(*name)) {
-            match self.find_sealed_volume(name).await? {
-                Some(volume) => sealed.push((name.clone(), volume)),
-                None => return Ok(None),
-            }
-        }
-        let mut volumes: Vec<Volume> = visible.values().cloned().collect();
-        for (_, volume) in &sealed {
-            match volume {
-                Sealed::File(volume) => volumes.push(volume.clone()),
-                // The ledger has seen to these, and nobody can read them yet.
-                Sealed::Upload { .. } => return Ok(Some(sealed)),
-            }
-        }
-        let assembled = Bundle::assemble(volumes);
-        let is_it = assembled
-            .is_ok_and(|bundle| *bundle.last().inventory_digest() == self.bundle.inventory);
-        Ok(is_it.then_some(sealed))
-    }
-
-    async fn find_sealed_volume(&self, name: &str) -> Result<Option<Sealed>> {
-        if let Some(left) = self.container.open_left(name).await? {
-            return Ok(self.open_left(left).await.map(Sealed::File));
-        }
-        let ledger = &self.memory.ledger;
-        let upload = ledger.find_upload(&self.memory.upload_place, name).await?;
-        let upload = upload.filter(|it| it.upload.set == self.bundle.set && it.complete.is_some());
-        Ok(upload.map(|upload| Sealed::Upload {
-            key: upload.key.clone(),
-            uploaded: uploaded_of(upload),
-        }))
-    }
-
-    async fn open_left(&self, left: Arc<dyn RangedRead>) -> Option<Volume> {
-        let opened = Volume::open(left, Vec::new(), &SignaturePolicy::AcceptUnsigned).await;
-        opened.ok().filter(|volume| self.is_of(volume))
-    }
-
-    /// `false` where the store has not kept what was sealed, or something else has its name.
-    async fn publish(&self, sealed: Vec<(String, Sealed)>) -> Result<bool> {
-        let ledger = &self.memory.ledger;
-        for (name, volume) in sealed {
-            match volume {
-                Sealed::File(_) => self.container.publish_left(&name).await?,
-                Sealed::Upload { key, uploaded } => {
-                    let options = CreateOptions {
-                        overwrite: Overwrite::Refuse,
-                        expected_bytes: uploaded.size_bytes(),
-                        resume: Some(Resume {
-                            start: uploaded.size_bytes(),
-                            uploaded,
-                        }),
-                    };
-                    let published = match self.container.create(&name, options).await {
-                        Ok(writer) => writer.finish().await,
-                        Err(error) => Err(error),
-                    };
-                    match published.map_err(|error| (error.kind(), error)) {
-                        Ok(()) => ledger.forget_upload(&key).await?,
-                        Err((ErrorKind::Temporary { .. } | ErrorKind::Denied, error)) => {
-                            return Err(error);
-                        }
-                        Err(_) => {
-                            ledger.forget_upload(&key).await?;
-                            return Ok(false);
-                        }
-                    }
-                }
-            }
-        }
-        let now = (self.memory.clock)();
-        ledger
-            .confirm_sequence(&self.pipeline, self.bundle.sequence, now)
-            .await?;
-        Ok(true)
+    /// Whether the ledger has the number for this very bundle.
+    fn is_reserved_as(&self, rest: &Rest) -> bool {
+        rest.inventory() == Some(&self.bundle.inventory)
     }
 }

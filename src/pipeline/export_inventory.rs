@@ -57,6 +57,19 @@ pub(super) fn digest_frame(inventory: &Inventory, keys: &[SigningKey]) -> Result
     Ok(Digest::sha256(&[signers.as_bytes(), &encoded].concat()))
 }
 
+/// What a volume of which nothing was left out would have as its frame.
+pub(super) fn frame_of(
+    export: &ExportPlan,
+    (options, keys): (&ExportOptions, &[SigningKey]),
+    number: usize,
+    (before, created): (&[Digest], Timestamp),
+) -> Result<Digest> {
+    let nothing = HashSet::new();
+    let with = (options, created);
+    let inventory = make_inventory(export, with, &nothing, number, before.to_vec())?;
+    digest_frame(&inventory, keys)
+}
+
 /// The inventory of the volume with this number, without its contents; `before` are the inventory digests of
 /// the volumes before it.
 pub(super) fn make_inventory(

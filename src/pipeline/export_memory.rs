@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use super::deliver_outcome::by_repository;
 use super::export::ExportReport;
 use super::export_plan::{ExportOptions, ExportPlan};
-use crate::content::{Error, Result};
+use crate::content::{Error, Event, Events, Result, describe};
 use crate::history::{
     ActiveRun, ArtifactCounts, ExportPosition, ExportedBundle, Ledger, LogEvent, NewRun,
     RunFailure, RunId, RunKind, RunOutcome, RunStatus, Trigger,
 };
 use crate::oci::Digest;
+use crate::storage::Overwrite;
 
 /// Which ledger remembers an export, and what it is told about it.
 pub struct ExportMemory {
@@ -33,12 +34,16 @@ pub struct ExportMemory {
 }
 
 impl ExportMemory {
-    /// Records an export that has failed before there was a plan.
-    pub async fn record_failure(&self, options: &ExportOptions, error: &Error) -> Result<()> {
-        let mut run = self.describe();
-        run.pipeline = options.pipeline.as_ref().map(|p| p.name.clone());
-        let run = ActiveRun::begin(&self.ledger, &run, self.clock).await?;
-        run.fail(RunStatus::Failed, error).await
+    /// Records an export that has failed before there was a plan. A ledger that cannot be written is told and hides
+    /// nothing.
+    pub async fn record_failure(&self, options: &ExportOptions, error: &Error) {
+        let recorded = async {
+            let mut run = self.describe();
+            run.pipeline = options.pipeline.as_ref().map(|p| p.name.clone());
+            let run = ActiveRun::begin(&self.ledger, &run, self.clock).await?;
+            run.fail(RunStatus::Failed, error).await
+        };
+        warn_of(&options.events, recorded.await);
     }
 
     /// Records an export that had nothing to do.
@@ -109,7 +114,12 @@ impl ExportMemory {
         let known = self.ledger.find_pipeline(&position.name).await?;
         let newest = known.and_then(|known| known.newest);
         if newest.is_none_or(|newest| newest.sequence < position.sequence) {
-            let reservation = Reservation { memory: self, run };
+            let reservation = Reservation {
+                memory: self,
+                run,
+                // It is there, and nothing is to be replaced.
+                overwrite: Overwrite::Refuse,
+            };
             let inventory = last.inventory_digest.clone();
             reservation.reserve(export, inventory).await?;
         }
@@ -121,6 +131,7 @@ impl ExportMemory {
 pub(super) struct Reservation<'a> {
     pub memory: &'a ExportMemory,
     pub run: &'a RunId,
+    pub overwrite: Overwrite,
 }
 
 impl Reservation<'_> {
@@ -133,6 +144,8 @@ impl Reservation<'_> {
             set: export.set.clone(),
             inventory,
             bundle: export.name.clone(),
+            container: Some(self.memory.upload_place.clone()),
+            may_replace: self.overwrite == Overwrite::Replace,
             is_published: false,
         };
         let now = (self.memory.clock)();
@@ -140,6 +153,13 @@ impl Reservation<'_> {
         ledger
             .reserve_sequence(position, &bundle, self.run, now)
             .await
+    }
+}
+
+/// Tells of trouble that comes on top of another error, which is the one that ends the export.
+pub(super) fn warn_of(events: &Events, result: Result<()>) {
+    if let Err(error) = result {
+        events(Event::Warning(describe(&error)));
     }
 }
 

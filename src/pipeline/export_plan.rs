@@ -36,12 +36,37 @@ pub struct ExportOptions {
     pub on_error: OnError,
     pub max_artifacts: Option<usize>,
     pub audience: Vec<String>,
-    pub created: Timestamp,
+    pub created: Created,
     pub expires: Option<Timestamp>,
     pub overwrite: Overwrite,
     /// How many keys will sign; signatures take room in a volume.
     pub signatures: usize,
     pub events: Events,
+}
+
+/// When a bundle says that it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// By the clock. A bundle that is gone on with keeps the time of its first run.
+    Now(Timestamp),
+    /// As it was asked for, so that the same content gives the same bytes.
+    Given(Timestamp),
+}
+
+impl Created {
+    pub fn time(self) -> Timestamp {
+        match self {
+            Self::Now(time) | Self::Given(time) => time,
+        }
+    }
+
+    /// Whether a bundle that was begun with this time may be gone on with.
+    pub(super) fn admits(self, begun: Timestamp) -> bool {
+        match self {
+            Self::Now(_) => true,
+            Self::Given(time) => time == begun,
+        }
+    }
 }
 
 /// The pipeline that an export belongs to.

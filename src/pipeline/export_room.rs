@@ -1,47 +1,124 @@
 //! What stands in the container before an export writes: the same bundle, another one, or too little room.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use super::export::{ExportReport, ExportedVolume};
-use super::export_plan::ExportPlan;
+use super::export_inventory::frame_of;
+use super::export_left::LeftBundle;
+use super::export_memory::ExportMemory;
+use super::export_plan::{ExportOptions, ExportPlan};
 use super::open_bundles::open_volume;
 use crate::bundle::{Bundle, PublicKey, SignaturePolicy, SigningKey, TrustedKeys, Volume};
 use crate::content::{Error, ErrorKind, Result};
+use crate::oci::Digest;
 use crate::storage::StorageContainer;
 
-/// An equal, complete bundle under the same names, signed by these keys. Where a run was killed between
-/// publishing the first volume and the last, what it had sealed is published now.
-pub(super) async fn find_unchanged(
-    export: &ExportPlan,
-    container: &dyn StorageContainer,
-    keys: &[SigningKey],
-) -> Result<Option<ExportReport>> {
-    let policy = policy_of(keys);
-    let mut volumes = Vec::new();
-    let mut missing = Vec::new();
-    for name in export.object_names() {
-        if container.find(&name).await?.is_none() {
-            missing.push(name);
-            continue;
+/// What an export is, and where it looks.
+pub(super) struct Room<'a> {
+    pub export: &'a ExportPlan,
+    pub options: &'a ExportOptions,
+    pub container: &'a dyn StorageContainer,
+    pub keys: &'a [SigningKey],
+    /// Where the ledger's uploads of this bundle are ours alone.
+    pub uploads: Option<&'a ExportMemory>,
+}
+
+impl Room<'_> {
+    /// An equal, complete bundle under the same names, signed by these keys. Where a run was ended between publishing
+    /// the first volume and the last, what it had sealed is published now.
+    pub(super) async fn find_unchanged(&self) -> Result<Option<ExportReport>> {
+        let (export, container) = (self.export, self.container);
+        let policy = policy_of(self.keys);
+        let mut visible = BTreeMap::new();
+        let mut missing = Vec::new();
+        for name in export.object_names() {
+            if container.find(&name).await?.is_none() {
+                missing.push(name);
+                continue;
+            }
+            match open_volume(container, &name, &[], &policy).await {
+                Ok(volume) if is_whole_part(export, &volume) => visible.insert(name, volume),
+                _ => return Ok(None),
+            };
         }
-        match open_volume(container, &name, &[], &policy).await {
-            Ok(volume) if is_whole_part(export, &volume) => volumes.push((name, volume)),
-            _ => return Ok(None),
+        if visible.is_empty() {
+            return Ok(None);
         }
+        if !missing.is_empty() {
+            let rest = self.publish_left(&policy, missing, visible.clone()).await?;
+            visible.extend(rest);
+        }
+        let mut volumes: Vec<(String, Volume)> = visible.into_iter().collect();
+        volumes.sort_by_key(|(_, volume)| volume.inventory().volume);
+        let all = volumes.iter().map(|(_, volume)| volume.clone());
+        if Bundle::assemble(all.collect()).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(ExportReport {
+            name: export.name.clone(),
+            set: export.set.clone(),
+            volumes: volumes.into_iter().map(describe).collect(),
+            is_unchanged: true,
+            exported: (0..export.plan.artifacts.len()).collect(),
+            ..ExportReport::default()
+        }))
     }
-    if volumes.is_empty() {
-        return Ok(None);
+
+    /// Publishes the missing volumes, if all of them make one bundle with those that are there, and nothing was left
+    /// out of it. Nothing is removed or written anew: what is there may be all that is left of the bundle.
+    async fn publish_left(
+        &self,
+        policy: &SignaturePolicy,
+        missing: Vec<String>,
+        visible: BTreeMap<String, Volume>,
+    ) -> Result<Vec<(String, Volume)>> {
+        let (export, container) = (self.export, self.container);
+        let left = LeftBundle {
+            container,
+            memory: self.uploads,
+            set: &export.set,
+            policy,
+            overwrite: self.options.overwrite,
+            names: export.object_names(),
+            visible,
+        };
+        let is_part = |volume: &Volume| is_whole_part(export, volume);
+        let rest = match left.find_rest(is_part).await? {
+            Some(rest) if rest.is_whole(|before, created| self.last_frame(before, created))? => {
+                rest
+            }
+            _ => return Err(not_whole(container, &left.visible, &missing)),
+        };
+        if let Err(error) = left.publish(rest).await {
+            return Err(match is_final(&error) {
+                true => not_whole(container, &left.visible, &missing).with_cause(error),
+                false => error,
+            });
+        }
+        let mut published = Vec::new();
+        for name in missing {
+            let volume = open_volume(container, &name, &[], policy).await?;
+            published.push((name, volume));
+        }
+        Ok(published)
     }
-    if !missing.is_empty() {
-        volumes.extend(publish_left(export, container, &policy, missing, &volumes).await?);
+
+    /// The frame of the last volume where nothing is left out.
+    pub(super) fn last_frame(&self, before: &[Digest], created: Timestamp) -> Result<Digest> {
+        let with = (self.options, self.keys);
+        let number = self.export.volumes.len();
+        frame_of(self.export, with, number, (before, created))
     }
-    volumes.sort_by_key(|(_, volume)| volume.inventory().volume);
-    Ok(Some(ExportReport {
-        name: export.name.clone(),
-        set: export.set.clone(),
-        volumes: volumes.into_iter().map(describe).collect(),
-        is_unchanged: true,
-        exported: (0..export.plan.artifacts.len()).collect(),
-        ..ExportReport::default()
-    }))
+}
+
+/// Whether the next try would end the same.
+pub(super) fn is_final(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::Temporary { .. } | ErrorKind::Denied | ErrorKind::NoSpace
+    )
 }
 
 fn describe((object, volume): (String, Volume)) -> ExportedVolume {
@@ -53,7 +130,7 @@ fn describe((object, volume): (String, Volume)) -> ExportedVolume {
 }
 
 /// Whether the volume is one of this very plan, with nothing left out.
-fn is_whole_part(export: &ExportPlan, volume: &Volume) -> bool {
+pub(super) fn is_whole_part(export: &ExportPlan, volume: &Volume) -> bool {
     let inventory = volume.inventory();
     let id = inventory.pipeline.as_ref().map(|p| p.id.as_str());
     let found = id.zip(inventory.sequence);
@@ -68,42 +145,12 @@ fn is_whole_part(export: &ExportPlan, volume: &Volume) -> bool {
         && export.failures.is_empty()
 }
 
-/// Publishes the missing volumes from their partial files, if all of them make one bundle with those that
-/// are there. Nothing is removed or written anew: what is there may be all that is left of the bundle.
-async fn publish_left(
-    export: &ExportPlan,
-    container: &dyn StorageContainer,
-    policy: &SignaturePolicy,
-    missing: Vec<String>,
-    present: &[(String, Volume)],
-) -> Result<Vec<(String, Volume)>> {
-    let mut left = Vec::new();
-    for name in &missing {
-        let Some(object) = container.open_left(name).await? else {
-            return Err(not_whole(container, present, &missing));
-        };
-        match Volume::open(object, Vec::new(), policy).await {
-            Ok(volume) if is_whole_part(export, &volume) => left.push((name.clone(), volume)),
-            _ => return Err(not_whole(container, present, &missing)),
-        }
-    }
-    let all = present
-        .iter()
-        .chain(&left)
-        .map(|(_, volume)| volume.clone());
-    Bundle::assemble(all.collect()).map_err(|_| not_whole(container, present, &missing))?;
-    for (name, _) in &left {
-        container.publish_left(name).await?;
-    }
-    Ok(left)
-}
-
 fn not_whole(
     container: &dyn StorageContainer,
-    present: &[(String, Volume)],
+    present: &BTreeMap<String, Volume>,
     missing: &[String],
 ) -> Error {
-    let present: Vec<&str> = present.iter().map(|(name, _)| name.as_str()).collect();
+    let present: Vec<&str> = present.keys().map(String::as_str).collect();
     Error::new(
         ErrorKind::AlreadyExists,
         format!(

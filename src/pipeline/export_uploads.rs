@@ -9,8 +9,9 @@
 use jiff::Timestamp;
 
 use super::export_memory::ExportMemory;
-use super::export_plan::ExportPlan;
+use super::export_plan::{Created, ExportPlan};
 use super::export_resume::{LeftVolume, keep_what_fits};
+use super::export_wait::wait_for;
 use crate::bundle::FinishedEntry;
 use crate::content::{
     Error, ErrorKind, Event, Events, ObjectWriter, Result, Uploaded, UploadedPart, describe,
@@ -51,9 +52,9 @@ impl<'a> Uploads<'a> {
         export: &'a ExportPlan,
         events: &'a Events,
     ) -> Result<Self> {
-        let ledger = &memory.ledger;
+        let hold = memory.ledger.hold_upload(&memory.upload_place, &export.set);
         Ok(Self {
-            _hold: ledger.hold_upload(&memory.container, &export.set).await?,
+            _hold: wait_for(hold, "is writing this bundle", events).await?,
             memory,
             container,
             export,
@@ -61,14 +62,20 @@ impl<'a> Uploads<'a> {
         })
     }
 
+    pub(super) fn memory(&self) -> &'a ExportMemory {
+        self.memory
+    }
+
     fn ledger(&self) -> &'a Ledger {
         &self.memory.ledger
     }
 
-    /// What can be gone on with, by volume. What has no use any more is abandoned. `frame_of` digests what the
-    /// bytes of a volume depend on beside its contents.
+    /// What can be gone on with, by volume. What has no use any more is abandoned, as is what was begun with another
+    /// time than the one that is asked for. `frame_of` digests what the bytes of a volume depend on beside its
+    /// contents.
     pub(super) async fn find(
         &self,
+        wanted: Created,
         frame_of: impl Fn(usize, &[Digest], Timestamp) -> Result<Digest>,
     ) -> Result<Found> {
         self.abandon_others().await?;
@@ -77,7 +84,10 @@ impl<'a> Uploads<'a> {
         let mut left = Vec::new();
         for object in self.export.object_names() {
             let name = &self.memory.upload_place;
-            let upload = self.ledger().find_upload(name, &object).await?;
+            let mut upload = self.ledger().find_upload(name, &object).await?;
+            if let Some(begun) = upload.take_if(|it| !wanted.admits(it.upload.created)) {
+                self.abandon(&begun).await?;
+            }
             created = created.or(upload.as_ref().map(|upload| upload.upload.created));
             keys.push(upload.as_ref().map(|upload| upload.key.clone()));
             left.push(upload.map(left_volume).unwrap_or_default());
@@ -143,19 +153,7 @@ impl<'a> Uploads<'a> {
     }
 
     async fn abandon(&self, upload: &Upload) -> Result<()> {
-        let object = &upload.upload.object;
-        let uploaded = Uploaded {
-            upload_id: upload.upload.upload_id.clone(),
-            parts: Vec::new(),
-        };
-        if let Err(error) = self.container.abandon(object, &uploaded).await {
-            (self.events)(Event::Warning(format!(
-                "the interrupted upload of `{}` is left at the store: {}",
-                self.container.shown(object),
-                describe(&error)
-            )));
-        }
-        self.ledger().forget_upload(&upload.key).await
+        abandon(self.memory, self.container, upload, self.events).await
     }
 
     /// Gives up what is left of this bundle: the store has lost it, or the bundle is there.
@@ -217,6 +215,28 @@ impl<'a> Uploads<'a> {
         let position = self.export.position.as_ref();
         position.map(|position| position.name.as_str())
     }
+}
+
+/// Removes an upload from the store, as well as that can be done, and from the ledger.
+pub(super) async fn abandon(
+    memory: &ExportMemory,
+    container: &dyn StorageContainer,
+    upload: &Upload,
+    events: &Events,
+) -> Result<()> {
+    let object = &upload.upload.object;
+    let uploaded = Uploaded {
+        upload_id: upload.upload.upload_id.clone(),
+        parts: Vec::new(),
+    };
+    if let Err(error) = container.abandon(object, &uploaded).await {
+        events(Event::Warning(format!(
+            "the interrupted upload of `{}` is left at the store: {}",
+            container.shown(object),
+            describe(&error)
+        )));
+    }
+    memory.ledger.forget_upload(&upload.key).await
 }
 
 /// Complete volumes whose inventory would be another one now are open again.

@@ -1,4 +1,6 @@
 //! One volume of an export, while it is filled and until it is published, and what the ledger is told of it.
+//!
+//! **Invariant.** What was begun at a store and is not finished is in the ledger, or it is removed.
 
 use super::export_uploads::UploadRecord;
 use crate::bundle::VolumeWriter;
@@ -49,7 +51,7 @@ pub(super) struct Filling<'a> {
     pub complete: Option<Digest>,
 }
 
-impl Filling<'_> {
+impl<'a> Filling<'a> {
     /// Remembers the entry that was just finished, and what has arrived at the store.
     pub(super) async fn record(&mut self) -> Result<()> {
         let finished = self.writer.take_finished();
@@ -60,5 +62,14 @@ impl Filling<'_> {
             record.push(&entry)?;
         }
         record.record(self.writer.uploaded()).await
+    }
+
+    /// As it stands now.
+    pub(super) fn into_volume(self) -> Volume<'a> {
+        Volume {
+            object: self.writer.into_object(),
+            record: self.record,
+            inventory: self.complete,
+        }
     }
 }

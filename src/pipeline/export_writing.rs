@@ -3,14 +3,17 @@
 //! **Invariants.** Contents are read in plan order, but for those that an interrupted run has brought there. What
 //! fails leaves nothing behind, except an upload that the ledger remembers and a later run can go on with.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use jiff::Timestamp;
 
-use super::export::{ExportReport, ExportedVolume};
-use super::export_inventory::{artifacts_that_need, digest_frame, make_inventory, surviving};
-use super::export_memory::Reservation;
+use super::export::ExportReport;
+use super::export_inventory::{
+    artifacts_that_need, digest_frame, frame_of, make_inventory, surviving,
+};
+use super::export_memory::{Reservation, warn_of};
 use super::export_plan::{ExportOptions, ExportPlan};
+use super::export_publish::{GivenUp, Publication, is_taken};
 use super::export_reading::Reading;
 use super::export_uploads::{Interrupted, Uploads};
 use super::export_volume::{Filling, Volume};
@@ -34,6 +37,8 @@ pub(super) struct Writing<'a> {
     created: Timestamp,
     failed: HashSet<Digest>,
     failures: Vec<(String, String)>,
+    /// What an interrupted run has left of the volumes that are not written yet.
+    waiting: VecDeque<Option<Filling<'a>>>,
     written: Vec<Volume<'a>>,
     moved_bytes: u64,
     resumed_bytes: u64,
@@ -56,9 +61,10 @@ impl<'a> Writing<'a> {
             container,
             uploads,
             keys,
-            created: options.created,
+            created: options.created.time(),
             failed: HashSet::new(),
             failures: export.failures.clone(),
+            waiting: VecDeque::new(),
             written: Vec::new(),
             moved_bytes: 0,
             resumed_bytes: 0,
@@ -72,55 +78,67 @@ impl<'a> Writing<'a> {
         &self.export.plan
     }
 
-    pub(super) async fn write_all(&mut self) -> Result<()> {
-        let mut resumed = self.resume().await?;
-        let mut reading = Reading::start(self.export, self.options, self.blobs_to_read(&resumed));
+    /// Writes the volumes and publishes them. Whatever fails is the error; what was begun is then in the ledger, or
+    /// it is removed.
+    pub(super) async fn run(
+        mut self,
+        reservation: Option<&Reservation<'_>>,
+    ) -> Result<ExportReport, GivenUp> {
+        let ready = match self.write_all().await {
+            Ok(()) => self.seal(reservation).await,
+            Err(error) => Err(error),
+        };
+        match ready {
+            Ok(()) => self.publish().await.map_err(GivenUp::from),
+            Err(error) => {
+                let must_begin_anew = self.must_begin_anew(&error);
+                self.give_up(&error).await;
+                Err(GivenUp {
+                    error,
+                    must_begin_anew,
+                })
+            }
+        }
+    }
+
+    async fn write_all(&mut self) -> Result<()> {
+        self.resume().await?;
+        let mut reading = Reading::start(self.export, self.options, self.blobs_to_read());
         for (number, object) in (1..).zip(self.export.object_names()) {
-            let mut filling = match resumed[number - 1].take() {
+            let mut filling = match self.waiting.pop_front().flatten() {
                 Some(filling) => filling,
                 None => self.begin(&object).await?,
             };
-            let filled = self.fill(&mut filling, number, &mut reading).await;
-            if let Err(error) = filled {
-                self.written.push(Volume {
-                    object: filling.writer.into_object(),
-                    record: filling.record,
-                    inventory: None,
-                });
-                return Err(error);
-            }
-            let volume = self.complete(filling, number).await?;
-            self.written.push(volume);
+            let written = match self.fill(&mut filling, number, &mut reading).await {
+                Ok(()) => self.complete(&mut filling, number).await,
+                Err(error) => Err(error),
+            };
+            self.written.push(filling.into_volume());
+            written?;
         }
         Ok(())
     }
 
     /// Opens what an interrupted run has left, all of it before the first content is read.
-    async fn resume(&mut self) -> Result<Vec<Option<Filling<'a>>>> {
-        let mut resumed = Vec::new();
+    async fn resume(&mut self) -> Result<()> {
         let Some(uploads) = self.uploads else {
-            resumed.resize_with(self.export.volumes.len(), || None);
-            return Ok(resumed);
+            return Ok(());
         };
-        let names = self.export.object_names();
         let (export, options, keys) = (self.export, self.options, self.keys);
-        let frame_of = |number, before: &[Digest], created| {
-            let nothing = HashSet::new();
-            let with = (options, created);
-            digest_frame(
-                &make_inventory(export, with, &nothing, number, before.to_vec())?,
-                keys,
-            )
-        };
-        let found = uploads.find(frame_of).await?;
+        let found = uploads
+            .find(options.created, |number, before, created| {
+                frame_of(export, (options, keys), number, (before, created))
+            })
+            .await?;
         self.created = found.created.unwrap_or(self.created);
-        for (object, interrupted) in names.iter().zip(found.volumes) {
-            resumed.push(match interrupted {
+        for (object, interrupted) in export.object_names().iter().zip(found.volumes) {
+            let reopened = match interrupted {
                 Some(interrupted) => Some(self.reopen(uploads, object, interrupted).await?),
                 None => None,
-            });
+            };
+            self.waiting.push_back(reopened);
         }
-        Ok(resumed)
+        Ok(())
     }
 
     async fn reopen(
@@ -150,9 +168,17 @@ impl<'a> Writing<'a> {
 
     async fn begin(&self, name: &str) -> Result<Filling<'a>> {
         let mut object = self.container.create(name, self.how(None)).await?;
-        let record = match self.uploads {
-            Some(uploads) => uploads.begin(name, &mut *object, self.created).await?,
-            None => None,
+        let begun = match self.uploads {
+            Some(uploads) => uploads.begin(name, &mut *object, self.created).await,
+            None => Ok(None),
+        };
+        let record = match begun {
+            Ok(record) => record,
+            // The ledger does not know of it.
+            Err(error) => {
+                object.abort().await;
+                return Err(error);
+            }
         };
         Ok(Filling {
             writer: VolumeWriter::new(object, self.export.profile),
@@ -171,10 +197,11 @@ impl<'a> Writing<'a> {
     }
 
     /// All that does not lie in volumes already, in plan order. Of a blob that is cut, parts may lie there.
-    fn blobs_to_read(&self, resumed: &[Option<Filling<'_>>]) -> BTreeSet<usize> {
-        let volumes = self.export.volumes.iter().zip(resumed);
-        let missing = volumes.flat_map(|(slices, filling)| {
-            let count = filling.as_ref().map_or(0, |filling| filling.resumed);
+    fn blobs_to_read(&self) -> BTreeSet<usize> {
+        let volumes = self.export.volumes.iter().enumerate();
+        let missing = volumes.flat_map(|(number, slices)| {
+            let filling = self.waiting.get(number).and_then(Option::as_ref);
+            let count = filling.map_or(0, |filling| filling.resumed);
             slices[count..].iter().map(|slice| slice.blob)
         });
         missing.collect()
@@ -317,45 +344,33 @@ impl<'a> Writing<'a> {
         Ok(document.bytes)
     }
 
-    async fn complete(&self, filling: Filling<'a>, number: usize) -> Result<Volume<'a>> {
-        let Filling {
-            writer,
-            mut record,
-            complete,
-            ..
-        } = filling;
-        if complete.is_some() {
-            return Ok(Volume {
-                object: writer.into_object(),
-                record,
-                inventory: complete,
-            });
+    /// Closes the volume, and remembers that the store has it to its end.
+    async fn complete(&self, filling: &mut Filling<'a>, number: usize) -> Result<()> {
+        if filling.complete.is_some() {
+            return Ok(());
         }
         let before = self.written.iter().filter_map(|it| it.inventory.clone());
         let with = (self.options, self.created);
         let inventory = make_inventory(self.export, with, &self.failed, number, before.collect())?;
         let frame = digest_frame(&inventory, self.keys)?;
-        let mut written = writer.finish(inventory, self.keys).await?;
-        let inventory = Digest::sha256(&written.inventory_bytes);
-        if let Some(record) = &mut record {
+        let written = filling.writer.finish(inventory, self.keys).await?;
+        let inventory = Digest::sha256(&written);
+        if let Some(record) = &mut filling.record {
             // What is under way may arrive while the next volume is written, and would not be recorded.
-            written.object.seal().await?;
-            record.record(written.object.uploaded()).await?;
+            filling.writer.seal().await?;
+            record.record(filling.writer.uploaded()).await?;
             let inventory = inventory.clone();
             record
                 .complete(&CompleteUpload { frame, inventory })
                 .await?;
         }
-        Ok(Volume {
-            object: written.object,
-            record,
-            inventory: Some(inventory),
-        })
+        filling.complete = Some(inventory);
+        Ok(())
     }
 
     /// Renaming follows syncing, so that a run that is killed between them leaves whole volumes, to be
     /// published by the next one.
-    pub(super) async fn seal(&mut self, reservation: Option<&Reservation<'_>>) -> Result<()> {
+    async fn seal(&mut self, reservation: Option<&Reservation<'_>>) -> Result<()> {
         for volume in &mut self.written {
             volume.object.seal().await?;
         }
@@ -366,29 +381,20 @@ impl<'a> Writing<'a> {
         }
     }
 
-    pub(super) async fn publish(mut self) -> Result<ExportReport> {
+    async fn publish(mut self) -> Result<ExportReport> {
         let exported = surviving(self.export, &self.failed);
-        let mut volumes = Vec::new();
-        let names = self.export.object_names();
-        for (name, volume) in names.iter().zip(std::mem::take(&mut self.written)) {
-            if let Err(error) = volume.object.finish().await {
-                self.distrust(&error).await?;
-                return Err(error);
-            }
-            if let Some(record) = volume.record {
-                record.forget().await?;
-            }
-            let published = self.container.find(name).await?;
-            volumes.extend(volume.inventory.map(|inventory_digest| ExportedVolume {
-                object: name.clone(),
-                size_bytes: published.map_or(0, |object| object.size_bytes),
-                inventory_digest,
-            }));
-        }
+        let publication = Publication {
+            export: self.export,
+            container: self.container,
+            uploads: self.uploads,
+            events: &self.options.events,
+            has_resumed: self.has_resumed,
+        };
+        let volumes = publication.publish(std::mem::take(&mut self.written));
         Ok(ExportReport {
             name: self.export.name.clone(),
             set: self.export.set.clone(),
-            volumes,
+            volumes: volumes.await?,
             is_unchanged: false,
             exported,
             failures: self.failures,
@@ -397,31 +403,31 @@ impl<'a> Writing<'a> {
         })
     }
 
-    /// What an interrupted run has brought to the store, and cannot be put together there, is not tried again.
-    async fn distrust(&self, error: &Error) -> Result<()> {
-        let is_about_it = matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
-        match self.uploads {
-            Some(uploads) if self.has_resumed && is_about_it => uploads.abandon_all().await,
-            _ => Ok(()),
-        }
-    }
-
     /// Whether nothing can come of what an interrupted run had brought to the store: it was not kept, or what
     /// stands there of a content is not what a void of it would be.
-    pub(super) fn must_begin_anew(&self, error: &Error) -> bool {
+    fn must_begin_anew(&self, error: &Error) -> bool {
         let is_lost = self.has_resumed && error.is_not_found() && !self.has_source_failed;
         is_lost || self.must_begin_anew
     }
 
     /// Leaves to a later run what it can go on with, and removes the rest.
-    pub(super) async fn give_up(self, error: &Error) -> Result<()> {
+    async fn give_up(self, error: &Error) {
         // Where something else has the name, nothing will come of the upload.
-        let is_taken = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed);
-        let is_useless = is_taken && !self.has_source_failed;
-        for volume in self.written {
-            volume.give_up(is_useless, self.has_source_failed).await?;
+        let is_useless = is_taken(error) && !self.has_source_failed;
+        let waiting = self.waiting.into_iter().flatten();
+        for volume in self
+            .written
+            .into_iter()
+            .chain(waiting.map(Filling::into_volume))
+        {
+            let left = volume.give_up(is_useless, self.has_source_failed).await;
+            warn_of(&self.options.events, left);
         }
-        Ok(())
+        if let Some(uploads) = self.uploads
+            && is_useless
+        {
+            warn_of(&self.options.events, uploads.abandon_all().await);
+        }
     }
 }
 

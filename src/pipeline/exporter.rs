@@ -7,14 +7,15 @@
 //! sequence. Specification: design.md, "Sequence".
 
 use super::export::{ExportReport, run_reserved};
-use super::export_finish::finish_newest;
+use super::export_finish::Finishing;
 use super::export_known::{Knowledge, KnownBundle, KnownPipeline, find_repeated, next_position};
-use super::export_memory::{ExportMemory, Reservation};
+use super::export_memory::{ExportMemory, Reservation, warn_of};
 use super::export_plan::{ExportOptions, ExportPlan, PipelineRequest};
-use super::export_room::find_unchanged;
+use super::export_room::Room;
+use super::export_wait::wait_for;
 use crate::bundle::SigningKey;
 use crate::content::{ErrorKind, Result};
-use crate::history::{ActiveRun, ExportPosition, PipelineId, RunPhase, RunStatus};
+use crate::history::{ActiveRun, ExportPosition, Hold, PipelineId, RunPhase, RunStatus};
 use crate::storage::StorageContainer;
 
 /// What the bundles of one export have in common.
@@ -40,15 +41,15 @@ impl Exporter<'_> {
             return Ok(());
         };
         let _hold = match self.memory {
-            Some(memory) => Some(memory.ledger.hold_pipeline(&request.name).await?),
+            Some(memory) => Some(self.hold(memory, request).await?),
             None => None,
         };
-        let prepared = match self.finish_newest(request).await {
+        let prepared = match self.finish(request, plans).await {
             Ok(()) => self.prepare(plans, request).await,
             Err(error) => Err(error),
         };
         if let (Err(error), Some(memory)) = (&prepared, self.memory) {
-            memory.record_failure(self.options, error).await?;
+            memory.record_failure(self.options, error).await;
         }
         let (repeated, position) = prepared?;
         let count = repeated.len();
@@ -78,24 +79,34 @@ impl Exporter<'_> {
             return Ok(());
         };
         if let Some(request) = &self.options.pipeline {
-            let _hold = memory.ledger.hold_pipeline(&request.name).await?;
-            if let Err(error) = self.finish_newest(request).await {
-                memory.record_failure(self.options, &error).await?;
+            let _hold = self.hold(memory, request).await?;
+            if let Err(error) = self.finish(request, &mut []).await {
+                memory.record_failure(self.options, &error).await;
                 return Err(error);
             }
         }
         memory.record_nothing(self.options).await
     }
 
-    /// What an export that was ended in the middle of its publication has left.
-    async fn finish_newest(&self, request: &PipelineRequest) -> Result<()> {
-        match self.memory {
-            Some(memory) => {
-                let events = &self.options.events;
-                finish_newest(memory, self.container, &request.name, events).await
-            }
-            None => Ok(()),
-        }
+    /// Waits until nobody else exports the pipeline.
+    async fn hold(&self, memory: &ExportMemory, request: &PipelineRequest) -> Result<Hold> {
+        let hold = memory.ledger.hold_pipeline(&request.name);
+        let what = format!("is exporting the pipeline `{}`", request.name);
+        wait_for(hold, &what, &self.options.events).await
+    }
+
+    /// What exports that were ended in the middle of their publication have left.
+    async fn finish(&self, request: &PipelineRequest, plans: &mut [ExportPlan]) -> Result<()> {
+        let Some(memory) = self.memory else {
+            return Ok(());
+        };
+        let finishing = Finishing {
+            memory,
+            container: self.container,
+            options: self.options,
+            keys: self.keys,
+        };
+        finishing.finish(&request.name, plans).await
     }
 
     /// The plans, from the first, that are bundles already; and the place of the first that is not.
@@ -153,7 +164,14 @@ impl Exporter<'_> {
         plan: &ExportPlan,
         bundle: &KnownBundle,
     ) -> Result<Option<ExportReport>> {
-        let report = match find_unchanged(plan, self.container, self.keys).await {
+        let room = Room {
+            export: plan,
+            options: self.options,
+            container: self.container,
+            keys: self.keys,
+            uploads: None,
+        };
+        let report = match room.find_unchanged().await {
             // What is left of it is no bundle; the new one has another name.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
             found => found?,
@@ -185,7 +203,8 @@ impl Exporter<'_> {
                 Ok(report)
             }
             Err(error) => {
-                run.fail(RunStatus::Failed, &error).await?;
+                let failed = run.fail(RunStatus::Failed, &error).await;
+                warn_of(&self.options.events, failed);
                 Err(error)
             }
         }
@@ -200,6 +219,7 @@ impl Exporter<'_> {
         let reservation = Reservation {
             memory,
             run: run.id(),
+            overwrite: self.options.overwrite,
         };
         let signing = (self.keys, Some(&reservation));
         let mut options = self.options.clone();

@@ -16,14 +16,17 @@ mod export;
 mod export_finish;
 mod export_inventory;
 mod export_known;
+mod export_left;
 mod export_memory;
 mod export_name;
 mod export_plan;
+mod export_publish;
 mod export_reading;
 mod export_resume;
 mod export_room;
 mod export_uploads;
 mod export_volume;
+mod export_wait;
 mod export_writing;
 mod exporter;
 mod facts;
@@ -47,7 +50,9 @@ pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_known::CannotNumber;
 pub use export_memory::ExportMemory;
-pub use export_plan::{ExportOptions, ExportPlan, PipelineRequest, plan_exports, plan_selected};
+pub use export_plan::{
+    Created, ExportOptions, ExportPlan, PipelineRequest, plan_exports, plan_selected,
+};
 pub use exporter::{Exporter, preview_exports};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Survey, plan_import, run_import,

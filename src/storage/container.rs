@@ -224,7 +224,7 @@ pub trait StorageContainer: Send + Sync {
     }
 
     /// Publishes such an object.
-    async fn publish_left(&self, object: &str) -> Result<()> {
+    async fn publish_left(&self, object: &str, _overwrite: Overwrite) -> Result<()> {
         Err(Error::not_found(format!(
             "nothing is left of `{}`",
             self.shown(object)

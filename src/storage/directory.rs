@@ -361,11 +361,11 @@ impl StorageContainer for DirectoryContainer {
         flushed.await.map_err(ended_unexpectedly)?
     }
 
-    async fn publish_left(&self, object: &str) -> Result<()> {
+    async fn publish_left(&self, object: &str, overwrite: Overwrite) -> Result<()> {
         let partial = Self::partial_name(object);
         let left = self.directory.open_file(&partial)?;
         self.lock(&left, &partial)?;
-        self.directory.publish(&partial, object)
+        self.publish(object, &partial, overwrite)
     }
 
     async fn open_left(&self, object: &str) -> Result<Option<Arc<dyn RangedRead>>> {

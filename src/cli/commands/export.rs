@@ -28,8 +28,8 @@ use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::Platform;
 use crate::pipeline::{
-    Connections, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest, TagSelection,
-    plan_selected, preview_exports, select,
+    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest,
+    TagSelection, plan_selected, preview_exports, select,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -199,7 +199,7 @@ async fn plan(
     };
     let planned = planned.await;
     if let (Err(error), Some(memory)) = (&planned, memory) {
-        memory.record_failure(options, error).await?;
+        memory.record_failure(options, error).await;
     }
     Ok(planned?)
 }
@@ -326,14 +326,16 @@ fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
 }
 
 /// Now, or what `SOURCE_DATE_EPOCH` says; in whole seconds.
-fn created() -> anyhow::Result<Timestamp> {
-    let seconds = match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text
-            .parse()
-            .context("`SOURCE_DATE_EPOCH` is not a number of seconds")?,
-        Err(_) => Timestamp::now().as_second(),
+fn created() -> anyhow::Result<Created> {
+    let now = Timestamp::now().as_second();
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else {
+        return Ok(Created::Now(Timestamp::from_second(now)?));
     };
-    Timestamp::from_second(seconds).context("`SOURCE_DATE_EPOCH` is out of range")
+    let seconds = text
+        .parse()
+        .context("`SOURCE_DATE_EPOCH` is not a number of seconds")?;
+    let given = Timestamp::from_second(seconds).context("`SOURCE_DATE_EPOCH` is out of range")?;
+    Ok(Created::Given(given))
 }
 
 async fn print_plans(

@@ -115,6 +115,8 @@ async fn a_sequence_is_reserved_once() {
         set: format!("set-{sequence}"),
         inventory: digest("a"),
         bundle: "web".to_owned(),
+        container: Some("s3://bundles".to_owned()),
+        may_replace: sequence == 5,
         is_published: false,
     };
     assert!(ledger.find_pipeline("plant").await.unwrap().is_none());
@@ -132,6 +134,11 @@ async fn a_sequence_is_reserved_once() {
     reserve(5).await.unwrap();
     let known = ledger.find_pipeline("plant").await.unwrap().unwrap();
     assert_eq!(known.newest.unwrap().sequence, 5);
+    let unfinished = async || ledger.list_unfinished(&known.id).await.unwrap();
+    assert_eq!(unfinished().await, [bundle(5)]);
+    reserve(6).await.unwrap();
+    ledger.give_up_sequence(&known.id, 5, at(4)).await.unwrap();
+    assert_eq!(unfinished().await, [bundle(6)]);
 }
 
 #[tokio::test]

@@ -41,8 +41,8 @@ async fn write(
         assert!(failure.is_none(), "{failure:?}");
         entries.extend(writer.take_finished());
     }
-    let written = writer.finish(inventory.clone(), &[]).await.unwrap();
-    written.object.finish().await.unwrap();
+    writer.finish(inventory.clone(), &[]).await.unwrap();
+    writer.into_object().finish().await.unwrap();
     (object.bytes(), entries)
 }
 

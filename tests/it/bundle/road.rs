@@ -15,7 +15,7 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
-    AdmissionRules, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
+    AdmissionRules, Created, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
     PlatformIndex, TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
@@ -120,7 +120,7 @@ impl<'a> Export<'a> {
             on_error: self.on_error,
             max_artifacts: None,
             audience: Vec::new(),
-            created: created(),
+            created: Created::Given(created()),
             expires: None,
             overwrite: Overwrite::Refuse,
             signatures: self.keys.len(),

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
+use super::json::assert_documented;
 use super::{Desk, registry_with_layers};
 use crate::support::command::Output;
 use crate::support::registry::{Auth, Login, Registry};
@@ -343,6 +344,8 @@ fn check_reads_secrets_and_looks_for_keys() {
     checked
         .assert_success()
         .assert_stdout("2 registries, 1 container, 2 pipelines");
+    let document = plant.run("config check --output json").json();
+    assert_documented("config check", &[document.clone()]);
     plant.configure(
         &plant
             .whole()
@@ -404,6 +407,7 @@ fn show_prints_a_file_that_means_the_same_and_no_secret() {
         .run("config show --output json")
         .assert_success()
         .json();
+    assert_documented("config show", &[document.clone()]);
     assert_eq!(document["sections"][3]["settings"]["tags"], "1\\..*");
     assert_eq!(document["sections"][3]["defaults"]["profile"], "plain");
 }
@@ -462,6 +466,8 @@ fn pipelines_of_acr_transfer_become_pipelines_here() {
     written
         .assert_success()
         .assert_stderr("airlift key generate");
+    let document = plant.desk.run(&format!("{line} --output json")).json();
+    assert_documented("config import-acr", &[document.clone()]);
     plant.configure(&written.stdout);
     let missing = plant.run("config check");
     missing.assert_code(2).assert_stderr("out.key");

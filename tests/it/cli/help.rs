@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 29] = [
+const COMMANDS: [&str; 35] = [
     "",
     "export",
     "transfer",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 29] = [
     "watch",
     "watch list",
     "watch retry",
+    "run",
     "runs",
     "runs show",
     "runs log",
@@ -32,6 +33,11 @@ const COMMANDS: [&str; 29] = [
     "sas",
     "sas make",
     "sas show",
+    "config",
+    "config check",
+    "config show",
+    "config schema",
+    "config import-acr",
     "completions",
     "manual",
 ];

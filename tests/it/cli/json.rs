@@ -9,7 +9,10 @@ use super::{Desk, registry_with_layers, repository_root};
 use crate::support::registry::{Fault, When};
 
 /// Documented as one field each: their insides are told in words.
-const WHOLE: [&str; 5] = [
+const WHOLE: [&str; 8] = [
+    "counts",
+    "sections[].settings",
+    "sections[].defaults",
     "bundles[].missingVolumes",
     "bundles[].mediaTypes",
     "bundles[].volumes[].voids",

@@ -1,5 +1,7 @@
 //! `export --pipeline`: numbers, their order at the importer, and what survives lost state and kills.
 
+use std::ops::Range;
+
 use airlift::bundle::SignaturePolicy;
 use airlift::content::Memory;
 use airlift::history::{ExportPosition, ExportedBundle, Ledger, RunKind, RunStatus};
@@ -13,6 +15,7 @@ use crate::support::artifacts::image;
 use crate::support::command::Output;
 use crate::support::containers::places;
 use crate::support::registry::Registry;
+use crate::support::wait;
 
 /// A desk beside a registry whose tags move.
 struct Plant {
@@ -321,4 +324,91 @@ async fn a_reserved_number_is_never_given_to_another_inventory() {
     );
     let known = other.find_pipeline("plant").await.unwrap().unwrap();
     assert!(known.newest.unwrap().is_published);
+}
+
+impl Plant {
+    /// As an export into the directory leaves it that is killed before it has renamed these volumes; the ledger that
+    /// knows of it is another one.
+    async fn leave(&self, document: &Value, volumes: Range<usize>, may_replace: bool) {
+        for volume in &document["volumes"].as_array().unwrap()[volumes] {
+            let path = self.desk.path(volume["path"].as_str().unwrap());
+            let partial = format!("{}.partial", path.display());
+            std::fs::rename(path, partial).unwrap();
+        }
+        let known = self.ledger().await.find_pipeline("plant").await.unwrap();
+        let known = known.unwrap();
+        let run = self.ledger().await.list_runs(1).await.unwrap()[0]
+            .id
+            .clone();
+        let bundle = known.newest.unwrap();
+        let position = ExportPosition {
+            pipeline: known.id,
+            name: "plant".to_owned(),
+            sequence: bundle.sequence,
+            previous: None,
+        };
+        let bundle = ExportedBundle {
+            is_published: false,
+            may_replace,
+            ..bundle
+        };
+        let other = Ledger::open(&self.desk.path("other")).await.unwrap();
+        let now = Timestamp::now();
+        other
+            .reserve_sequence(&position, &bundle, &run, now)
+            .await
+            .unwrap();
+    }
+}
+
+const SEVERAL: &str = "--volume-size 68KiB";
+
+/// The export that was ended decides, and not the one that finishes.
+#[tokio::test]
+async fn what_was_left_replaces_only_what_its_export_would_have() {
+    for may_replace in [false, true] {
+        let plant = Plant::new();
+        plant.move_tag("web", &"layer".repeat(40_000));
+        let first = plant.next(&format!("{SEVERAL} {STATE}"));
+        let volumes = first["volumes"].as_array().unwrap();
+        plant.leave(&first, 1..volumes.len(), may_replace).await;
+        let last = volumes.last().unwrap()["path"].as_str().unwrap();
+        let last = plant.desk.path(last);
+        std::fs::write(&last, "somebody else's").unwrap();
+        let next = plant.next(&format!("{SEVERAL} --state other"));
+        assert_eq!(next["unchanged"], may_replace);
+        let is_kept = std::fs::read(&last).unwrap() == b"somebody else's";
+        assert_eq!(is_kept, !may_replace);
+        assert_eq!(next["sequence"], if may_replace { 1 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_bundle_in_a_directory_becomes_visible_under_its_number() {
+    let plant = Plant::new();
+    plant.move_tag("web", &"layer".repeat(40_000));
+    let first = plant.next(&format!("{SEVERAL} {STATE}"));
+    let volumes = first["volumes"].as_array().unwrap().len();
+    assert!(volumes > 1);
+    plant.leave(&first, 0..volumes, false).await;
+    let next = plant.next(&format!("{SEVERAL} --state other"));
+    assert_eq!(next["volumes"], first["volumes"]);
+    let other = Ledger::open(&plant.desk.path("other")).await.unwrap();
+    let known = other.find_pipeline("plant").await.unwrap().unwrap();
+    assert!(known.newest.unwrap().is_published);
+}
+
+#[tokio::test]
+async fn an_export_that_waits_for_another_says_so() {
+    let plant = Plant::new();
+    let hold = plant.ledger().await.hold_pipeline("plant").await.unwrap();
+    let address = plant.registry.address();
+    let line = format!(
+        "export {address}/apps/web:1.4 --container usb --sign-key ops.key --pipeline plant {STATE}"
+    );
+    let running = plant.desk.command(&line).spawn();
+    let told = "another run with this state directory is exporting the pipeline `plant`, waiting";
+    wait::until("it says so", || running.stderr().contains(told));
+    drop(hold);
+    running.output().assert_success();
 }

@@ -1,6 +1,8 @@
 //! Storage containers: one suite over a directory, Azurite and an S3 server, and the whole road through them.
 
 mod copies;
+mod finished;
+mod given_up;
 mod journey;
 mod leftovers;
 mod profiles;

@@ -16,11 +16,10 @@ use super::open;
 use crate::support::artifacts::{Dice, image};
 use crate::support::clouds::{Azurite, Moto, account_key};
 use crate::support::command::{Airlift, Output};
-use crate::support::containers::object_names;
 use crate::support::door::Door;
 use crate::support::registry::{Fault, Registry, When};
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
+pub(super) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 /// A little smaller than a part of an upload.
 const LAYER_BYTES: usize = 7 << 20;
 const LAYERS: usize = 9;
@@ -28,21 +27,26 @@ const LAYERS: usize = 9;
 const OVERHEAD_BYTES: u64 = 256 << 10;
 
 /// A cloud behind a door, a registry with one image, and a state directory.
-struct Road {
-    source: Registry,
-    layers: Vec<Digest>,
-    door: Door,
-    container: String,
+pub(super) struct Road {
+    pub(super) source: Registry,
+    pub(super) layers: Vec<Digest>,
+    pub(super) door: Door,
+    pub(super) container: String,
     secret: String,
-    state: TempDir,
+    pub(super) state: TempDir,
 }
 
 impl Road {
-    async fn new(url: &str, server: SocketAddr, secret: &str) -> Self {
+    pub(super) async fn new(url: &str, server: SocketAddr, secret: &str) -> Self {
         Self::with_layers(&[LAYER_BYTES; LAYERS], url, server, secret).await
     }
 
-    async fn with_layers(sizes: &[usize], url: &str, server: SocketAddr, secret: &str) -> Self {
+    pub(super) async fn with_layers(
+        sizes: &[usize],
+        url: &str,
+        server: SocketAddr,
+        secret: &str,
+    ) -> Self {
         let source = Registry::start();
         let layers = push_image(&source, sizes, 1).await;
         let door = Door::before(server);
@@ -57,13 +61,13 @@ impl Road {
         }
     }
 
-    fn airlift(&self, words: &[&str]) -> Airlift {
+    pub(super) fn airlift(&self, words: &[&str]) -> Airlift {
         Airlift::new(words)
             .env("DROP", &self.secret)
             .env("AIRLIFT_STATE", self.state.path().to_str().unwrap())
     }
 
-    fn export(&self, more: &[&str]) -> Airlift {
+    pub(super) fn export(&self, more: &[&str]) -> Airlift {
         let reference = format!("{}/apps/web:1", self.source.address());
         let key = format!("{FIXTURES}/keys/snakeoil-p256");
         let mut words = vec!["export", &reference, "--container", &self.container];
@@ -72,7 +76,7 @@ impl Road {
         self.airlift(&words)
     }
 
-    async fn uploads(&self) -> Vec<Upload> {
+    pub(super) async fn uploads(&self) -> Vec<Upload> {
         let ledger = Ledger::open(self.state.path()).await.unwrap();
         let reference: ContainerReference = self.container.parse().unwrap();
         let shown = upload_place(&reference);
@@ -85,7 +89,7 @@ impl Road {
     }
 
     /// An export that ends because the source has lost the last layer but one.
-    fn interrupt(&self, more: &[&str]) {
+    pub(super) fn interrupt(&self, more: &[&str]) {
         let lost = format!("/blobs/{}", self.layers[self.layers.len() - 2]);
         self.source
             .fault(When::get(&lost).always(), Fault::Status(404));
@@ -96,7 +100,7 @@ impl Road {
         self.door.wait_until_quiet();
     }
 
-    fn check_bundle(&self, document: &Value) {
+    pub(super) fn check_bundle(&self, document: &Value) {
         let trust = format!("{FIXTURES}/keys/snakeoil-p256.pub");
         let target = Registry::start();
         let words = ["import", &self.container, "--target", &target.address()];
@@ -108,11 +112,16 @@ impl Road {
 }
 
 /// Noise in layers, tagged `1`.
-async fn push_image(source: &Registry, sizes: &[usize], seed: u64) -> Vec<Digest> {
+pub(super) async fn push_image(source: &Registry, sizes: &[usize], seed: u64) -> Vec<Digest> {
     push_into("apps/web", source, sizes, seed).await
 }
 
-async fn push_into(repository: &str, source: &Registry, sizes: &[usize], seed: u64) -> Vec<Digest> {
+pub(super) async fn push_into(
+    repository: &str,
+    source: &Registry,
+    sizes: &[usize],
+    seed: u64,
+) -> Vec<Digest> {
     let memory = Memory::default();
     let repository = repository.parse().unwrap();
     let mut dice = Dice::new(seed);
@@ -129,11 +138,11 @@ fn runtime() -> Runtime {
     Runtime::new().unwrap()
 }
 
-fn bundle(output: &Output) -> Value {
+pub(super) fn bundle(output: &Output) -> Value {
     output.assert_success().json()["bundles"][0].clone()
 }
 
-fn bytes(document: &Value, name: &str) -> u64 {
+pub(super) fn bytes(document: &Value, name: &str) -> u64 {
     document[name].as_u64().expect(name)
 }
 
@@ -323,41 +332,6 @@ fn what_a_bucket_cannot_tell_the_state_directory_does() {
     let document = bundle(&road.export(&["--name", "one"]).run());
     assert_eq!(bytes(&document, "resumedBytes"), 0);
     road.check_bundle(&document);
-}
-
-/// Killed when the first of many volumes is visible, which is mostly before the last one is.
-#[test]
-fn a_bundle_that_was_visible_in_part_is_finished_by_the_next_export() {
-    let Some(azurite) = Azurite::start_or_skip() else {
-        return;
-    };
-    let runtime = runtime();
-    let url = azurite.container("near", "drop");
-    let key = account_key("near");
-    let sizes = [100 << 10; 12];
-    let road = runtime.block_on(Road::with_layers(&sizes, &url, azurite.blobs, &key));
-    let container = runtime.block_on(open(&url, Some(&key)));
-    let names = || runtime.block_on(object_names(&*container));
-    let more = ["--pipeline", "plant", "--volume-size", "140KiB"];
-    let running = road.export(&more).spawn();
-    running.kill_when(|| !names().is_empty());
-    let killed_at = names().len();
-    runtime.block_on(push_image(&road.source, &sizes[..2], 2));
-    bundle(&road.export(&more).run());
-    let first = names().into_iter().filter(|name| name.contains("-1-"));
-    let first: Vec<String> = first.collect();
-    let of: usize = first[0]
-        .split("of")
-        .last()
-        .unwrap()
-        .split('.')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
-    eprintln!("{killed_at} of {of} were visible");
-    assert!(of >= 12 && first.len() == of, "{first:?}");
-    assert!(runtime.block_on(road.uploads()).is_empty());
 }
 
 /// The store has the first half of a layer that cannot be read any more; zeros do not fit behind it.

@@ -237,12 +237,9 @@ fn a_second_writer_makes_the_same_bytes() {
                 written.await.expect("memory takes it");
             }
             let written = writer.finish(forge.inventory.clone(), &[]).await;
-            written
-                .expect("it is complete")
-                .object
-                .finish()
-                .await
-                .expect("memory takes it");
+            written.expect("it is complete");
+            let finished = writer.into_object().finish().await;
+            finished.expect("memory takes it");
         });
         assert!(object.bytes() == forge.write(&[]));
     }

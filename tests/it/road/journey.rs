@@ -10,7 +10,7 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Manifest, Repository, Tag, media_type};
 use airlift::pipeline::{
-    AdmissionRules, Connections, ExportOptions, ExportReport, ImportOptions, ImportReport,
+    AdmissionRules, Connections, Created, ExportOptions, ExportReport, ImportOptions, ImportReport,
     PlatformIndex, open_bundles, plan_exports, plan_import, run_export, run_import,
 };
 use airlift::registry::{Credentials, RegistryOptions};
@@ -77,7 +77,7 @@ impl Journey {
             on_error: OnError::Stop,
             max_artifacts: None,
             audience: Vec::new(),
-            created: Timestamp::from_second(CREATED_SECONDS).unwrap(),
+            created: Created::Given(Timestamp::from_second(CREATED_SECONDS).unwrap()),
             expires: None,
             overwrite: Overwrite::Refuse,
             signatures: 1,

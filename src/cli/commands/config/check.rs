@@ -39,7 +39,7 @@ pub(super) async fn run(arguments: &CheckArguments, output: Output) -> anyhow::R
         .into_iter()
         .map(|kind| (kind.word().to_owned(), counted(kind).into()))
         .collect();
-    let document = json!({ "file": path.to_string(), "sections": counts });
+    let document = json!({ "file": path.to_string(), "counts": counts });
     output.print(&text, &document)?;
     Ok(Exit::Done)
 }

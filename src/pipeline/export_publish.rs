@@ -1,0 +1,110 @@
+//! Makes the volumes of a bundle visible, one after another, when all of them are sealed.
+//!
+//! **Invariants.** The one that carries the artifacts comes last. The ledger forgets none of the uploads before all
+//! volumes are visible: until then it knows by their inventories which of them make one bundle. Where one cannot be
+//! published, what is at the store is in the ledger, or it is removed.
+
+use super::export::ExportedVolume;
+use super::export_memory::warn_of;
+use super::export_plan::ExportPlan;
+use super::export_uploads::Uploads;
+use super::export_volume::Volume;
+use crate::content::{Error, ErrorKind, Events, Result, Uploaded};
+use crate::storage::StorageContainer;
+
+/// A bundle that is about to become visible.
+pub(super) struct Publication<'a> {
+    pub export: &'a ExportPlan,
+    pub container: &'a dyn StorageContainer,
+    pub uploads: Option<&'a Uploads<'a>>,
+    pub events: &'a Events,
+    /// Whether an interrupted run has brought a part of it.
+    pub has_resumed: bool,
+}
+
+/// An export that has ended without a bundle.
+pub(super) struct GivenUp {
+    pub error: Error,
+    /// The same would be written without what was resumed, and may then succeed.
+    pub must_begin_anew: bool,
+}
+
+impl From<Error> for GivenUp {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            must_begin_anew: false,
+        }
+    }
+}
+
+/// Whether something else has the name.
+pub(super) fn is_taken(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed)
+}
+
+impl Publication<'_> {
+    pub(super) async fn publish(&self, written: Vec<Volume<'_>>) -> Result<Vec<ExportedVolume>> {
+        let names = self.export.object_names();
+        let mut records = Vec::new();
+        let mut volumes = Vec::new();
+        let mut left = names.iter().zip(written);
+        while let Some((name, volume)) = left.next() {
+            let uploaded = match &volume.record {
+                Some(_) => None,
+                None => volume.object.uploaded(),
+            };
+            if let Err(error) = volume.object.finish().await {
+                let is_seen = !records.is_empty();
+                self.leave(name, uploaded, left.map(|(_, volume)| volume))
+                    .await;
+                self.abandon_useless(&error, is_seen).await;
+                return Err(error);
+            }
+            records.push(volume.record);
+            volumes.push((name, volume.inventory));
+        }
+        for record in records.into_iter().flatten() {
+            record.forget().await?;
+        }
+        let mut published = Vec::new();
+        for (name, inventory) in volumes {
+            let found = self.container.find(name).await?;
+            published.extend(inventory.map(|inventory_digest| ExportedVolume {
+                object: name.clone(),
+                size_bytes: found.map_or(0, |object| object.size_bytes),
+                inventory_digest,
+            }));
+        }
+        Ok(published)
+    }
+
+    /// Removes what no ledger remembers. A directory keeps what is sealed for the next run.
+    async fn leave(
+        &self,
+        failed: &str,
+        uploaded: Option<Uploaded>,
+        others: impl Iterator<Item = Volume<'_>>,
+    ) {
+        if let Some(uploaded) = uploaded {
+            warn_of(self.events, self.container.abandon(failed, &uploaded).await);
+        }
+        for volume in others {
+            if volume.record.is_none() && volume.object.uploaded().is_some() {
+                volume.object.abort().await;
+            }
+        }
+    }
+
+    /// What was brought to the store and cannot be put together there, or whose names are taken before any of it is
+    /// visible, is not tried again.
+    async fn abandon_useless(&self, error: &Error, is_seen: bool) {
+        let is_lost = matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
+        let is_useless = (self.has_resumed && is_lost) || (is_taken(error) && !is_seen);
+        if let Some(uploads) = self.uploads
+            && is_useless
+        {
+            warn_of(self.events, uploads.abandon_all().await);
+        }
+    }
+}
