@@ -26,6 +26,7 @@ mod service;
 mod size;
 mod state_args;
 mod transfer_report;
+mod voice;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -18,7 +18,7 @@ use crate::bundle::Inventory;
 use crate::content::{Error, HeldTags, Result};
 use crate::history::{
     ActiveRun, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger, Link,
-    LogEvent, NewRun, RunId, RunKind, RunPhase, RunStatus, Trigger, judge,
+    LogEvent, NewRun, RunId, RunKind, RunLink, RunPhase, RunStatus, Trigger, judge,
 };
 use crate::oci::{Digest, Repository, Tag};
 
@@ -37,6 +37,7 @@ pub struct Remembrance {
     pub target: String,
     /// Where the bundle came from, for people.
     pub container: Option<String>,
+    pub link: RunLink,
     pub clock: fn() -> Timestamp,
 }
 
@@ -307,6 +308,7 @@ impl Remembrance {
             set: Some(inventory.set.clone()),
             inventory: Some(import.bundle.last().inventory_digest().clone()),
             sequence: inventory.sequence,
+            link: self.link.clone(),
         }
     }
 }

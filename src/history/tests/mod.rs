@@ -56,6 +56,7 @@ fn import() -> NewRun {
         set: None,
         inventory: None,
         sequence: Some(1),
+        link: RunLink::default(),
     }
 }
 

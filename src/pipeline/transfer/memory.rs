@@ -11,7 +11,7 @@ use super::run::{plan_transfer, run_transfer};
 use super::survey::ContainerSurvey;
 use crate::content::{Error, OnError, Result, describe};
 use crate::history::{
-    ActiveRun, Ledger, LogEvent, NewRun, RunBundle, RunCancelled, RunFailure, RunKind, RunOutcome,
+    ActiveRun, Ledger, LogEvent, NewRun, RunBundle, RunCancelled, RunFailure, RunKind, RunLink, RunOutcome,
     RunPhase, RunStatus, Trigger,
 };
 
@@ -26,6 +26,7 @@ pub struct TransferMemory {
     /// The two containers as messages show them, paths absolute.
     pub source: String,
     pub target: String,
+    pub link: RunLink,
     pub clock: fn() -> Timestamp,
 }
 
@@ -88,6 +89,7 @@ impl TransferMemory {
             set: None,
             inventory: None,
             sequence: None,
+            link: self.link.clone(),
         };
         ActiveRun::begin(&self.ledger, &run, self.clock).await
     }
