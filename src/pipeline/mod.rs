@@ -11,6 +11,7 @@ mod containers;
 mod deliver;
 mod deliver_outcome;
 mod describe;
+mod due;
 mod early;
 mod export;
 mod export_finish;
@@ -37,6 +38,7 @@ mod open_bundles;
 mod place;
 mod rebuild;
 mod schedule;
+mod scheduler;
 mod select;
 mod select_named;
 mod select_tags;
@@ -70,6 +72,9 @@ pub use open_bundles::{
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
+pub use scheduler::{
+    Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock,
+};
 pub use select::{Selected, select};
 pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::LocalBoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -88,28 +89,39 @@ pub enum ScheduleEvent {
 enum Step {
     Next(Option<Timestamp>),
     Pause(SignedDuration),
-    Stopped,
+    Interrupted,
 }
 
+/// What a run has come to, for the schedule: what it did and whether it failed is told elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    Ended,
+    /// It was stopped with the process, and is to be done again.
+    Interrupted,
+}
+
+/// Runs the pipeline once.
+pub type Runner<'a> = &'a dyn Fn(Occasion) -> LocalBoxFuture<'a, RunEnd>;
+
 impl Scheduled<'_> {
-    /// Runs until `stop` is cancelled, which drops a run that goes on.
+    /// Runs until `retired` is cancelled, after which no run begins.
     pub async fn keep(
         &self,
-        stop: &CancellationToken,
-        mut run: impl AsyncFnMut(Occasion),
+        retired: &CancellationToken,
+        run: Runner<'_>,
         mut tell: impl FnMut(ScheduleEvent),
     ) {
         let mut told = None;
-        loop {
-            let stepped = self.step(stop, &mut run, &mut |event| {
-                // What has not changed since is no news.
-                if told.as_ref() != Some(&event) {
-                    told = Some(event.clone());
-                    tell(event);
-                }
-            });
-            let until = match stepped.await {
-                Ok(Step::Stopped) => return,
+        let mut tell = |event: ScheduleEvent| {
+            // What has not changed since is no news.
+            if told.as_ref() != Some(&event) {
+                told = Some(event.clone());
+                tell(event);
+            }
+        };
+        while !retired.is_cancelled() {
+            let until = match self.step(run, &mut tell).await {
+                Ok(Step::Interrupted) => return,
                 Ok(Step::Next(next)) => next,
                 Ok(Step::Pause(pause)) => self.clock.now().checked_add(pause).ok(),
                 Err(error) => {
@@ -120,7 +132,7 @@ impl Scheduled<'_> {
             };
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = retired.cancelled() => return,
                 () = self.clock.wait(until) => {}
             }
         }
@@ -129,18 +141,13 @@ impl Scheduled<'_> {
     async fn judge(&self) -> Result<Due> {
         let record = self.ledger.find_due(self.section).await?;
         let now = self.clock.now();
-        Ok(judge_due(
-            self.schedule,
-            self.expression,
-            record.as_ref(),
-            now,
-        ))
+        let due = judge_due(self.schedule, self.expression, record.as_ref(), now);
+        Ok(due)
     }
 
     async fn step(
         &self,
-        stop: &CancellationToken,
-        run: &mut impl AsyncFnMut(Occasion),
+        run: Runner<'_>,
         tell: &mut impl FnMut(ScheduleEvent),
     ) -> Result<Step> {
         let seen = self.judge().await?;
@@ -167,15 +174,14 @@ impl Scheduled<'_> {
             Due::Run(time) => Occasion::Time(time),
             Due::Repeat(time) => Occasion::Again(time),
         };
-        self.carry_out(occasion, hold, stop, run, tell).await
+        self.carry_out(occasion, hold, run, tell).await
     }
 
     async fn carry_out(
         &self,
         occasion: Occasion,
         hold: Hold,
-        stop: &CancellationToken,
-        run: &mut impl AsyncFnMut(Occasion),
+        run: Runner<'_>,
         tell: &mut impl FnMut(ScheduleEvent),
     ) -> Result<Step> {
         let (time, progress) = match occasion {
@@ -184,10 +190,10 @@ impl Scheduled<'_> {
         };
         self.record(time, progress).await?;
         tell(ScheduleEvent::Begun(occasion));
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return Ok(Step::Stopped),
-            () = run(occasion) => {}
+        if run(occasion).await == RunEnd::Interrupted {
+            // A stop that was asked for is not what makes a pipeline give up.
+            self.record(time, DueProgress::Begun).await?;
+            return Ok(Step::Interrupted);
         }
         self.record(time, DueProgress::Ended).await?;
         drop(hold);
