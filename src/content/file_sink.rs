@@ -19,9 +19,11 @@ const SLICES_MAX: usize = 1024;
 /// The disk begins to write after so many bytes, so that little is left to wait for at the end.
 const FLUSH_DISTANCE_BYTES: usize = 8 << 20;
 
-/// Makes what was written durable on a thread of its own, while more is being written.
+/// Makes what was written durable on a thread of its own, while more is being written. The thread has let go of the
+/// file when this is dropped: as long as anybody has it open, a lock on it lasts.
 struct Flushing {
-    wanted: std::sync::mpsc::SyncSender<()>,
+    wanted: Option<std::sync::mpsc::SyncSender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Flushing {
@@ -34,15 +36,29 @@ impl Flushing {
                 let _ = file.sync_data();
             }
         };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("flush".to_owned())
             .spawn(flush)?;
-        Ok(Self { wanted })
+        Ok(Self {
+            wanted: Some(wanted),
+            thread: Some(thread),
+        })
     }
 
     /// Asks for it, and does not wait; one request may be open.
     fn begin(&self) {
-        let _ = self.wanted.try_send(());
+        if let Some(wanted) = &self.wanted {
+            let _ = wanted.try_send(());
+        }
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        self.wanted = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -142,5 +158,26 @@ impl FileSink {
 
     fn failed(&self, cause: std::io::Error) -> Error {
         Error::io(format!("cannot write `{}`", self.name), cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The next writer in this process found the file locked by the one before, now and then.
+    #[test]
+    fn a_lock_on_the_file_ends_with_its_writer() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("object.partial");
+        for _ in 0..50 {
+            let file = File::create(&path).unwrap();
+            file.try_lock().unwrap();
+            let flushing = Flushing::of(&file).unwrap();
+            flushing.begin();
+            drop((flushing, file));
+            let again = File::options().write(true).open(&path).unwrap();
+            again.try_lock().unwrap();
+        }
     }
 }

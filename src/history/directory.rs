@@ -102,8 +102,8 @@ impl StateDirectory {
         }
     }
 
-    /// The same without waiting. `note` is left for those who find it taken, and they get it in place of the hold.
-    pub(super) fn try_hold(&self, name: &str, note: &str) -> Result<Result<Hold, String>> {
+    /// The right to what the name stands for, without waiting. `note` is left for those who find it taken, and they get it in place of the hold.
+    pub(super) fn hold_with_note(&self, name: &str, note: &str) -> Result<Result<Hold, String>> {
         let path = self.path.join(hold_file(name));
         loop {
             let mut file = self.lock_file(&hold_file(name))?;
@@ -119,6 +119,19 @@ impl StateDirectory {
                 }
                 Err(TryLockError::Error(cause)) => return Err(self.unusable(cause)),
             }
+        }
+    }
+
+    /// What the name stands for, if nobody has it.
+    pub(super) fn try_hold(&self, name: &str) -> Result<Option<Hold>> {
+        let name = hold_file(name);
+        let file = self.lock_file(&name)?;
+        let path = self.path.join(&name);
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &path) => Ok(Some(Hold { path, _file: file })),
+            // Whoever had it has removed its file in this moment.
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(cause)) => Err(self.unusable(cause)),
         }
     }
 

@@ -44,7 +44,8 @@ impl Ledger {
     /// Asks for the right to run a pipeline, by its section such as `export.nightly`; `who` is told to those who
     /// find it taken.
     pub fn try_hold_run_of(&self, section: &str, who: &str) -> Result<RunHold> {
-        let held = self.directory().try_hold(&format!("configured\n{section}"), who)?;
+        let name = format!("configured\n{section}");
+        let held = self.directory().hold_with_note(&name, who)?;
         Ok(match held {
             Ok(hold) => RunHold::Ours(hold),
             Err(holder) if holder.is_empty() => RunHold::Theirs("another process".to_owned()),

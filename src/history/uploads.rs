@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use super::dialect::Transaction;
 use super::directory::Hold;
 use super::id::random_hex;
 use super::ledger::{Ledger, count, millis, number, time};
@@ -67,6 +68,8 @@ pub struct Upload {
     pub key: UploadKey,
     pub upload: NewUpload,
     pub started: Timestamp,
+    /// When the store took in the last part that is known, or the upload began.
+    pub changed: Timestamp,
     pub complete: Option<CompleteUpload>,
     /// In the order of their numbers; empty in lists.
     pub parts: Vec<UploadPart>,
@@ -83,6 +86,7 @@ struct UploadRow {
     created_ms: i64,
     upload_id: String,
     started_ms: i64,
+    changed_ms: i64,
     frame: Option<String>,
     inventory: Option<String>,
 }
@@ -95,6 +99,11 @@ impl Ledger {
         self.directory().hold(&upload_lock(container, set)).await
     }
 
+    /// The same, if nobody writes it at this moment.
+    pub fn try_hold_upload(&self, container: &str, set: &str) -> Result<Option<Hold>> {
+        self.directory().try_hold(&upload_lock(container, set))
+    }
+
     /// Whether somebody writes it at this moment.
     pub fn is_uploading(&self, container: &str, set: &str) -> Result<bool> {
         self.directory().is_held(&upload_lock(container, set))
@@ -105,8 +114,8 @@ impl Ledger {
         let key = UploadKey(random_hex::<16>()?);
         sqlx::query(
             "INSERT INTO upload
-                (id, container, object, set_id, pipeline, created_ms, upload_id, started_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                (id, container, object, set_id, pipeline, created_ms, upload_id, started_ms, changed_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
         )
         .bind(&key.0)
         .bind(&upload.container)
@@ -128,9 +137,16 @@ impl Ledger {
         key: &UploadKey,
         parts: &[UploadPart],
         entries: &[UploadEntry],
+        now: Timestamp,
     ) -> Result<()> {
         let doing = self.failed(DOING);
         let mut writing = self.begin().await.map_err(&doing)?;
+        sqlx::query("UPDATE upload SET changed_ms = $2 WHERE id = $1")
+            .bind(&key.0)
+            .bind(millis(now))
+            .execute(&mut *writing)
+            .await
+            .map_err(&doing)?;
         for part in parts {
             sqlx::query(
                 "INSERT INTO upload_part (upload, number, part_id, size_bytes) VALUES ($1, $2, $3, $4)",
@@ -144,19 +160,8 @@ impl Ledger {
             .map_err(&doing)?;
         }
         for entry in entries {
-            sqlx::query(
-                "INSERT INTO upload_entry (upload, number, end_offset, tar_position, row_json, frames)
-                 VALUES ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(&key.0)
-            .bind(number(entry.number))
-            .bind(number(entry.end_offset))
-            .bind(number(entry.tar_position))
-            .bind(&entry.row_json)
-            .bind(&entry.frames)
-            .execute(&mut *writing)
-            .await
-            .map_err(&doing)?;
+            let inserted = insert_entry(&mut writing, key, entry).await;
+            inserted.map_err(&doing)?;
         }
         writing.commit().await.map_err(&doing)
     }
@@ -279,6 +284,26 @@ impl Ledger {
     }
 }
 
+async fn insert_entry(
+    writing: &mut Transaction,
+    key: &UploadKey,
+    entry: &UploadEntry,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO upload_entry (upload, number, end_offset, tar_position, row_json, frames)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(&key.0)
+    .bind(number(entry.number))
+    .bind(number(entry.end_offset))
+    .bind(number(entry.tar_position))
+    .bind(&entry.row_json)
+    .bind(&entry.frames)
+    .execute(&mut **writing)
+    .await?;
+    Ok(())
+}
+
 fn upload_lock(container: &str, set: &str) -> String {
     format!("upload\n{container}\n{set}")
 }
@@ -297,6 +322,7 @@ fn upload_of(row: UploadRow) -> Upload {
             upload_id: row.upload_id,
         },
         started: time(row.started_ms),
+        changed: time(row.changed_ms),
         complete: complete.map(|(frame, inventory)| CompleteUpload { frame, inventory }),
         parts: Vec::new(),
         entries: Vec::new(),

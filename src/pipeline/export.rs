@@ -97,7 +97,7 @@ pub(super) async fn run_reserved(
 /// The bundle is there, and what was brought to the store for it has no use any more.
 async fn settle(report: ExportReport, uploads: Option<&Uploads<'_>>) -> Result<ExportReport> {
     if let Some(uploads) = uploads {
-        uploads.abandon_all().await?;
+        uploads.clear().await?;
     }
     Ok(report)
 }

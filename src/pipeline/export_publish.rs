@@ -58,7 +58,7 @@ impl Publication<'_> {
                 let is_seen = !records.is_empty();
                 self.leave(name, uploaded, left.map(|(_, volume)| volume))
                     .await;
-                self.abandon_useless(&error, is_seen).await;
+                self.abandon_useless(&error, name, is_seen).await;
                 return Err(error);
             }
             records.push(volume.record);
@@ -87,7 +87,8 @@ impl Publication<'_> {
         others: impl Iterator<Item = Volume<'_>>,
     ) {
         if let Some(uploaded) = uploaded {
-            warn_of(self.events, self.container.abandon(failed, &uploaded).await);
+            let abandoned = self.container.abandon(failed, &uploaded).await;
+            warn_of(self.events, abandoned.map(|_| ()));
         }
         for volume in others {
             if volume.record.is_none() && volume.object.uploaded().is_some() {
@@ -96,15 +97,15 @@ impl Publication<'_> {
         }
     }
 
-    /// What was brought to the store and cannot be put together there, or whose names are taken before any of it is
-    /// visible, is not tried again.
-    async fn abandon_useless(&self, error: &Error, is_seen: bool) {
+    /// What was brought to the store of a volume and cannot be put together there, or of a bundle whose names are
+    /// taken before any of it is visible, is not tried again.
+    async fn abandon_useless(&self, error: &Error, object: &str, is_seen: bool) {
+        let Some(uploads) = self.uploads else { return };
         let is_lost = matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
-        let is_useless = (self.has_resumed && is_lost) || (is_taken(error) && !is_seen);
-        if let Some(uploads) = self.uploads
-            && is_useless
-        {
+        if is_taken(error) && !is_seen {
             warn_of(self.events, uploads.abandon_all().await);
+        } else if self.has_resumed && is_lost {
+            warn_of(self.events, uploads.abandon_volume(object).await);
         }
     }
 }

@@ -83,14 +83,22 @@ impl<'a> Uploads<'a> {
         let mut keys = Vec::new();
         let mut left = Vec::new();
         for object in self.export.object_names() {
-            let name = &self.memory.upload_place;
-            let mut upload = self.ledger().find_upload(name, &object).await?;
-            if let Some(begun) = upload.take_if(|it| !wanted.admits(it.upload.created)) {
-                self.abandon(&begun).await?;
-            }
-            created = created.or(upload.as_ref().map(|upload| upload.upload.created));
-            keys.push(upload.as_ref().map(|upload| upload.key.clone()));
-            left.push(upload.map(left_volume).unwrap_or_default());
+            let upload = match self.find_own(&object).await? {
+                Some(begun) if !wanted.admits(begun.upload.created) => {
+                    self.abandon(&begun).await?;
+                    None
+                }
+                upload => upload,
+            };
+            let (key, volume) = match upload {
+                Some(upload) => {
+                    created = created.or(Some(upload.upload.created));
+                    self.confirm(upload).await?
+                }
+                None => (None, LeftVolume::default()),
+            };
+            keys.push(key);
+            left.push(volume);
         }
         let mut left = keep_what_fits(&self.export.plan, &self.export.volumes, left);
         let is_kept = left.iter().any(|left| !left.uploaded.parts.is_empty());
@@ -105,6 +113,22 @@ impl<'a> Uploads<'a> {
             volumes.push(self.take_up(key, left).await?);
         }
         Ok(Found { volumes, created })
+    }
+
+    /// The upload as far as the store still has it. One that it has lost is forgotten, and its volume begins anew.
+    async fn confirm(&self, upload: Upload) -> Result<(Option<UploadKey>, LeftVolume)> {
+        let (key, object) = (upload.key.clone(), upload.upload.object.clone());
+        let mut left = left_volume(upload);
+        let recorded = left.uploaded.clone();
+        let Some(uploaded) = self.container.find_uploaded(&object, recorded).await? else {
+            self.ledger().forget_upload(&key).await?;
+            return Ok((None, LeftVolume::default()));
+        };
+        if uploaded != left.uploaded {
+            left.uploaded = uploaded;
+            left.reopen();
+        }
+        Ok((Some(key), left))
     }
 
     async fn take_up(
@@ -145,26 +169,60 @@ impl<'a> Uploads<'a> {
                 let message = format!("another export is writing other content into `{object}`");
                 return Err(Error::new(ErrorKind::AlreadyExists, message));
             }
-            if !is_held {
-                self.abandon(&upload).await?;
+            match is_held {
+                true => {}
+                false if is_same_object => self.abandon(&upload).await?,
+                false => self.abandon_if_possible(&upload).await?,
             }
         }
         Ok(())
     }
 
+    /// What cannot be removed for the moment stays known, and is an error.
     async fn abandon(&self, upload: &Upload) -> Result<()> {
         abandon(self.memory, self.container, upload, self.events).await
     }
 
-    /// Gives up what is left of this bundle: the store has lost it, or the bundle is there.
+    /// The same where this run does not depend on it: the next one tries again, and so does `container clean`.
+    async fn abandon_if_possible(&self, upload: &Upload) -> Result<()> {
+        match self.abandon(upload).await {
+            Err(error) if error.is_temporary() => {
+                tell_of_leftover(self.container, &upload.upload.object, &error, self.events);
+                Ok(())
+            }
+            abandoned => abandoned,
+        }
+    }
+
+    async fn find_own(&self, object: &str) -> Result<Option<Upload>> {
+        let place = &self.memory.upload_place;
+        self.ledger().find_upload(place, object).await
+    }
+
+    /// Gives up what is left of this bundle, which begins anew.
     pub(super) async fn abandon_all(&self) -> Result<()> {
         for object in self.export.object_names() {
-            let name = &self.memory.upload_place;
-            if let Some(upload) = self.ledger().find_upload(name, &object).await? {
+            if let Some(upload) = self.find_own(&object).await? {
                 self.abandon(&upload).await?;
             }
         }
         Ok(())
+    }
+
+    /// The same for a bundle that is there.
+    pub(super) async fn clear(&self) -> Result<()> {
+        for object in self.export.object_names() {
+            self.abandon_volume(&object).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives up what is left of one volume.
+    pub(super) async fn abandon_volume(&self, object: &str) -> Result<()> {
+        match self.find_own(object).await? {
+            Some(upload) => self.abandon_if_possible(&upload).await,
+            None => Ok(()),
+        }
     }
 
     /// Begins the upload of a new volume, and follows it where its container can keep it.
@@ -190,6 +248,7 @@ impl<'a> Uploads<'a> {
         Ok(Some(UploadRecord {
             key: self.ledger().begin_upload(&upload, now).await?,
             ledger: self.ledger(),
+            clock: self.memory.clock,
             parts: 0,
             entries: 0,
             pending: Vec::new(),
@@ -203,6 +262,7 @@ impl<'a> Uploads<'a> {
         UploadRecord {
             key: interrupted.key.clone(),
             ledger: self.ledger(),
+            clock: self.memory.clock,
             parts: interrupted.left.uploaded.parts.len(),
             entries: interrupted.left.entries.len() as u64,
             pending: Vec::new(),
@@ -217,7 +277,8 @@ impl<'a> Uploads<'a> {
     }
 }
 
-/// Removes an upload from the store, as well as that can be done, and from the ledger.
+/// Removes an upload from the store and from the ledger. What cannot be removed for the moment stays known, and is an
+/// error.
 pub(super) async fn abandon(
     memory: &ExportMemory,
     container: &dyn StorageContainer,
@@ -229,14 +290,25 @@ pub(super) async fn abandon(
         upload_id: upload.upload.upload_id.clone(),
         parts: Vec::new(),
     };
-    if let Err(error) = container.abandon(object, &uploaded).await {
-        events(Event::Warning(format!(
-            "the interrupted upload of `{}` is left at the store: {}",
-            container.shown(object),
-            describe(&error)
-        )));
+    match container.abandon(object, &uploaded).await {
+        Err(error) if error.is_temporary() => return Err(error),
+        Err(error) => tell_of_leftover(container, object, &error, events),
+        Ok(_) => {}
     }
     memory.ledger.forget_upload(&upload.key).await
+}
+
+fn tell_of_leftover(
+    container: &dyn StorageContainer,
+    object: &str,
+    error: &Error,
+    events: &Events,
+) {
+    events(Event::Warning(format!(
+        "the interrupted upload of `{}` is left at the store: {}",
+        container.shown(object),
+        describe(error)
+    )));
 }
 
 /// Complete volumes whose inventory would be another one now are open again.
@@ -291,6 +363,7 @@ fn parse_entry(entry: &UploadEntry) -> Option<FinishedEntry> {
 /// What the ledger knows of a volume that is being uploaded.
 pub(super) struct UploadRecord<'a> {
     ledger: &'a Ledger,
+    clock: fn() -> Timestamp,
     key: UploadKey,
     parts: usize,
     entries: u64,
@@ -334,7 +407,7 @@ impl UploadRecord<'_> {
             return Ok(());
         }
         self.ledger
-            .record_progress(&self.key, &parts, &self.pending)
+            .record_progress(&self.key, &parts, &self.pending, (self.clock)())
             .await?;
         self.parts += parts.len();
         self.pending.clear();

@@ -5,7 +5,7 @@
 //! A state directory knows of the uploads that its exports have begun, also where the container cannot tell.
 //!
 //! **Invariants.** What a running process holds is never removed, nor what nobody of us has begun: only uploads of
-//! volumes and signatures are ours. What is removed was no object.
+//! volumes and signatures are ours. An upload is as old as its last part. What is removed was no object.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::open_bundles::{is_signature_name, is_volume_name};
 use crate::content::{Error, Result, Uploaded, describe};
 use crate::history::{Ledger, Upload};
-use crate::storage::{FoundObject, OpenUpload, StorageContainer};
+use crate::storage::{Abandonment, FoundObject, OpenUpload, StorageContainer};
 
 /// What an object is by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,7 @@ impl RememberedUploads {
             .is_uploading(&self.container, &upload.upload.set)
     }
 
+    /// The upload as the container would list it.
     async fn open_upload(&self, upload: Upload) -> Result<OpenUpload> {
         let is_held = self.is_held(&upload)?;
         let object = &upload.upload.object;
@@ -76,20 +77,21 @@ impl RememberedUploads {
             object: upload.upload.object,
             upload_id: upload.upload.upload_id,
             size_bytes: Some(parts.iter().map(|part| part.size_bytes).sum()),
-            modified: Some(upload.started),
+            modified: Some(upload.changed),
             is_held,
         })
     }
 
-    async fn forget(&self, removed: &OpenUpload) -> Result<()> {
-        for upload in self.list().await? {
-            let of = &upload.upload;
-            if (&of.object, &of.upload_id) == (&removed.object, &removed.upload_id) {
-                self.ledger.forget_upload(&upload.key).await?;
-            }
-        }
-        Ok(())
+    /// What the ledger has of an upload.
+    async fn find(&self, upload: &OpenUpload) -> Result<Option<Upload>> {
+        let mut known = self.list().await?.into_iter();
+        Ok(known.find(|known| is_same(known, upload)))
     }
+}
+
+fn is_same(known: &Upload, upload: &OpenUpload) -> bool {
+    let of = &known.upload;
+    (&of.object, &of.upload_id) == (&upload.object, &upload.upload_id)
 }
 
 pub async fn list_container(
@@ -98,35 +100,45 @@ pub async fn list_container(
 ) -> Result<ContainerListing> {
     let mut objects: Vec<FoundObject> = container.list("").try_collect().await?;
     objects.sort_by(|a, b| a.name.cmp(&b.name));
-    let uploads = list_uploads(container, remembered).await?;
-    Ok(ContainerListing { objects, uploads })
+    let uploads = gather_uploads(container, remembered).await?;
+    Ok(ContainerListing {
+        objects,
+        uploads: uploads.map(|gathered| gathered.open),
+    })
+}
+
+/// Open uploads, by name.
+struct Gathered {
+    open: Vec<OpenUpload>,
+    /// What a ledger remembers, and the container does not list.
+    lost: Vec<OpenUpload>,
 }
 
 /// `None` where nobody can tell.
-async fn list_uploads(
+async fn gather_uploads(
     container: &dyn StorageContainer,
     remembered: Option<&RememberedUploads>,
-) -> Result<Option<Vec<OpenUpload>>> {
-    let mut uploads = match (container.can_list_uploads(), remembered) {
-        (true, _) => container.list_uploads().await?,
-        (false, Some(_)) => Vec::new(),
-        (false, None) => return Ok(None),
-    };
+) -> Result<Option<Gathered>> {
+    let listed = container.list_uploads().await?;
+    if listed.is_none() && remembered.is_none() {
+        return Ok(None);
+    }
+    let can_tell = listed.is_some();
+    let (mut open, mut lost) = (listed.unwrap_or_default(), Vec::new());
     if let Some(remembered) = remembered {
-        for upload in remembered.list().await? {
-            let of = &upload.upload;
-            let is_it =
-                |it: &&mut OpenUpload| (&it.object, &it.upload_id) == (&of.object, &of.upload_id);
-            match uploads.iter_mut().find(is_it) {
-                Some(listed) => listed.is_held |= remembered.is_held(&upload)?,
-                // Where the container can tell, the store has lost it.
-                None if container.can_list_uploads() => {}
-                None => uploads.push(remembered.open_upload(upload).await?),
+        for known in remembered.list().await? {
+            match open.iter_mut().find(|listed| is_same(&known, listed)) {
+                Some(listed) => {
+                    listed.is_held |= remembered.is_held(&known)?;
+                    listed.modified = listed.modified.max(Some(known.changed));
+                }
+                None if can_tell => lost.push(remembered.open_upload(known).await?),
+                None => open.push(remembered.open_upload(known).await?),
             }
         }
     }
-    uploads.sort_by(|a, b| (&a.object, &a.upload_id).cmp(&(&b.object, &b.upload_id)));
-    Ok(Some(uploads))
+    open.sort_by(|a, b| (&a.object, &a.upload_id).cmp(&(&b.object, &b.upload_id)));
+    Ok(Some(Gathered { open, lost }))
 }
 
 /// What becomes of an open upload.
@@ -135,6 +147,8 @@ pub enum UploadOutcome {
     /// It was left by a run that has ended, and goes.
     Abandoned,
     Removed,
+    /// Nothing of it was there any more.
+    Gone,
     /// A running process holds it.
     Held,
     /// Not older than was asked for.
@@ -153,6 +167,7 @@ impl UploadOutcome {
         match self {
             Self::Abandoned => "abandoned",
             Self::Removed => "removed",
+            Self::Gone => "gone already",
             Self::Failed(_) => "failed",
             _ => "left",
         }
@@ -163,7 +178,7 @@ impl UploadOutcome {
 impl fmt::Display for UploadOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Abandoned | Self::Removed => Ok(()),
+            Self::Abandoned | Self::Removed | Self::Gone => Ok(()),
             Self::Held => f.write_str("a running process holds it"),
             Self::Recent => f.write_str("not old enough, see `--older-than`"),
             Self::AgeUnknown => f.write_str("of unknown age, `--older-than 0s` removes it"),
@@ -183,19 +198,79 @@ pub struct JudgedUpload {
     pub outcome: UploadOutcome,
 }
 
-/// Judges the open uploads; `None` where the container cannot list them.
-pub async fn plan_cleaning(
-    container: &dyn StorageContainer,
-    remembered: Option<&RememberedUploads>,
-    older_than: Duration,
-    now: Timestamp,
-) -> Result<Option<Vec<JudgedUpload>>> {
-    let judge = |upload| JudgedUpload {
-        outcome: judge_upload(&upload, older_than, now),
-        upload,
-    };
-    let uploads = list_uploads(container, remembered).await?;
-    Ok(uploads.map(|uploads| uploads.into_iter().map(judge).collect()))
+/// What is cleaned, and what is old there.
+pub struct Cleaning<'a> {
+    pub container: &'a dyn StorageContainer,
+    pub remembered: Option<&'a RememberedUploads>,
+    pub older_than: Duration,
+    pub now: Timestamp,
+}
+
+impl Cleaning<'_> {
+    /// Judges the open uploads; `None` where the container cannot list them.
+    pub async fn plan(&self) -> Result<Option<Vec<JudgedUpload>>> {
+        let gathered = gather_uploads(self.container, self.remembered).await?;
+        let judge = |upload| JudgedUpload {
+            outcome: judge_upload(&upload, self.older_than, self.now),
+            upload,
+        };
+        Ok(gathered
+            .map(|Gathered { open, lost }| open.into_iter().chain(lost).map(judge).collect()))
+    }
+
+    /// Removes what was judged abandoned. One failure does not keep the others.
+    pub async fn clean(&self, mut uploads: Vec<JudgedUpload>) -> Result<Vec<JudgedUpload>> {
+        for judged in &mut uploads {
+            if matches!(judged.outcome, UploadOutcome::Abandoned) {
+                judged.outcome = self.remove(&judged.upload).await?;
+            }
+        }
+        Ok(uploads)
+    }
+
+    /// Under the upload's hold: an export that has taken it up since it was judged keeps it, and one that begins
+    /// now waits until it is gone.
+    async fn remove(&self, upload: &OpenUpload) -> Result<UploadOutcome> {
+        let known = match self.remembered {
+            Some(remembered) => remembered.find(upload).await?.map(|it| (remembered, it)),
+            None => None,
+        };
+        let Some((remembered, known)) = known else {
+            return Ok(self.abandon(upload).await);
+        };
+        let (ledger, set) = (&remembered.ledger, &known.upload.set);
+        let Some(_hold) = ledger.try_hold_upload(&remembered.container, set)? else {
+            return Ok(UploadOutcome::Held);
+        };
+        if let Some(now) = remembered.find(upload).await? {
+            let upload = OpenUpload {
+                modified: upload.modified.max(Some(now.changed)),
+                ..upload.clone()
+            };
+            match judge_upload(&upload, self.older_than, self.now) {
+                UploadOutcome::Abandoned => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        let outcome = self.abandon(upload).await;
+        if matches!(outcome, UploadOutcome::Removed | UploadOutcome::Gone) {
+            ledger.forget_upload(&known.key).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn abandon(&self, upload: &OpenUpload) -> UploadOutcome {
+        let uploaded = Uploaded {
+            upload_id: upload.upload_id.clone(),
+            parts: Vec::new(),
+        };
+        match self.container.abandon(&upload.object, &uploaded).await {
+            Ok(Abandonment::Removed) => UploadOutcome::Removed,
+            Ok(Abandonment::Gone) => UploadOutcome::Gone,
+            Ok(Abandonment::Left) => UploadOutcome::Unremovable,
+            Err(error) => UploadOutcome::Failed(error),
+        }
+    }
 }
 
 fn judge_upload(upload: &OpenUpload, older_than: Duration, now: Timestamp) -> UploadOutcome {
@@ -214,47 +289,6 @@ fn judge_upload(upload: &OpenUpload, older_than: Duration, now: Timestamp) -> Up
         Some(_) => UploadOutcome::Recent,
         None => UploadOutcome::AgeUnknown,
     }
-}
-
-/// Removes what was judged abandoned. One failure does not keep the others.
-pub async fn clean_uploads(
-    container: &dyn StorageContainer,
-    remembered: Option<&RememberedUploads>,
-    mut uploads: Vec<JudgedUpload>,
-) -> Result<Vec<JudgedUpload>> {
-    for judged in &mut uploads {
-        if !matches!(judged.outcome, UploadOutcome::Abandoned) {
-            continue;
-        }
-        let uploaded = Uploaded {
-            upload_id: judged.upload.upload_id.clone(),
-            parts: Vec::new(),
-        };
-        judged.outcome = match container.abandon(&judged.upload.object, &uploaded).await {
-            Ok(()) => UploadOutcome::Removed,
-            Err(error) => UploadOutcome::Failed(error),
-        };
-    }
-    let is_removed = |judged: &JudgedUpload| matches!(judged.outcome, UploadOutcome::Removed);
-    if uploads.iter().any(is_removed) {
-        // A container removes only what it safely can, and does not say what it has left.
-        let left = container.list_uploads().await?;
-        for judged in uploads.iter_mut().filter(|judged| is_removed(judged)) {
-            let identity = |upload: &OpenUpload| (upload.object.clone(), upload.upload_id.clone());
-            if left
-                .iter()
-                .any(|it| identity(it) == identity(&judged.upload))
-            {
-                judged.outcome = UploadOutcome::Unremovable;
-            }
-        }
-    }
-    if let Some(remembered) = remembered {
-        for judged in uploads.iter().filter(|judged| is_removed(judged)) {
-            remembered.forget(&judged.upload).await?;
-        }
-    }
-    Ok(uploads)
 }
 
 #[cfg(test)]

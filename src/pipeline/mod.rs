@@ -61,8 +61,8 @@ pub use import::{
     survey_import,
 };
 pub use leftovers::{
-    ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome, clean_uploads,
-    list_container, plan_cleaning,
+    Cleaning, ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome,
+    list_container,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
 pub use open_bundles::{

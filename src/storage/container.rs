@@ -109,6 +109,17 @@ pub struct BucketService {
     pub login: Option<Digest>,
 }
 
+/// What a service is asked to copy.
+#[derive(Clone, Copy)]
+pub struct WantedCopy<'a> {
+    /// The name that it gets.
+    pub object: &'a str,
+    pub source: &'a CopySource,
+    pub overwrite: Overwrite,
+    /// Hears of bytes that have arrived.
+    pub on_bytes: &'a (dyn Fn(u64) + Send + Sync),
+}
+
 /// What came of asking a service to copy.
 #[derive(Debug)]
 pub enum ServiceCopy {
@@ -151,15 +162,16 @@ pub trait StorageContainer: Send + Sync {
     async fn remove(&self, object: &str, version: Option<&Version>) -> Result<()>;
 
     /// What an interrupted upload has left that a later run does not need: removes it.
-    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<()>;
+    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<Abandonment>;
 
-    /// What is under construction here, or was left by runs that ended early.
-    async fn list_uploads(&self) -> Result<Vec<OpenUpload>>;
-
-    /// Whether `list_uploads` can know of any.
-    fn can_list_uploads(&self) -> bool {
-        true
+    /// What the container still has of an interrupted upload: its parts from the first on, as long as they are what
+    /// was recorded; `None` where it has lost the upload. Where nobody can tell, what was recorded is believed.
+    async fn find_uploaded(&self, _object: &str, uploaded: Uploaded) -> Result<Option<Uploaded>> {
+        Ok(Some(uploaded))
     }
+
+    /// What is under construction here, or was left by runs that ended early; `None` where nobody tells us.
+    async fn list_uploads(&self) -> Result<Option<Vec<OpenUpload>>>;
 
     /// Bytes that may still be written; `None` where there is no such limit.
     async fn free_bytes(&self) -> Result<Option<u64>>;
@@ -179,16 +191,9 @@ pub trait StorageContainer: Send + Sync {
         Ok(None)
     }
 
-    /// Lets the service of this container fetch the object from `source`, past this process; `on_bytes` hears of
-    /// what has arrived. Where it does not, nothing is visible, and the bytes have to be carried. An error after
+    /// Lets the service of this container fetch an object, past this process. Where it does not, nothing is visible, and the bytes have to be carried. An error after
     /// some of it has arrived leaves that for the next run, where the service lets it be found again.
-    async fn copy_from(
-        &self,
-        _object: &str,
-        _source: &CopySource,
-        _overwrite: Overwrite,
-        _on_bytes: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<ServiceCopy> {
+    async fn copy_from(&self, _copy: WantedCopy<'_>) -> Result<ServiceCopy> {
         Ok(ServiceCopy::Apart)
     }
 
@@ -230,6 +235,16 @@ pub trait StorageContainer: Send + Sync {
             self.shown(object)
         )))
     }
+}
+
+/// What came of giving up an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abandonment {
+    Removed,
+    /// Nothing of it was there any more.
+    Gone,
+    /// It cannot be removed alone; the service does that in time.
+    Left,
 }
 
 /// An upload that was begun and neither finished nor removed.

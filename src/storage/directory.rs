@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use rustix::fs::{FileType, FlockOperation, Stat, flock, fstat};
 
 use super::container::{
-    BegunCopy, CreateOptions, FoundObject, OpenUpload, Origin, Overwrite, StorageContainer,
+    Abandonment, BegunCopy, CreateOptions, FoundObject, OpenUpload, Origin, Overwrite,
+    StorageContainer,
 };
 use super::file_object::FileObject;
 use super::file_writer::FileWriter;
@@ -286,21 +287,22 @@ impl StorageContainer for DirectoryContainer {
         self.directory.remove(object)
     }
 
-    async fn abandon(&self, object: &str, _: &Uploaded) -> Result<()> {
+    async fn abandon(&self, object: &str, _: &Uploaded) -> Result<Abandonment> {
         let partial = Self::partial_name(object);
         match self.directory.open_file(&partial) {
             Ok(left) => {
                 self.lock(&left, &partial)?;
                 self.check_is_ours(&left, &partial)?;
                 // Held until it is gone: nobody begins to write what is being removed.
-                self.remove_partial(object, &partial)
+                self.remove_partial(object, &partial)?;
+                Ok(Abandonment::Removed)
             }
-            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) if error.is_not_found() => Ok(Abandonment::Gone),
             Err(error) => Err(error),
         }
     }
 
-    async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
+    async fn list_uploads(&self) -> Result<Option<Vec<OpenUpload>>> {
         let names = self.directory.names()?;
         let mut uploads = Vec::new();
         for partial in &names {
@@ -334,7 +336,7 @@ impl StorageContainer for DirectoryContainer {
                 is_held: self.lock(&left, partial).is_err(),
             });
         }
-        Ok(uploads)
+        Ok(Some(uploads))
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>> {

@@ -3,11 +3,14 @@
 //! **Invariant.** The errors of the SDKs may hold addresses with signatures in their queries, and never become a
 //! cause of ours: only their words do, and every query and signature is taken out of them first.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::time::Duration;
 
 use azure_core::error::ErrorKind as Azure;
 
+use super::answer::ServiceAnswer;
+use super::xml::element;
 use crate::content::{Error, ErrorKind, escape_control};
 
 /// How much of a service's words is kept.
@@ -35,19 +38,7 @@ pub(super) struct Said(String);
 
 impl Said {
     pub(super) fn of(error: &(dyn StdError + 'static)) -> Self {
-        let mut words: Vec<String> = Vec::new();
-        let mut next = Some(error);
-        while let Some(error) = next {
-            let said = error.to_string();
-            // Many errors repeat their cause, and that the SDK gives up is seen.
-            if !GIVEN_UP.contains(&said.as_str())
-                && !words.iter().any(|known| known.contains(&said))
-            {
-                words.push(said);
-            }
-            next = error.source();
-        }
-        Self::from_words(&words.join(": "))
+        Self::from_words(&words_of(error))
     }
 
     pub(super) fn from_words(words: &str) -> Self {
@@ -60,8 +51,24 @@ impl Said {
     }
 }
 
-/// The text with every query and signature left out, on one line and not too long.
-fn scrub(text: &str) -> String {
+/// What the error and its causes say.
+fn words_of(error: &(dyn StdError + 'static)) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let said = error.to_string();
+        // Many errors repeat their cause, and that the SDK gives up is seen.
+        if !GIVEN_UP.contains(&said.as_str()) && !words.iter().any(|known| known.contains(&said)) {
+            words.push(said);
+        }
+        next = error.source();
+    }
+    words.join(": ")
+}
+
+/// The text with every document, query and signature left out, on one line and not too long.
+pub(super) fn scrub(text: &str) -> String {
+    let text = &without_documents(text);
     let mut safe: Vec<&str> = Vec::new();
     for word in text.split_whitespace() {
         let lower = word.to_ascii_lowercase();
@@ -84,9 +91,29 @@ fn scrub(text: &str) -> String {
     }
 }
 
+/// A document of a service or a proxy is nothing to read in an error; what it says is in its code and message.
+fn without_documents(text: &str) -> Cow<'_, str> {
+    let is_tag = |at: &usize| {
+        let next = text[at + 1..].chars().next();
+        next.is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, '!' | '?' | '/'))
+    };
+    let Some(start) = text.match_indices('<').map(|(at, _)| at).find(is_tag) else {
+        return Cow::Borrowed(text);
+    };
+    let end = text.rfind('>').filter(|end| *end > start);
+    let behind = end.map_or("", |end| &text[end + 1..]);
+    let said = ["Code", "Message"].map(|name| element(&text[start..], name));
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    let said = match said.is_empty() {
+        true => "…".to_owned(),
+        false => said.join(": ").replace('<', "…"),
+    };
+    Cow::Owned(format!("{}{said}{behind}", &text[..start]))
+}
+
 /// An error of the Azure SDK; `message` says what was being done to what.
 pub(super) fn from_azure(message: impl Into<String>, error: &azure_core::Error) -> Error {
-    let (kind, said) = match error.kind() {
+    let kind = match error.kind() {
         Azure::HttpResponse {
             status,
             error_code,
@@ -100,20 +127,26 @@ pub(super) fn from_azure(message: impl Into<String>, error: &azure_core::Error) 
                     .get_optional_string(&"retry-after".into());
                 value?.parse().ok().map(Duration::from_secs)
             });
-            let said = Said::from_words(&format!("the service answered {status} {code}"));
-            (kind_of(status, code, retry_after), said)
+            let body: &[u8] = match raw_response {
+                Some(response) => response.body().as_ref(),
+                None => &[],
+            };
+            let body = String::from_utf8_lossy(body);
+            let answer = ServiceAnswer::new(status, code, &body);
+            let kind = kind_of(status, code, retry_after);
+            return Error::new(kind, message).with_cause(answer);
         }
-        Azure::Io | Azure::Connection => (temporary(), Said::of(error)),
-        Azure::Credential => (ErrorKind::Denied, Said::of(error)),
-        _ => (ErrorKind::Failed, Said::of(error)),
+        Azure::Io | Azure::Connection => temporary(),
+        Azure::Credential => ErrorKind::Denied,
+        _ => ErrorKind::Failed,
     };
-    Error::new(kind, message).with_cause(said)
+    Error::new(kind, message).with_cause(Said::of(error))
 }
 
-/// An answer that is an error, by its status and the service's own code.
-pub(super) fn from_status(message: impl Into<String>, status: u16, code: &str) -> Error {
-    let said = Said::from_words(&format!("the service answered {status} {code}"));
-    Error::new(kind_of(status, code, None), message).with_cause(said)
+/// An answer that is an error.
+pub(super) fn from_answer(message: impl Into<String>, answer: ServiceAnswer) -> Error {
+    let kind = kind_of(answer.status, &answer.code, None);
+    Error::new(kind, message).with_cause(answer)
 }
 
 fn temporary() -> ErrorKind {
@@ -130,6 +163,8 @@ fn kind_of(status: u16, code: &str, retry_after: Option<Duration>) -> ErrorKind 
         (412, _) => ErrorKind::Changed,
         (416, _) => ErrorKind::Incomplete,
         (501, _) => ErrorKind::Unsupported,
+        // It began to answer before it failed.
+        (200..=299, _) => ErrorKind::Temporary { retry_after },
         (408 | 429 | 500..=599, _) => ErrorKind::Temporary { retry_after },
         _ => ErrorKind::Failed,
     }
@@ -138,6 +173,8 @@ fn kind_of(status: u16, code: &str, retry_after: Option<Duration>) -> ErrorKind 
 /// An error of `object_store`.
 pub(super) fn from_object_store(message: impl Into<String>, error: &object_store::Error) -> Error {
     use object_store::Error as Store;
+    let words = words_of(error);
+    let answer = ServiceAnswer::of_words(&words);
     let kind = match error {
         Store::NotFound { .. } => ErrorKind::NotFound,
         Store::AlreadyExists { .. } => ErrorKind::AlreadyExists,
@@ -145,21 +182,20 @@ pub(super) fn from_object_store(message: impl Into<String>, error: &object_store
         Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => ErrorKind::Denied,
         Store::NotSupported { .. } | Store::NotImplemented { .. } => ErrorKind::Unsupported,
         Store::InvalidPath { .. } => ErrorKind::Refused,
-        Store::Generic { .. } => kind_of_generic(error),
+        Store::Generic { .. } => kind_of_generic(answer.as_ref(), &words),
         _ => ErrorKind::Failed,
     };
-    Error::new(kind, message).with_cause(Said::of(error))
+    let error = Error::new(kind, message);
+    match answer {
+        Some(answer) => error.with_cause(answer),
+        None => error.with_cause(Said::from_words(&words)),
+    }
 }
 
 /// What `object_store` sorts under nothing tells its status only in words.
-fn kind_of_generic(error: &object_store::Error) -> ErrorKind {
-    let words = Said::of(error).0;
-    let status = ["status code: ", "error response: "]
-        .iter()
-        .find_map(|mark| words.split_once(mark))
-        .and_then(|(_, rest)| rest.get(..3)?.parse::<u16>().ok());
-    match status {
-        Some(status) => kind_of(status, "", None),
+fn kind_of_generic(answer: Option<&ServiceAnswer>, words: &str) -> ErrorKind {
+    match answer {
+        Some(answer) => kind_of(answer.status, &answer.code, None),
         None if words.contains("error sending request") || words.contains("HTTP error") => {
             temporary()
         }
@@ -185,6 +221,10 @@ mod tests {
             assert!(!said.words().contains("SECRET"), "{said}");
             assert!(!said.words().contains("sig="), "{said}");
         }
+        let page = "login failed: <!DOCTYPE html><html><b>No</b></html> at once";
+        assert_eq!(Said::from_words(page).words(), "login failed: … at once");
+        let document = "refused: <Error><Code>Busy</Code><Message>a\nb</Message></Error>";
+        assert_eq!(Said::from_words(document).words(), "refused: Busy: a b");
         let kept = "cannot connect to `127.0.0.1:9`: is it running? no";
         assert_eq!(Said::from_words(kept).words(), kept);
     }

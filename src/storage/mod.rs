@@ -6,6 +6,7 @@
 //! nothing unless asked to. Nothing outside the container is read or written, and no link is followed. What is
 //! shown never holds a credential.
 
+mod answer;
 mod azure;
 mod buckets;
 mod container;
@@ -20,9 +21,11 @@ mod partial_record;
 mod parts;
 mod reference;
 pub mod sas;
+mod xml;
 
 use std::sync::Arc;
 
+pub use self::answer::ServiceAnswer;
 use self::azure::AzureContainer;
 pub use self::azure::{
     AzureQueue, InvalidQueue, MESSAGES_MAX, Notice, QueueMessage, QueueReference,
@@ -30,8 +33,8 @@ pub use self::azure::{
 };
 use self::buckets::BucketContainer;
 pub use container::{
-    BegunCopy, BucketService, CopySource, CreateOptions, FoundObject, OpenUpload, Origin,
-    Overwrite, Resume, ServiceCopy, StorageContainer, write_small,
+    Abandonment, BegunCopy, BucketService, CopySource, CreateOptions, FoundObject, OpenUpload,
+    Origin, Overwrite, Resume, ServiceCopy, StorageContainer, WantedCopy, write_small,
 };
 pub use credential::{Credential, LoginSource, TemporaryLogin};
 pub use directory::DirectoryContainer;

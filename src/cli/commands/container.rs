@@ -15,8 +15,7 @@ use crate::cli::output::{Output, table};
 use crate::cli::size::{count, show_size};
 use crate::cli::state_args::StateArguments;
 use crate::pipeline::{
-    ContainerListing, JudgedUpload, ObjectRole, UploadOutcome, clean_uploads, list_container,
-    plan_cleaning,
+    Cleaning, ContainerListing, JudgedUpload, ObjectRole, UploadOutcome, list_container,
 };
 use crate::storage::{ContainerReference, Missing, OpenUpload, Purpose, StorageContainer};
 
@@ -80,7 +79,7 @@ pub(in crate::cli) async fn run(
 }
 
 async fn list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {
-    let container = open_container(&arguments.container, Missing::Refuse, Purpose::Import).await?;
+    let container = open_container(&arguments.container, Missing::Refuse, Purpose::Look).await?;
     let remembered = arguments
         .state
         .remembered_uploads(&arguments.container)
@@ -185,16 +184,19 @@ async fn clean(arguments: &CleanArguments, output: Output) -> anyhow::Result<Exi
         .state
         .remembered_uploads(&arguments.container)
         .await?;
-    let remembered = remembered.as_ref();
-    let (older_than, now) = (arguments.older_than, Timestamp::now());
-    let planned = plan_cleaning(&*container, remembered, older_than, now).await?;
-    let Some(planned) = planned else {
+    let cleaning = Cleaning {
+        container: &*container,
+        remembered: remembered.as_ref(),
+        older_than: arguments.older_than,
+        now: Timestamp::now(),
+    };
+    let Some(planned) = cleaning.plan().await? else {
         let error = UsageError::new(cannot_list_uploads(&*container)).hint(LIFECYCLE);
         return Err(error.exit(Exit::Failed).into());
     };
     let uploads = match arguments.dry_run {
         true => planned,
-        false => clean_uploads(&*container, remembered, planned).await?,
+        false => cleaning.clean(planned).await?,
     };
     let document = cleaning_document(&*container, &uploads, arguments.dry_run);
     output.print(&show_cleaning(&uploads), &document)?;
@@ -207,12 +209,11 @@ async fn clean(arguments: &CleanArguments, output: Output) -> anyhow::Result<Exi
 
 /// In a cloud an upload is removed by writing in its place and deleting that.
 async fn open_to_clean(arguments: &CleanArguments) -> anyhow::Result<Arc<dyn StorageContainer>> {
-    let open = |purpose| open_container(&arguments.container, Missing::Refuse, purpose);
-    if arguments.dry_run {
-        return open(Purpose::Import).await;
-    }
-    open(Purpose::DeleteSource).await?;
-    open(Purpose::Export).await
+    let purpose = match arguments.dry_run {
+        true => Purpose::Look,
+        false => Purpose::Clean,
+    };
+    open_container(&arguments.container, Missing::Refuse, purpose).await
 }
 
 fn show_cleaning(uploads: &[JudgedUpload]) -> String {

@@ -121,13 +121,14 @@ impl TransferArguments {
     async fn options(&self, progress: &Progress) -> anyhow::Result<TransferOptions> {
         let policy = self.trust.policy_to_look()?;
         check_places(&self.source, &self.target)?;
+        if self.delete_source {
+            // A signature that cannot delete is told now, and not after the first bundle; and before what else it
+            // cannot do, so that the hint names all.
+            locate(std::slice::from_ref(&self.source), Purpose::DeleteSource).await?;
+        }
         let place = locate(std::slice::from_ref(&self.source), Purpose::TransferSource)
             .await?
             .remove(0);
-        if self.delete_source {
-            // A signature that cannot delete is told now, and not after the first bundle.
-            locate(std::slice::from_ref(&self.source), Purpose::DeleteSource).await?;
-        }
         Ok(TransferOptions {
             source: place.container,
             target: self.open_target().await?,

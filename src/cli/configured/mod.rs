@@ -299,7 +299,7 @@ impl Building {
         if reader.kind != SectionKind::Transfer {
             more.push(format!("--config={}", path.display()));
         }
-        if let (Some(state), true) = (state, reader.kind != SectionKind::Transfer) {
+        if let Some(state) = state {
             more.push(format!("--state={}", state.display()));
         }
         let (settings, words) = match reader.kind {

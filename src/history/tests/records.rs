@@ -177,11 +177,11 @@ async fn an_upload_is_found_as_it_was_left() {
         ..entry.clone()
     };
     ledger
-        .record_progress(&key, &parts[..2], &[])
+        .record_progress(&key, &parts[..2], &[], at(2))
         .await
         .unwrap();
     ledger
-        .record_progress(&key, &parts[2..], &[entry.clone(), next])
+        .record_progress(&key, &parts[2..], &[entry.clone(), next], at(90))
         .await
         .unwrap();
     ledger.truncate_upload(&key, 1, 1).await.unwrap();
@@ -194,7 +194,9 @@ async fn an_upload_is_found_as_it_was_left() {
         (found.upload, found.parts, found.entries),
         (new, vec![part], vec![entry])
     );
-    assert_eq!(ledger.list_uploads("s3://bundles").await.unwrap().len(), 1);
+    let listed = ledger.list_uploads("s3://bundles").await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].started, listed[0].changed), (at(1), at(90)));
     assert_eq!(ledger.list_uploads("elsewhere").await.unwrap().len(), 0);
     ledger.forget_upload(&key).await.unwrap();
     let left = ledger.list_uploads("s3://bundles").await.unwrap();
@@ -202,8 +204,12 @@ async fn an_upload_is_found_as_it_was_left() {
     assert!(!ledger.is_uploading("s3://bundles", "abc").unwrap());
     let hold = ledger.hold_upload("s3://bundles", "abc").await.unwrap();
     assert!(ledger.is_uploading("s3://bundles", "abc").unwrap());
+    let try_hold = || ledger.try_hold_upload("s3://bundles", "abc").unwrap();
+    assert!(try_hold().is_none());
     drop(hold);
     assert!(!ledger.is_uploading("s3://bundles", "abc").unwrap());
+    assert!(try_hold().is_some());
+    assert!(try_hold().is_some());
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use super::stream::{Passed, stream_object};
 use super::survey::ContainerSurvey;
 use crate::content::{Error, ErrorKind, Event, OnError, Result, Version, describe};
 use crate::pipeline::open_bundles::countersigner;
-use crate::storage::{Overwrite, ServiceCopy, StorageContainer};
+use crate::storage::{Overwrite, ServiceCopy, StorageContainer, WantedCopy};
 
 /// Looks at both sides and decides. The surveys remember what they read, for the next round of a watch.
 pub async fn plan_transfer(
@@ -120,7 +120,7 @@ async fn reclaimed_bytes(options: &TransferOptions, plan: &TransferPlan) -> Resu
     if options.target.free_bytes().await?.is_none() {
         return Ok(0);
     }
-    let uploads = options.target.list_uploads().await?;
+    let uploads = options.target.list_uploads().await?.unwrap_or_default();
     let left = uploads.iter().filter(|upload| {
         !upload.is_held
             && plan
@@ -218,9 +218,12 @@ impl Run<'_> {
                 return Ok(false);
             };
             let before = heard.load(Ordering::Relaxed);
-            let copied = options
-                .target
-                .copy_from(name, &source, overwrite, &on_bytes);
+            let copied = options.target.copy_from(WantedCopy {
+                object: name,
+                source: &source,
+                overwrite,
+                on_bytes: &on_bytes,
+            });
             match copied.await {
                 Ok(ServiceCopy::Done) => {
                     let rest = object.size_bytes().saturating_sub(heard.into_inner());

@@ -21,7 +21,7 @@ use super::block_copy::{BlockCopy, without_query};
 use super::upload::{self, BLOCKS_MAX, BlockUpload};
 use crate::content::{Error, ErrorKind, Result, UploadedPart, Version};
 use crate::oci::Digest;
-use crate::storage::container::{CopySource, Overwrite, ServiceCopy, StorageContainer};
+use crate::storage::container::{CopySource, ServiceCopy, StorageContainer, WantedCopy};
 use crate::storage::parts::PartUpload;
 
 const RANGE_MIN_BYTES: u64 = 32 << 20;
@@ -56,11 +56,14 @@ pub(super) async fn offer(
 /// Lets the service read the source in ranges, and commits them.
 pub(super) async fn fetch(
     container: &AzureContainer,
-    object: &str,
-    source: &CopySource,
-    overwrite: Overwrite,
-    on_bytes: &(dyn Fn(u64) + Send + Sync),
+    wanted: WantedCopy<'_>,
 ) -> Result<ServiceCopy> {
+    let WantedCopy {
+        object,
+        source,
+        overwrite,
+        on_bytes,
+    } = wanted;
     let CopySource::Azure {
         url,
         version,

@@ -15,7 +15,11 @@ use azure_storage_blob::{BlobClient, BlockBlobClient};
 
 use super::upload;
 use crate::content::{ErrorKind, Result};
+use crate::storage::container::Abandonment;
 use crate::storage::failure;
+
+/// No blob has it.
+const NO_VERSION: &str = "\"0x0\"";
 
 /// Removes the blocks of this upload where it is safe.
 pub(super) async fn remove(
@@ -23,39 +27,46 @@ pub(super) async fn remove(
     blocks: &BlockBlobClient,
     name: &str,
     upload_id: &str,
-) -> Result<()> {
+) -> Result<Abandonment> {
     let Some(list) = upload::staged(blocks, name).await? else {
-        return Ok(());
+        return Ok(Abandonment::Gone);
     };
-    if !list
-        .committed_blocks
-        .as_deref()
-        .unwrap_or_default()
-        .is_empty()
-        || upload_of(&list).as_deref() != Some(upload_id)
-    {
-        return Ok(());
+    if list.uncommitted_blocks.iter().flatten().next().is_none() {
+        return Ok(Abandonment::Gone);
+    }
+    let is_taken = list.committed_blocks.iter().flatten().next().is_some();
+    if is_taken || upload_of(&list).as_deref() != Some(upload_id) {
+        return Ok(Abandonment::Left);
     }
     let told = |error: azure_core::Error| {
         failure::from_azure(format!("cannot remove the upload of `{name}`"), &error)
     };
+    // Who may not remove is told before there is an empty blob that would stay.
+    delete_version(blob, Etag::from(NO_VERSION))
+        .await
+        .map_err(told)?;
     let etag = match commit_nothing(blocks).await.map_err(told) {
         Ok(Some(etag)) => etag,
-        Ok(None) => return Ok(()),
+        Ok(None) => return Ok(Abandonment::Left),
         // Somebody was faster, and has the name now.
         Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed) => {
-            return Ok(());
+            return Ok(Abandonment::Left);
         }
         Err(error) => return Err(error),
     };
+    delete_version(blob, etag).await.map_err(told)?;
+    Ok(Abandonment::Removed)
+}
+
+/// Only this version; where the name has another one, or nothing, it stays so.
+async fn delete_version(blob: &BlobClient, version: Etag) -> azure_core::Result<()> {
     let options = BlobClientDeleteOptions {
-        if_match: Some(etag),
+        if_match: Some(version),
         ..BlobClientDeleteOptions::default()
     };
-    match blob.delete(Some(options)).await.map_err(told) {
-        Ok(_) => Ok(()),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Changed) => Ok(()),
-        Err(error) => Err(error),
+    match blob.delete(Some(options)).await {
+        Err(error) if !matches!(error.http_status().map(u16::from), Some(404 | 412)) => Err(error),
+        _ => Ok(()),
     }
 }
 

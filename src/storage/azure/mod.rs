@@ -37,8 +37,8 @@ pub use self::queue::{
 };
 use self::upload::BlockUpload;
 use super::container::{
-    BegunCopy, CopySource, CreateOptions, FoundObject, OpenUpload, Origin, Overwrite, ServiceCopy,
-    StorageContainer,
+    Abandonment, BegunCopy, CopySource, CreateOptions, FoundObject, OpenUpload, Origin, Overwrite,
+    ServiceCopy, StorageContainer, WantedCopy,
 };
 use super::credential::Credential;
 use super::failure;
@@ -213,7 +213,7 @@ impl StorageContainer for AzureContainer {
         }
     }
 
-    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<()> {
+    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<Abandonment> {
         let upload = self.upload(object, uploaded.upload_id.clone(), Overwrite::Refuse);
         leftovers::remove(
             &upload.blob,
@@ -224,22 +224,21 @@ impl StorageContainer for AzureContainer {
         .await
     }
 
-    async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
-        listing::uploads(self).await
+    async fn find_uploaded(&self, object: &str, uploaded: Uploaded) -> Result<Option<Uploaded>> {
+        let upload = self.upload(object, uploaded.upload_id.clone(), Overwrite::Refuse);
+        upload.find_uploaded(uploaded).await
+    }
+
+    async fn list_uploads(&self) -> Result<Option<Vec<OpenUpload>>> {
+        listing::uploads(self).await.map(Some)
     }
 
     async fn offer(&self, object: &str, version: &Version) -> Result<Option<CopySource>> {
         copy::offer(self, object, version).await
     }
 
-    async fn copy_from(
-        &self,
-        object: &str,
-        source: &CopySource,
-        overwrite: Overwrite,
-        on_bytes: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<ServiceCopy> {
-        copy::fetch(self, object, source, overwrite, on_bytes).await
+    async fn copy_from(&self, copy: WantedCopy<'_>) -> Result<ServiceCopy> {
+        copy::fetch(self, copy).await
     }
 
     async fn create_equal(

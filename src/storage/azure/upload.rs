@@ -76,6 +76,13 @@ pub(super) async fn staged(blocks: &BlockBlobClient, name: &str) -> Result<Optio
     }
 }
 
+/// Of the uncommitted blocks, by their ids.
+fn sizes_of(list: BlockList) -> HashMap<Vec<u8>, u64> {
+    let blocks = list.uncommitted_blocks.unwrap_or_default().into_iter();
+    let sizes = blocks.filter_map(|block| Some((block.name?, u64::try_from(block.size?).ok()?)));
+    sizes.collect()
+}
+
 impl BlockUpload {
     /// The object may be made; the commit has the last word, and this spares an upload that it would refuse.
     pub(super) async fn check_free(&self) -> Result<()> {
@@ -100,10 +107,7 @@ impl BlockUpload {
             Err(error) if error.kind() == ErrorKind::Denied => return Ok(HashMap::new()),
             Err(error) => return Err(error),
         };
-        let blocks = list.uncommitted_blocks.unwrap_or_default().into_iter();
-        let sizes =
-            blocks.filter_map(|block| Some((block.name?, u64::try_from(block.size?).ok()?)));
-        Ok(sizes.collect())
+        Ok(sizes_of(list))
     }
 
     /// The parts that an interrupted run of this upload has staged, from the first byte on and without a gap.
@@ -127,25 +131,29 @@ impl BlockUpload {
         Ok(parts)
     }
 
-    /// Whether the service still has what a former run has staged.
-    pub(super) async fn check_resumed(&self, uploaded: &Uploaded) -> Result<()> {
+    /// What the service still has of a former run, from the first block on, with the size that was recorded; `None`
+    /// where it has nothing of it. A signature that may only write cannot look; the commit will tell.
+    pub(super) async fn find_uploaded(&self, uploaded: Uploaded) -> Result<Option<Uploaded>> {
         let list = match staged(&self.blocks, &self.name).await {
             Ok(list) => list.unwrap_or_default(),
-            // A signature that may only write cannot look; the commit will tell.
-            Err(error) if error.kind() == ErrorKind::Denied => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Denied => return Ok(Some(uploaded)),
             Err(error) => return Err(error),
         };
-        let there: HashMap<Vec<u8>, i64> = list
-            .uncommitted_blocks
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|block| Some((block.name?, block.size?)))
-            .collect();
-        let is_there = |part: &UploadedPart| {
-            let size = there.get(part.id.as_bytes());
-            size.is_some_and(|size| u64::try_from(*size) == Ok(part.size_bytes))
-        };
-        if uploaded.parts.iter().all(is_there) {
+        let sizes = sizes_of(list);
+        let is_there =
+            |part: &UploadedPart| sizes.get(part.id.as_bytes()) == Some(&part.size_bytes);
+        let had_parts = !uploaded.parts.is_empty();
+        let parts: Vec<UploadedPart> = uploaded.parts.into_iter().take_while(is_there).collect();
+        let is_lost = had_parts && parts.is_empty();
+        Ok((!is_lost).then_some(Uploaded {
+            upload_id: uploaded.upload_id,
+            parts,
+        }))
+    }
+
+    /// Whether the service still has all that a former run has staged.
+    pub(super) async fn check_resumed(&self, uploaded: &Uploaded) -> Result<()> {
+        if self.find_uploaded(uploaded.clone()).await?.as_ref() == Some(uploaded) {
             return Ok(());
         }
         let message = format!("the interrupted upload of `{}` is gone", self.name);

@@ -4,7 +4,7 @@
 //! Only within one service and under one login: it is nobody else's business what a login may read, and no credential
 //! is handed over. The version is a condition of every request. Create only is kept as for everything else in buckets:
 //! one request is conditional, and an object in parts is looked for before and after. The parts of a copy that was
-//! interrupted cannot be found again; `object_store` lists none.
+//! interrupted are not gone on with.
 //!
 //! Google's copies are not asked for: `object_store` makes them within one bucket only, and of whatever version is
 //! there.
@@ -14,11 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::BucketContainer;
-use super::service::{SignedBucket, element, encode_source};
+use super::service::{SignedBucket, encode_source};
 use super::upload::{PARTS_MAX, PartsOfUpload};
 use crate::content::{Error, ErrorKind, Result, UploadedPart, Version};
-use crate::storage::container::{CopySource, Overwrite, ServiceCopy, StorageContainer};
+use crate::storage::container::{CopySource, Overwrite, ServiceCopy, StorageContainer, WantedCopy};
 use crate::storage::parts::PartUpload;
+use crate::storage::xml::element;
 
 /// What is copied with one request; the service would take 5 GiB, and be silent for too long.
 const WHOLE_MAX_BYTES: u64 = 64 << 20;
@@ -31,7 +32,7 @@ pub(super) async fn offer(
     object: &str,
     version: &Version,
 ) -> Result<Option<CopySource>> {
-    let Some(signed) = &container.signed else {
+    let Some(signed) = takes_copies(container) else {
         return Ok(None);
     };
     let Some(found) = container.find(object).await? else {
@@ -52,14 +53,22 @@ pub(super) async fn offer(
     }))
 }
 
+fn takes_copies(container: &BucketContainer) -> Option<&SignedBucket> {
+    let signed = container.signed.as_deref();
+    signed.filter(|signed| signed.place.takes_copies)
+}
+
 /// Lets the service copy, if it is the source's too.
 pub(super) async fn fetch(
     container: &BucketContainer,
-    object: &str,
-    source: &CopySource,
-    overwrite: Overwrite,
-    on_bytes: &(dyn Fn(u64) + Send + Sync),
+    wanted: WantedCopy<'_>,
 ) -> Result<ServiceCopy> {
+    let WantedCopy {
+        object,
+        source,
+        overwrite,
+        on_bytes,
+    } = wanted;
     let (
         Some(signed),
         CopySource::Bucket {
@@ -69,7 +78,7 @@ pub(super) async fn fetch(
             version,
             size_bytes,
         },
-    ) = (&container.signed, source)
+    ) = (takes_copies(container), source)
     else {
         return Ok(ServiceCopy::Apart);
     };

@@ -7,8 +7,8 @@
 //!   before the first part and again before they are put together, and read again after: who loses a race is told,
 //!   but may have replaced the other's object. Bundles have unique names for that reason.
 //! - *Remove one version*: the version is compared, then the object is removed.
-//! - *List uploads*: `object_store` cannot list them. A run's ledger knows its own; others are found by a lifecycle
-//!   rule of the bucket.
+//! - *List uploads*: S3 is asked by requests of our own. Google is not, nor who may not list them: a run's ledger
+//!   knows its own, and others are found by a lifecycle rule of the bucket.
 
 mod copy;
 mod object;
@@ -16,6 +16,7 @@ mod open;
 mod renewal;
 mod service;
 mod upload;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -31,7 +32,8 @@ use self::object::BucketObject;
 use self::service::SignedBucket;
 use self::upload::{PARTS_MAX, PartsOfUpload};
 use super::container::{
-    CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, ServiceCopy, StorageContainer,
+    Abandonment, CopySource, CreateOptions, FoundObject, OpenUpload, Overwrite, ServiceCopy,
+    StorageContainer, WantedCopy,
 };
 use super::failure;
 use super::parts::{PartPlan, PartWriter};
@@ -49,7 +51,7 @@ pub(super) struct BucketContainer {
     name: String,
     /// With a `/` at its end, unless it is empty.
     prefix: String,
-    /// For copies within the service, where it makes them.
+    /// For what is asked by requests of our own, where it is.
     signed: Option<Arc<SignedBucket>>,
 }
 
@@ -184,6 +186,9 @@ impl StorageContainer for BucketContainer {
             options.overwrite,
         );
         upload.check_free().await?;
+        if let Some(resume) = resumed {
+            upload.check_resumed(&resume.uploaded).await?;
+        }
         let plan = PartPlan::choose(options.expected_bytes, PARTS_MAX);
         let writer = PartWriter::new(Arc::new(upload), plan, options)?;
         Ok(Box::new(writer))
@@ -211,7 +216,7 @@ impl StorageContainer for BucketContainer {
         }
     }
 
-    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<()> {
+    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<Abandonment> {
         let upload_id = Some(uploaded.upload_id.clone());
         let path = self.path(object)?;
         PartsOfUpload::new(self.clone(), object, path, upload_id, Overwrite::Refuse)
@@ -219,26 +224,20 @@ impl StorageContainer for BucketContainer {
             .await
     }
 
-    async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
-        Ok(Vec::new())
+    async fn find_uploaded(&self, object: &str, uploaded: Uploaded) -> Result<Option<Uploaded>> {
+        uploads::find_uploaded(self, object, uploaded).await
     }
 
-    fn can_list_uploads(&self) -> bool {
-        false
+    async fn list_uploads(&self) -> Result<Option<Vec<OpenUpload>>> {
+        uploads::list(self).await
     }
 
     async fn offer(&self, object: &str, version: &Version) -> Result<Option<CopySource>> {
         copy::offer(self, object, version).await
     }
 
-    async fn copy_from(
-        &self,
-        object: &str,
-        source: &CopySource,
-        overwrite: Overwrite,
-        on_bytes: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<ServiceCopy> {
-        copy::fetch(self, object, source, overwrite, on_bytes).await
+    async fn copy_from(&self, copy: WantedCopy<'_>) -> Result<ServiceCopy> {
+        copy::fetch(self, copy).await
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>> {

@@ -1,8 +1,7 @@
-//! The requests of S3 that `object_store` does not make: copies from one bucket to another.
+//! The requests of S3 that `object_store` does not make: copies from one bucket to another, and what is open there.
 //!
 //! They are signed by `object_store` with the login that everything else is asked with, and sent by our own client.
-//! Only where the service is spoken to in the usual way: not without signatures, not to directory buckets, and not
-//! with encryption that the environment asks for, which a copy would have to ask for too.
+//! Only where the service is spoken to in the usual way: not without signatures, and not to directory buckets.
 
 use std::time::Duration;
 
@@ -15,9 +14,11 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::content::{Error, ErrorKind, Result};
+use crate::storage::answer::ServiceAnswer;
 use crate::storage::container::BucketService;
 use crate::storage::failure::{self, Said};
 use crate::storage::reference::{S3Reference, S3Style};
+use crate::storage::xml::element;
 
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
@@ -36,23 +37,21 @@ pub(super) struct BucketPlace {
     url: String,
     region: String,
     endpoint: Option<String>,
+    /// Not with encryption that the environment asks for, which a copy would have to ask for too.
+    pub(super) takes_copies: bool,
 }
 
 impl BucketPlace {
-    /// `None` where copies are not asked for.
+    /// `None` where it is not asked by requests of our own.
     pub(super) fn of(builder: &AmazonS3Builder, reference: &S3Reference) -> Option<Self> {
         let setting = |key: &AmazonS3ConfigKey| builder.get_config_value(key);
         let is_set = |name: &str| {
             let value = name.parse().ok().and_then(|key| setting(&key));
             value.is_some_and(|value| value != "false")
         };
-        if [
-            "aws_skip_signature",
-            "aws_s3_express",
-            "aws_server_side_encryption",
-        ]
-        .into_iter()
-        .any(is_set)
+        if ["aws_skip_signature", "aws_s3_express"]
+            .into_iter()
+            .any(is_set)
         {
             return None;
         }
@@ -74,6 +73,7 @@ impl BucketPlace {
             url,
             region,
             endpoint: named.or(endpoint),
+            takes_copies: !is_set("aws_server_side_encryption"),
         })
     }
 
@@ -91,6 +91,17 @@ pub(super) struct SignedBucket {
     pub(super) service: BucketService,
 }
 
+/// A request without a body.
+struct Asking<'a> {
+    method: Method,
+    /// An object; without one it is about the bucket.
+    key: Option<&'a Path>,
+    query: &'a [(&'a str, &'a str)],
+    headers: &'a [(&'static str, String)],
+    /// What is told when it fails.
+    message: &'a str,
+}
+
 /// How a request failed.
 enum Failed {
     Finally(Error),
@@ -105,7 +116,7 @@ pub(super) fn encode_source(bucket: &str, key: &str) -> String {
 }
 
 impl SignedBucket {
-    /// A `PUT` without a body; the answer's body. What may pass is tried again.
+    /// A `PUT` without a body; the answer's body.
     pub(super) async fn put(
         &self,
         key: &Path,
@@ -113,9 +124,38 @@ impl SignedBucket {
         headers: &[(&'static str, String)],
         message: &str,
     ) -> Result<String> {
+        self.ask(&Asking {
+            method: Method::PUT,
+            key: Some(key),
+            query,
+            headers,
+            message,
+        })
+        .await
+    }
+
+    /// What the service says of an object, or of the bucket.
+    pub(super) async fn get(
+        &self,
+        key: Option<&Path>,
+        query: &[(&str, &str)],
+        message: &str,
+    ) -> Result<String> {
+        self.ask(&Asking {
+            method: Method::GET,
+            key,
+            query,
+            headers: &[],
+            message,
+        })
+        .await
+    }
+
+    /// What may pass is tried again.
+    async fn ask(&self, asking: &Asking<'_>) -> Result<String> {
         let mut attempt = 1;
         loop {
-            match self.put_once(key, query, headers, message).await {
+            match self.ask_once(asking).await {
                 Ok(body) => return Ok(body),
                 Err(Failed::Perhaps(_)) if attempt < ATTEMPTS => {
                     tokio::time::sleep(PAUSE * 2u32.pow(attempt - 1)).await;
@@ -126,18 +166,17 @@ impl SignedBucket {
         }
     }
 
-    async fn put_once(
-        &self,
-        key: &Path,
-        query: &[(&str, &str)],
-        headers: &[(&'static str, String)],
-        message: &str,
-    ) -> Result<String, Failed> {
-        let url = self.url(key, query);
-        let headers = self.sign(&url, headers, message).await;
+    async fn ask_once(&self, asking: &Asking<'_>) -> Result<String, Failed> {
+        let message = asking.message;
+        let url = self.url(asking.key, asking.query);
+        let headers = self.sign(&url, asking).await;
         let headers = headers.map_err(Failed::Finally)?;
-        // A body of no bytes, so that its length is told.
-        let request = self.http.put(url).headers(headers).body(Bytes::new());
+        let request = self.http.request(asking.method.clone(), url);
+        let mut request = request.headers(headers);
+        if asking.method == Method::PUT {
+            // A body of no bytes, so that its length is told.
+            request = request.body(Bytes::new());
+        }
         let lost = |error: reqwest::Error| {
             let kind = ErrorKind::Temporary { retry_after: None };
             let said = Said::of(&error.without_url());
@@ -147,21 +186,23 @@ impl SignedBucket {
         let status = answer.status().as_u16();
         let body = answer.text().await.map_err(lost)?;
         // A copy that fails after it was begun is told in the body of a success.
-        let code = element(&body, "Code").filter(|_| status >= 300 || body.contains("<Error>"));
-        if (200..300).contains(&status) && code.is_none() {
+        let is_error = element(&body, "Code").is_some() && body.contains("<Error>");
+        if (200..300).contains(&status) && !is_error {
             return Ok(body);
         }
-        let status = if status < 300 { 500 } else { status };
-        let error = failure::from_status(message, status, &code.unwrap_or_default());
+        let error = failure::from_answer(message, ServiceAnswer::new(status, "", &body));
         Err(match error.is_temporary() {
             true => Failed::Perhaps(error),
             false => Failed::Finally(error),
         })
     }
 
-    fn url(&self, key: &Path, query: &[(&str, &str)]) -> String {
-        let path = utf8_percent_encode(key.as_ref(), &ENCODED_IN_PATH);
-        let mut url = format!("{}/{path}", self.place.url);
+    fn url(&self, key: Option<&Path>, query: &[(&str, &str)]) -> String {
+        let mut url = self.place.url.clone();
+        if let Some(key) = key {
+            let path = utf8_percent_encode(key.as_ref(), &ENCODED_IN_PATH);
+            url.push_str(&format!("/{path}"));
+        }
         for (position, (name, value)) in query.iter().enumerate() {
             let mark = if position == 0 { '?' } else { '&' };
             url.push_str(&format!(
@@ -173,17 +214,13 @@ impl SignedBucket {
     }
 
     /// The headers, and those that sign them.
-    async fn sign(
-        &self,
-        url: &str,
-        headers: &[(&'static str, String)],
-        message: &str,
-    ) -> Result<HeaderMap> {
+    async fn sign(&self, url: &str, asking: &Asking<'_>) -> Result<HeaderMap> {
+        let message = asking.message;
         let unfit = || Error::new(ErrorKind::Failed, message.to_owned());
         let mut request = HttpRequest::new(HttpRequestBody::empty());
-        *request.method_mut() = Method::PUT;
+        *request.method_mut() = asking.method.clone();
         *request.uri_mut() = url.parse().map_err(|_| unfit())?;
-        for (name, value) in headers {
+        for (name, value) in asking.headers {
             let value = HeaderValue::from_str(value).map_err(|_| unfit())?;
             request.headers_mut().insert(*name, value);
         }
@@ -196,24 +233,9 @@ impl SignedBucket {
     }
 }
 
-/// The text of the first element of this name.
-pub(super) fn element(xml: &str, name: &str) -> Option<String> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    let text = text.replace("&quot;", "\"").replace("&#34;", "\"");
-    Some(text.replace("&amp;", "&"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn elements_are_read_with_their_quotes() {
-        let xml = "<CopyPartResult><ETag>&quot;a-1&quot;</ETag><Size>3</Size></CopyPartResult>";
-        assert_eq!(element(xml, "ETag").as_deref(), Some("\"a-1\""));
-        assert_eq!(element(xml, "Code"), None);
-    }
 
     #[test]
     fn a_bucket_is_asked_where_object_store_asks() {

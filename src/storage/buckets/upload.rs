@@ -4,14 +4,15 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use md5::{Digest, Md5};
 use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::{PutMode, PutOptions};
 use tokio::sync::OnceCell;
 
 use super::BucketContainer;
-use crate::content::{Error, ErrorKind, Result, UploadedPart};
-use crate::storage::container::{Overwrite, StorageContainer};
+use crate::content::{Error, ErrorKind, Result, Uploaded, UploadedPart};
+use crate::storage::container::{Abandonment, Overwrite, StorageContainer};
 use crate::storage::failure;
 use crate::storage::parts::PartUpload;
 
@@ -97,17 +98,62 @@ impl PartsOfUpload {
         begun.map_err(|error| self.told("begin", &error))
     }
 
-    pub(super) async fn remove_parts(&self) -> Result<()> {
-        let Some(upload_id) = self.upload_id.get() else {
+    /// Whether the service still has all that a former run has brought.
+    pub(super) async fn check_resumed(&self, uploaded: &Uploaded) -> Result<()> {
+        let found = self.container.find_uploaded(&self.object, uploaded.clone());
+        if found.await?.as_ref() == Some(uploaded) {
             return Ok(());
+        }
+        let message = format!("the interrupted upload of `{}` is gone", self.shown);
+        Err(Error::not_found(message))
+    }
+
+    pub(super) async fn remove_parts(&self) -> Result<Abandonment> {
+        let Some(upload_id) = self.upload_id.get() else {
+            return Ok(Abandonment::Gone);
         };
         let store = &self.container.store;
         let removed = store.abort_multipart(&self.path, upload_id).await;
         match removed.map_err(|error| self.told("remove the upload of", &error)) {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
+            Ok(()) => Ok(Abandonment::Removed),
+            Err(error) if error.is_not_found() => Ok(Abandonment::Gone),
+            Err(error) => Err(error),
         }
     }
+
+    /// Whether the object is there, put together of these parts: the answer that said so may have been lost.
+    async fn is_completed(&self, parts: &[UploadedPart]) -> bool {
+        let Some(etag) = etag_of(parts) else {
+            return false;
+        };
+        let size_bytes: u64 = parts.iter().map(|part| part.size_bytes).sum();
+        let found = self.container.find(&self.object).await;
+        found.ok().flatten().is_some_and(|found| {
+            let version = found.version.as_str().trim_matches('"');
+            found.size_bytes == size_bytes && version == etag
+        })
+    }
+}
+
+/// What S3 calls an object of these parts: the MD5 of their MD5s, and their number. `None` where the parts are not
+/// named by their MD5, as with keys of a key service.
+fn etag_of(parts: &[UploadedPart]) -> Option<String> {
+    let mut digests = Md5::new();
+    for part in parts {
+        let digest = part.id.trim_matches('"');
+        if digest.len() != 32 || !digest.is_ascii() {
+            return None;
+        }
+        for at in (0..32).step_by(2) {
+            digests.update([u8::from_str_radix(&digest[at..at + 2], 16).ok()?]);
+        }
+    }
+    let digest: String = digests
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Some(format!("{digest}-{}", parts.len()))
 }
 
 #[async_trait]
@@ -144,11 +190,14 @@ impl PartUpload for PartsOfUpload {
         });
         let store = &self.container.store;
         let completed = store.complete_multipart(&self.path, upload_id, ids.collect());
-        let put = completed
-            .await
-            .map_err(|error| self.told("finish", &error))?;
-        let size_bytes = parts.iter().map(|part| part.size_bytes).sum();
-        self.check_is_ours(size_bytes, put.e_tag.as_deref()).await
+        match completed.await {
+            Ok(put) => {
+                let size_bytes = parts.iter().map(|part| part.size_bytes).sum();
+                self.check_is_ours(size_bytes, put.e_tag.as_deref()).await
+            }
+            Err(_) if self.is_completed(parts).await => Ok(()),
+            Err(error) => Err(self.told("finish", &error)),
+        }
     }
 
     fn takes_whole(&self) -> bool {
@@ -177,5 +226,28 @@ impl PartUpload for PartsOfUpload {
         if let Err(error) = self.remove_parts().await {
             tracing::warn!(%error, "parts of an upload are left behind");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_parts_is_named_as_s3_names_it() {
+        let part = |id: &str| UploadedPart {
+            id: id.to_owned(),
+            size_bytes: 1,
+        };
+        // Of "a" and of "b", as moto and Amazon say.
+        let parts = [
+            part("\"0cc175b9c0f1b6a831c399e269772661\""),
+            part("92eb5ffee6ae2fec3ad71c777531578f"),
+        ];
+        assert_eq!(
+            etag_of(&parts).as_deref(),
+            Some("96e024ba2074fe77e8e965ba43a704be-2")
+        );
+        assert_eq!(etag_of(&[part("not-an-md5")]), None);
     }
 }

@@ -26,6 +26,10 @@ pub enum Purpose {
     /// Reading a bundle, and putting a signature beside it.
     Sign,
     DeleteSource,
+    /// Listing objects and open uploads.
+    Look,
+    /// Removing what uploads have left: in a cloud something is written in its place, and that is deleted.
+    Clean,
 }
 
 impl Purpose {
@@ -34,8 +38,9 @@ impl Purpose {
     fn needs(self) -> &'static [Permission] {
         match self {
             Self::Export | Self::TransferTarget | Self::Sign => &[Read, Write, List],
-            Self::TransferSource | Self::Import => &[Read, List],
+            Self::TransferSource | Self::Import | Self::Look => &[Read, List],
             Self::DeleteSource => &[Delete],
+            Self::Clean => &[Read, Write, List, Delete],
         }
     }
 
@@ -43,8 +48,9 @@ impl Purpose {
     pub fn letters(self) -> &'static str {
         match self {
             Self::Export | Self::TransferTarget | Self::Sign => "rwl",
-            Self::TransferSource | Self::Import => "rl",
+            Self::TransferSource | Self::Import | Self::Look => "rl",
             Self::DeleteSource => "rdl",
+            Self::Clean => "rwdl",
         }
     }
 }
@@ -58,6 +64,8 @@ impl fmt::Display for Purpose {
             Self::Import => "import",
             Self::Sign => "sign",
             Self::DeleteSource => "deleting the source",
+            Self::Look => "listing what the container holds",
+            Self::Clean => "removing what uploads have left",
         })
     }
 }

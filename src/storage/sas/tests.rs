@@ -161,7 +161,7 @@ fn every_purpose_needs_its_permissions() {
     use Permission::{Delete, List, Read, Write};
     let (write, read) = (NotAllowed(Write), NotAllowed(Read));
     let list = NotAllowed(List);
-    let cases: [(Purpose, &str, Vec<Gap>); 12] = [
+    let cases: [(Purpose, &str, Vec<Gap>); 15] = [
         (Purpose::Export, "rwl", vec![]),
         (Purpose::Export, "rcl", vec![write.clone()]),
         (Purpose::Export, "w", vec![read.clone(), list.clone()]),
@@ -172,6 +172,9 @@ fn every_purpose_needs_its_permissions() {
         (Purpose::Import, "rl", vec![]),
         (Purpose::Import, "w", vec![read, list]),
         (Purpose::Sign, "rl", vec![write]),
+        (Purpose::Look, "rl", vec![]),
+        (Purpose::Clean, "rwdl", vec![]),
+        (Purpose::Clean, "rwl", vec![NotAllowed(Delete)]),
         (Purpose::DeleteSource, "d", vec![]),
         (Purpose::DeleteSource, "rwl", vec![NotAllowed(Delete)]),
     ];

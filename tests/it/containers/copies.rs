@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use airlift::content::{ErrorKind, Result, Version};
-use airlift::storage::{BegunCopy, Origin, Overwrite, ServiceCopy, StorageContainer};
+use airlift::storage::{BegunCopy, Origin, Overwrite, ServiceCopy, StorageContainer, WantedCopy};
 use bytes::Bytes;
 
 use super::{open, suite};
@@ -46,7 +46,12 @@ async fn copy(
     let on_bytes = |bytes| {
         heard.fetch_add(bytes, Ordering::Relaxed);
     };
-    let copied = target.copy_from(object, &offered, Overwrite::Refuse, &on_bytes);
+    let copied = target.copy_from(WantedCopy {
+        object,
+        source: &offered,
+        overwrite: Overwrite::Refuse,
+        on_bytes: &on_bytes,
+    });
     (copied.await, heard.into_inner())
 }
 

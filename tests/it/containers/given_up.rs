@@ -10,7 +10,7 @@ use airlift::content::{
 };
 use airlift::history::{RunLink, Ledger, RunStatus, Trigger};
 use airlift::pipeline::{ExportMemory, ExportOptions, Exporter, plan_exports, run_export};
-use airlift::storage::{CreateOptions, FoundObject, OpenUpload, StorageContainer};
+use airlift::storage::{Abandonment, CreateOptions, FoundObject, OpenUpload, StorageContainer};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -125,13 +125,13 @@ impl StorageContainer for Container {
         Ok(())
     }
 
-    async fn abandon(&self, _: &str, _: &Uploaded) -> Result<()> {
+    async fn abandon(&self, _: &str, _: &Uploaded) -> Result<Abandonment> {
         self.0.removed.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(Abandonment::Removed)
     }
 
-    async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
-        Ok(Vec::new())
+    async fn list_uploads(&self) -> Result<Option<Vec<OpenUpload>>> {
+        Ok(Some(Vec::new()))
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>> {

@@ -5,6 +5,7 @@ mod finished;
 mod given_up;
 mod journey;
 mod leftovers;
+mod lost;
 mod profiles;
 mod resumed;
 mod suite;
@@ -12,7 +13,9 @@ mod suite;
 use std::sync::Arc;
 
 use airlift::content::ErrorKind;
-use airlift::storage::{ContainerReference, Missing, StorageContainer, open_container};
+use airlift::storage::{
+    Abandonment, ContainerReference, Missing, StorageContainer, open_container,
+};
 use futures_util::TryStreamExt;
 use secrecy::SecretString;
 
@@ -51,17 +54,22 @@ async fn azure_is_a_container() {
 /// Not while an object has the name: it is never touched.
 async fn abandoned_blocks_are_listed_and_removed(container: &dyn StorageContainer) {
     let left = suite::interrupted_upload(container, "left").await;
-    let uploads = container.list_uploads().await.unwrap();
+    let uploads = container.list_uploads().await.unwrap().unwrap();
     let upload = uploads.iter().find(|it| it.object == "left").unwrap();
     assert_eq!(upload.upload_id, left.upload_id);
     assert!(upload.size_bytes.unwrap() >= left.size_bytes());
-    container.abandon("left", &left).await.unwrap();
-    assert!(container.list_uploads().await.unwrap().is_empty());
+    let abandoned = container.abandon("left", &left).await.unwrap();
+    assert_eq!(abandoned, Abandonment::Removed);
+    let again = container.abandon("left", &left).await.unwrap();
+    assert_eq!(again, Abandonment::Gone);
+    let uploads = container.list_uploads().await.unwrap().unwrap();
+    assert!(uploads.is_empty());
     assert_eq!(container.find("left").await.unwrap(), None);
 
     let left = suite::interrupted_upload(container, "taken").await;
     suite::write(container, "taken", b"somebody else's").await;
-    container.abandon("taken", &left).await.unwrap();
+    let abandoned = container.abandon("taken", &left).await.unwrap();
+    assert_ne!(abandoned, Abandonment::Removed);
     assert!(container.find("taken").await.unwrap().is_some());
 }
 

@@ -21,8 +21,8 @@ use crate::support::registry::{Fault, Registry, When};
 
 pub(super) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 /// A little smaller than a part of an upload.
-const LAYER_BYTES: usize = 7 << 20;
-const LAYERS: usize = 9;
+pub(super) const LAYER_BYTES: usize = 7 << 20;
+pub(super) const LAYERS: usize = 9;
 /// Requests, signatures, inventory, manifests.
 const OVERHEAD_BYTES: u64 = 256 << 10;
 
@@ -134,7 +134,7 @@ pub(super) async fn push_into(
     layers.iter().map(|layer| Digest::sha256(layer)).collect()
 }
 
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     Runtime::new().unwrap()
 }
 
@@ -241,7 +241,7 @@ fn a_changed_plan_abandons_the_upload_of_its_pipeline() {
     assert_eq!(bytes(&document, "resumedBytes"), 0);
     assert!(runtime.block_on(road.uploads()).is_empty());
     let container = runtime.block_on(open(&url, Some(&key)));
-    let uploads = runtime.block_on(container.list_uploads()).unwrap();
+    let uploads = runtime.block_on(container.list_uploads()).unwrap().unwrap();
     assert!(uploads.is_empty(), "{uploads:?}");
 }
 

@@ -30,6 +30,10 @@ pub(crate) struct Seen {
 pub(crate) enum Verdict {
     Pass,
     Answer(u16),
+    /// The same with a body.
+    Say(u16, &'static str),
+    /// It is done, and its answer does not arrive.
+    Lose,
     /// No answer, ever.
     Hold,
 }
@@ -142,7 +146,8 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let is_ranged = seen.is_ranged;
     lock(&shared.seen).push(seen);
     match verdict {
-        Verdict::Pass => {}
+        Verdict::Pass | Verdict::Lose => {}
+        Verdict::Say(status, body) => return answer(status, HeaderMap::new(), body.into()),
         Verdict::Answer(status) => return answer(status, HeaderMap::new(), Bytes::new()),
         Verdict::Hold => std::future::pending().await,
     }
@@ -158,6 +163,9 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     };
     let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
     let body = reply.bytes().await.unwrap_or_default();
+    if verdict == Verdict::Lose {
+        return answer(504, HeaderMap::new(), Bytes::new());
+    }
     if is_ranged {
         shared
             .down_bytes

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use airlift::content::{Error, ErrorKind, ObjectWriter, RangedRead, Result, Uploaded, Version};
 use airlift::storage::{
-    BegunCopy, CreateOptions, DirectoryContainer, FoundObject, OpenUpload, Origin, Overwrite,
-    StorageContainer,
+    Abandonment, BegunCopy, CreateOptions, DirectoryContainer, FoundObject, OpenUpload, Origin,
+    Overwrite, StorageContainer,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -79,11 +79,11 @@ impl StorageContainer for Limited {
         self.inner.remove(object, version).await
     }
 
-    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<()> {
+    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<Abandonment> {
         self.inner.abandon(object, uploaded).await
     }
 
-    async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
+    async fn list_uploads(&self) -> Result<Option<Vec<OpenUpload>>> {
         self.inner.list_uploads().await
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use airlift::content::{Error, ErrorKind, ObjectWriter, RangedRead, Result, Uploaded, Version};
 use airlift::pipeline::Opener;
 use airlift::storage::{
-    CreateOptions, DirectoryContainer, FoundObject, OpenUpload, StorageContainer,
+    Abandonment, CreateOptions, DirectoryContainer, FoundObject, OpenUpload, StorageContainer,
 };
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -136,11 +136,11 @@ impl StorageContainer for Hooked {
         self.inner.remove(object, version).await
     }
 
-    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<()> {
+    async fn abandon(&self, object: &str, uploaded: &Uploaded) -> Result<Abandonment> {
         self.inner.abandon(object, uploaded).await
     }
 
-    async fn list_uploads(&self) -> Result<Vec<OpenUpload>> {
+    async fn list_uploads(&self) -> Result<Option<Vec<OpenUpload>>> {
         self.inner.list_uploads().await
     }
 
