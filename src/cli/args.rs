@@ -97,6 +97,7 @@ pub(super) enum Command {
     Transfer(Box<commands::transfer::TransferArguments>),
     Import(commands::import::ImportArguments),
     Watch(Box<commands::watch::WatchArguments>),
+    Serve(commands::serve::ServeArguments),
     Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
     List(commands::list::ListArguments),
@@ -118,6 +119,7 @@ impl Command {
     pub(super) fn answers_signals(&self) -> bool {
         match self {
             Self::Watch(arguments) => arguments.is_daemon(),
+            Self::Serve(_) => true,
             Self::Runs(arguments) => arguments.is_endless(),
             Self::Run(arguments) => arguments.answers_signals(),
             _ => false,

@@ -23,6 +23,7 @@ mod registry_args;
 mod selection_args;
 mod selection_report;
 mod service;
+mod serving;
 mod size;
 mod state_args;
 mod transfer_report;
@@ -146,6 +147,7 @@ async fn run(
         Command::Export(arguments) => commands::export::run(*arguments, &origin, output).await,
         Command::Import(arguments) => commands::import::run(arguments, &origin, output).await,
         Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
+        Command::Serve(arguments) => commands::serve::run(arguments, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,

@@ -161,7 +161,9 @@ fn print_message(label: &str, text: &str) {
         label => format!("\u{1b}[1m{label}:\u{1b}[0m"),
     };
     let voice = Voice::current();
-    let speaker = voice.name().map_or_else(String::new, |name| format!("{name}: "));
+    let speaker = voice
+        .name()
+        .map_or_else(String::new, |name| format!("{name}: "));
     print_line(&format!("{label} {speaker}{}", escape_control(text)));
 }
 

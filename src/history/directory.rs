@@ -2,8 +2,8 @@
 //!
 //! A file lock ends with its process, so nothing here is ever cleaned up by hand.
 
-use std::io::Write;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -102,7 +102,8 @@ impl StateDirectory {
         }
     }
 
-    /// The right to what the name stands for, without waiting. `note` is left for those who find it taken, and they get it in place of the hold.
+    /// The right to what the name stands for, without waiting. `note` is left for those who find it taken: they get it
+    /// in place of the hold.
     pub(super) fn hold_with_note(&self, name: &str, note: &str) -> Result<Result<Hold, String>> {
         let path = self.path.join(hold_file(name));
         loop {
@@ -110,7 +111,9 @@ impl StateDirectory {
             match file.try_lock() {
                 Ok(()) if !is_at(&file, &path) => {}
                 Ok(()) => {
-                    let written = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
+                    let written = file
+                        .set_len(0)
+                        .and_then(|()| file.write_all(note.as_bytes()));
                     written.map_err(|cause| self.unusable(cause))?;
                     return Ok(Ok(Hold { path, _file: file }));
                 }

@@ -43,8 +43,8 @@ pub use interruption::Interruption;
 pub use journal::{LOG_LINES_MAX, LogEvent, LogLine};
 pub use ledger::Ledger;
 pub use run::{
-    ArtifactCounts, NewRun, RepositoryCounts, Run, RunFailure, RunKind, RunLink, RunOutcome, RunPhase,
-    RunProgress, RunStatus, Trigger,
+    ArtifactCounts, NewRun, RepositoryCounts, Run, RunFailure, RunKind, RunLink, RunOutcome,
+    RunPhase, RunProgress, RunStatus, Trigger,
 };
 pub use run_bundles::RunBundle;
 pub use scheduled::{DueProgress, DueRecord, RunHold};

@@ -36,8 +36,7 @@ pub fn judge_due(
     now: Timestamp,
 ) -> Due {
     let is_believable = |record: &&DueRecord| {
-        record.expression == expression
-            && record.last_due.duration_since(now) <= CLOCK_ALLOWANCE
+        record.expression == expression && record.last_due.duration_since(now) <= CLOCK_ALLOWANCE
     };
     let Some(record) = record.filter(is_believable) else {
         return Due::Anew;

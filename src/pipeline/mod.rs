@@ -72,9 +72,7 @@ pub use open_bundles::{
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
-pub use scheduler::{
-    Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock,
-};
+pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};
 pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{

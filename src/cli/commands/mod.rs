@@ -13,6 +13,7 @@ pub(super) mod run;
 pub(super) mod runs;
 pub(super) mod sas;
 pub(super) mod select;
+pub(super) mod serve;
 pub(super) mod sign;
 pub(super) mod transfer;
 pub(super) mod unpack;

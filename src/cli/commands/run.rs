@@ -1,7 +1,9 @@
 //! `airlift run`: runs a pipeline of the configuration file, once.
 
 use clap::{Args, Parser, ValueEnum};
+use jiff::Timestamp;
 
+use super::watch::Supervision;
 use super::{export, import, transfer, watch};
 use crate::cli::config_args::ConfigArgument;
 use crate::cli::configured::{
@@ -13,8 +15,9 @@ use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::permissions::{is_allowed, myself};
+use crate::cli::state_args::who;
 use crate::config::find_near;
-use crate::history::Trigger;
+use crate::history::{Hold, Ledger, RunHold, Trigger};
 
 /// Run a pipeline of the configuration file, once
 ///
@@ -72,10 +75,12 @@ impl From<KindArgument> for SectionKind {
 }
 
 /// What one run of a pipeline is asked beside what its section says.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(in crate::cli) struct Request {
     pub(in crate::cli) only: Vec<String>,
     pub(in crate::cli) dry_run: bool,
+    /// Of a daemon that the run is a part of.
+    pub(in crate::cli) supervision: Option<Supervision>,
 }
 
 pub(in crate::cli) async fn run(
@@ -89,11 +94,48 @@ pub(in crate::cli) async fn run(
     let request = Request {
         only: arguments.only,
         dry_run: arguments.dry_run,
+        supervision: None,
+    };
+    let hold = match arguments.dry_run {
+        true => None,
+        false => hold_run(&configuration, &pipeline.title()).await?,
     };
     let origin = origin
         .clone()
         .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
-    start(&configuration, pipeline, request, &origin, output).await
+    let exit = start(&configuration, pipeline, request, &origin, output).await;
+    drop(hold);
+    exit
+}
+
+/// The right to run the pipeline, which one process has at a time. Without a state directory nothing tells.
+pub(in crate::cli) async fn hold_run(
+    configuration: &Configuration,
+    title: &str,
+) -> anyhow::Result<Option<(Ledger, Hold)>> {
+    let Some(state) = &configuration.state else {
+        return Ok(None);
+    };
+    let ledger = Ledger::open(state).await?;
+    match ledger.try_hold_run_of(title, &name_holder("airlift run").await)? {
+        RunHold::Ours(hold) => Ok(Some((ledger, hold))),
+        RunHold::Theirs(holder) => {
+            let error = UsageError::new(format!("`[{title}]` is being run already by {holder}"))
+                .hint("`airlift runs` shows how far it is; `airlift runs cancel` stops it")
+                .exit(Exit::Failed);
+            Err(error.into())
+        }
+    }
+}
+
+/// Who has a pipeline, for those who want it too.
+pub(in crate::cli) async fn name_holder(command: &str) -> String {
+    let process = std::process::id();
+    let now = Timestamp::now();
+    format!(
+        "{}, `{command}`, process {process}, since {now:.0}",
+        who().await
+    )
 }
 
 /// The pipeline of this name, or what was perhaps meant.
@@ -155,6 +197,8 @@ pub(in crate::cli) async fn start(
         }
         Settings::Transfer(_) => {
             let bundles = request.only.iter();
+            // It belongs to the source trigger.
+            words.flags.retain(|flag| !flag.starts_with("--interval="));
             words
                 .flags
                 .extend(bundles.map(|name| format!("--bundle={name}")));
@@ -171,7 +215,12 @@ pub(in crate::cli) async fn start(
                 .flags
                 .extend(bundles.map(|name| format!("--bundle={name}")));
             let section = ImportSection::try_parse_from(words.line())?;
-            watch::run(section.watch, origin, output).await
+            match request.supervision {
+                Some(supervision) => {
+                    watch::run_supervised(section.watch, origin, output, supervision).await
+                }
+                None => watch::run(section.watch, origin, output).await,
+            }
         }
     }
 }

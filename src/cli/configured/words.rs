@@ -173,6 +173,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a flag is on.
+    pub(super) fn says(&self, key: &str) -> bool {
+        let entry = self.section.entry(key);
+        entry.is_some_and(|entry| matches!(entry.setting, Setting::Flag(true)))
+    }
+
     /// The registry that the section names.
     fn registry(&self) -> Option<&str> {
         match &self.section.entry("registry")?.setting {
@@ -190,6 +196,10 @@ impl<'a> Reader<'a> {
             ErrorKind::MissingRequiredArgument if shown == "state" => Fault::at(
                 0,
                 "`state` is missing: the directory of the ledger, above all sections",
+            ),
+            ErrorKind::MissingRequiredArgument if shown == "watch" => self.fault(
+                self.section.line_of("interval"),
+                "`interval` needs `source-trigger = true`",
             ),
             ErrorKind::MissingRequiredArgument => {
                 self.fault(self.section.line, &format!("has no `{shown}`"))

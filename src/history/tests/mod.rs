@@ -8,7 +8,7 @@ mod sequence;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Lane, Ledger, Link, NewRun, PipelineId, RunId, RunKind, Trigger};
+use super::{Lane, Ledger, Link, NewRun, PipelineId, RunId, RunKind, RunLink, Trigger};
 use crate::oci::Digest;
 
 const PIPELINE: &str = "00112233445566778899aabbccddeeff";

@@ -77,7 +77,13 @@ impl Bench {
         };
         let ended = async {
             // Nothing is left to be done when the clock has come to its end.
-            let done = || self.told.borrow().iter().rev().any(|event| self.is_beyond(event, to));
+            let done = || {
+                self.told
+                    .borrow()
+                    .iter()
+                    .rev()
+                    .any(|event| self.is_beyond(event, to))
+            };
             while !done() {
                 tokio::task::yield_now().await;
             }
@@ -104,7 +110,11 @@ impl Bench {
 async fn a_pipeline_runs_at_its_times_and_never_for_those_before_it_was_known() {
     let bench = Bench::new().await;
     bench
-        .serve("2026-03-01T12:00:00Z", "2026-03-03T12:00:00Z", RunEnd::Ended)
+        .serve(
+            "2026-03-01T12:00:00Z",
+            "2026-03-03T12:00:00Z",
+            RunEnd::Ended,
+        )
         .await;
     let times = ["2026-03-02T03:30:00Z", "2026-03-03T03:30:00Z"];
     assert_eq!(bench.ran(), times.map(|time| Occasion::Time(at(time))));
@@ -114,16 +124,28 @@ async fn a_pipeline_runs_at_its_times_and_never_for_those_before_it_was_known() 
 async fn after_a_stop_of_months_one_run_is_made_up() {
     let bench = Bench::new().await;
     bench
-        .serve("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z", RunEnd::Ended)
+        .serve(
+            "2026-03-01T12:00:00Z",
+            "2026-03-01T13:00:00Z",
+            RunEnd::Ended,
+        )
         .await;
     bench
-        .serve("2026-07-01T12:00:00Z", "2026-07-01T13:00:00Z", RunEnd::Ended)
+        .serve(
+            "2026-07-01T12:00:00Z",
+            "2026-07-01T13:00:00Z",
+            RunEnd::Ended,
+        )
         .await;
     let last = Occasion::Time(at("2026-07-01T03:30:00Z"));
     assert_eq!(bench.ran(), [last]);
     // The clock is put back by half a day, and comes to the same time again.
     bench
-        .serve("2026-07-01T01:00:00Z", "2026-07-01T13:00:00Z", RunEnd::Ended)
+        .serve(
+            "2026-07-01T01:00:00Z",
+            "2026-07-01T13:00:00Z",
+            RunEnd::Ended,
+        )
         .await;
     assert_eq!(bench.ran(), []);
 }
@@ -155,7 +177,11 @@ async fn what_a_stop_has_interrupted_is_done_again_and_what_was_killed_once() {
 async fn a_time_that_comes_while_the_pipeline_runs_elsewhere_is_run_once_afterwards() {
     let bench = Bench::new().await;
     bench
-        .serve("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z", RunEnd::Ended)
+        .serve(
+            "2026-03-01T12:00:00Z",
+            "2026-03-01T13:00:00Z",
+            RunEnd::Ended,
+        )
         .await;
     let clock = Hands {
         now: Mutex::new(at("2026-03-02T03:29:00Z")),

@@ -11,8 +11,8 @@ use super::run::{plan_transfer, run_transfer};
 use super::survey::ContainerSurvey;
 use crate::content::{Error, OnError, Result, describe};
 use crate::history::{
-    ActiveRun, Ledger, LogEvent, NewRun, RunBundle, RunCancelled, RunFailure, RunKind, RunLink, RunOutcome,
-    RunPhase, RunStatus, Trigger,
+    ActiveRun, Ledger, LogEvent, NewRun, RunBundle, RunCancelled, RunFailure, RunKind, RunLink,
+    RunOutcome, RunPhase, RunStatus, Trigger,
 };
 
 /// Which ledger remembers a transfer, and what it is told about it.

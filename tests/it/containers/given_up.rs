@@ -8,7 +8,7 @@ use airlift::content::{
     Error, ErrorKind, Event, Events, ObjectWriter, RangedRead, Result, Uploaded, UploadedPart,
     Version,
 };
-use airlift::history::{RunLink, Ledger, RunStatus, Trigger};
+use airlift::history::{Ledger, RunLink, RunStatus, Trigger};
 use airlift::pipeline::{ExportMemory, ExportOptions, Exporter, plan_exports, run_export};
 use airlift::storage::{Abandonment, CreateOptions, FoundObject, OpenUpload, StorageContainer};
 use async_trait::async_trait;

@@ -27,7 +27,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use airlift::bundle::SignaturePolicy;
-use airlift::history::{RunLink, Ledger, RunKind, Trigger};
+use airlift::history::{Ledger, RunKind, RunLink, Trigger};
 use airlift::pipeline::{
     Connections, DeliveredSource, OneOff, Opener, PlatformIndex, PolicyReader, Remembrance,
     TargetReference, Until, WatchEvent, WatchOptions, WatchReport, run_watch,

@@ -28,7 +28,9 @@ pub(super) fn row_of(run: &Run, now: Timestamp) -> Vec<String> {
     let nothing = || NOTHING.to_owned();
     vec![
         id.get(..ID_SHOWN).unwrap_or(id).to_owned(),
-        run.start.pipeline.clone().unwrap_or_else(nothing),
+        run.start
+            .pipeline_name()
+            .map_or_else(nothing, str::to_owned),
         run.start.kind.as_str().to_owned(),
         run.outcome.status.as_str().to_owned(),
         run.start.trigger.as_str().to_owned(),

@@ -80,9 +80,13 @@ pub enum ScheduleEvent {
     Next(Option<Timestamp>),
     Begun(Occasion),
     /// A time has come, and somebody else runs the pipeline still.
-    Busy { holder: String },
+    Busy {
+        holder: String,
+    },
     /// The ledger cannot be used now.
-    Unable { reason: String },
+    Unable {
+        reason: String,
+    },
 }
 
 /// What a look at the schedule has come to.
@@ -145,11 +149,7 @@ impl Scheduled<'_> {
         Ok(due)
     }
 
-    async fn step(
-        &self,
-        run: Runner<'_>,
-        tell: &mut impl FnMut(ScheduleEvent),
-    ) -> Result<Step> {
+    async fn step(&self, run: Runner<'_>, tell: &mut impl FnMut(ScheduleEvent)) -> Result<Step> {
         let seen = self.judge().await?;
         if let Due::Wait(next) = seen {
             tell(ScheduleEvent::Next(next));
