@@ -25,10 +25,6 @@ impl Output {
         Self { format }
     }
 
-    pub(super) fn format(self) -> Format {
-        self.format
-    }
-
     pub(super) fn is_json(self) -> bool {
         self.format == Format::Json
     }

@@ -13,11 +13,11 @@ use super::schedule::Schedule;
 use crate::history::{DueProgress, DueRecord};
 
 /// How far the remembered time may lie ahead of the clock.
-pub const CLOCK_ALLOWANCE: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const CLOCK_ALLOWANCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is to be done about a pipeline now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub(super) enum Due {
     /// Nothing is known of this schedule: its times count from now.
     Anew,
     /// A time has come; of several that were missed it is the last one.
@@ -29,7 +29,7 @@ pub enum Due {
 }
 
 /// Judges by the record of the pipeline, which is of the same `expression` where it counts.
-pub fn judge_due(
+pub(super) fn judge_due(
     schedule: &Schedule,
     expression: &str,
     record: Option<&DueRecord>,

@@ -143,7 +143,7 @@ impl Fleet {
         let reins = Reins::default();
         let part = Part::new(duty.clone(), Rc::clone(&self.ground), reins.clone());
         let in_force = self.ground.in_force.clone();
-        let running = async move { in_force.lead(part.run()).await };
+        let running = async move { in_force.lead(Box::pin(part.run())).await };
         self.running.push(Box::pin(running));
         self.members.push(Member { duty, reins });
     }

@@ -49,7 +49,7 @@ impl Part {
 
     pub(super) async fn run(&self) {
         let voice = Voice::of(&self.duty.section);
-        voice.lead(self.fulfil()).await;
+        voice.lead(Box::pin(self.fulfil())).await;
         let recorded = self.reins.interruption.finish_records();
         if tokio::time::timeout(RECORDING_MAX, recorded).await.is_err() {
             tracing::warn!("the end of a run is not recorded");
@@ -234,7 +234,7 @@ impl Part {
                 &format!("begun again: that of {time:.0} was interrupted"),
             ),
             ScheduleEvent::Busy { holder } => {
-                self.tell("busy", &format!("is due, and waits for {holder}"));
+                self.tell("busy", &format!("waits for {holder}"));
             }
             ScheduleEvent::Unable { reason } => {
                 let text = format!("cannot say what is due: {}", escape_control(reason));

@@ -158,8 +158,8 @@ impl Scheduled<'_> {
         let hold = match self.ledger.try_hold_run_of(self.section, self.who)? {
             RunHold::Ours(hold) => hold,
             RunHold::Theirs(holder) => {
-                // What somebody else has begun is not interrupted, and what is new has missed nothing.
-                if matches!(seen, Due::Run(_)) {
+                // What is new has missed nothing.
+                if seen != Due::Anew {
                     tell(ScheduleEvent::Busy { holder });
                 }
                 return Ok(Step::Pause(BUSY_INTERVAL));

@@ -82,7 +82,7 @@ impl Bench {
                     .borrow()
                     .iter()
                     .rev()
-                    .any(|event| self.is_beyond(event, to))
+                    .any(|event| is_beyond(event, to))
             };
             while !done() {
                 tokio::task::yield_now().await;
@@ -97,13 +97,13 @@ impl Bench {
         }
     }
 
-    fn is_beyond(&self, event: &ScheduleEvent, end: &str) -> bool {
-        matches!(event, ScheduleEvent::Next(Some(next)) if *next > at(end))
-    }
-
     fn ran(&self) -> Vec<Occasion> {
         self.ran.borrow_mut().drain(..).collect()
     }
+}
+
+fn is_beyond(event: &ScheduleEvent, end: &str) -> bool {
+    matches!(event, ScheduleEvent::Next(Some(next)) if *next > at(end))
 }
 
 #[tokio::test]
