@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{INVENTORY_ROWS_MAX, VOLUMES_MAX};
+use super::past::{InvalidPast, Past};
 use crate::content::AbsentReason;
 use crate::oci::{Descriptor, Digest, Platform, Repository, Tag};
 
@@ -74,6 +75,8 @@ pub struct Inventory {
     pub voids: Vec<Void>,
     pub assumed: Vec<DescriptorRow>,
     pub volume_inventories: Vec<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +183,8 @@ pub enum InvalidInventory {
     UnsoundRow(Digest),
     #[error("the sizes that it gives for the parts of `{0}` do not make up its size")]
     PartSizes(Digest),
+    #[error("what it tells of the past of its artifacts is not right")]
+    Past(#[from] InvalidPast),
     #[error("it lists the entry `{0}` twice")]
     ListedTwice(String),
     #[error(
@@ -291,6 +296,10 @@ impl Inventory {
                 "artifacts outside the last volume",
             ),
             (
+                is_last || self.past.is_none(),
+                "a past outside the last volume",
+            ),
+            (
                 self.volume_inventories.len()
                     == if is_last {
                         // Numbers are checked above; all checks are computed before the first is looked at.
@@ -319,8 +328,11 @@ impl Inventory {
         if let Some((_, what)) = checks.iter().find(|(holds, _)| !holds) {
             return Err(InvalidInventory::Inconsistent(what));
         }
-        match self.contents.iter().find(|row| !self.is_sound(row)) {
-            Some(row) => Err(InvalidInventory::UnsoundRow(row.digest.clone())),
+        if let Some(row) = self.contents.iter().find(|row| !self.is_sound(row)) {
+            return Err(InvalidInventory::UnsoundRow(row.digest.clone()));
+        }
+        match &self.past {
+            Some(past) => Ok(past.check(&self.artifacts)?),
             None => Ok(()),
         }
     }

@@ -18,5 +18,11 @@ pub(super) const FRAMES_MAX: u32 = 8 << 20;
 pub(super) const VOLUMES_MAX: u32 = 9_999;
 /// The parts of one blob.
 pub(super) const PARTS_MAX: u32 = 9_999;
+/// The events that an inventory tells of one artifact's past.
+pub(super) const PAST_EVENTS_OF_ARTIFACT_MAX: usize = 32;
+/// The bytes of one text of the past.
+pub(super) const PAST_TEXT_LENGTH_MAX_BYTES: usize = 1024;
+/// The bytes of all that an inventory tells of the past.
+pub(super) const PAST_SIZE_MAX_BYTES: u64 = 1 << 20;
 /// The characters of a bundle's name, with volume number and suffix.
 pub const NAME_LENGTH_MAX: usize = 60;

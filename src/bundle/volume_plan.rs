@@ -91,6 +91,40 @@ pub fn plan_volumes(
     Ok(filling.volumes)
 }
 
+/// The bytes that the last volume of such a plan has left for what is not planned.
+pub fn room_in_last(
+    plan: &Plan,
+    profile: Profile,
+    volume_size: u64,
+    signatures: usize,
+    volumes: &[Vec<Slice>],
+) -> u64 {
+    let slices = volumes.last().into_iter().flatten();
+    let contents = slices.map(|slice| {
+        let descriptor = &plan.blobs[slice.blob].descriptor;
+        let (name, size) = match &slice.part {
+            None => (tar_entry::blob_name(&descriptor.digest), descriptor.size),
+            Some(part) => {
+                let size = part.range.end - part.range.start;
+                (tar_entry::part_name(&descriptor.digest, part.number), size)
+            }
+        };
+        row_max(plan, slice.blob) + stored_max(&name, size, profile)
+    });
+    let taken = frame_cost(plan, signatures)
+        + last_volume_cost(plan, profile)
+        + volumes.len() as u64 * VOLUME_DIGEST_BYTES
+        + contents.sum::<u64>();
+    volume_size.saturating_sub(taken)
+}
+
+fn row_max(plan: &Plan, blob: usize) -> u64 {
+    let planned = &plan.blobs[blob];
+    ROW_MAX_BYTES
+        + planned.descriptor.media_type.len() as u64
+        + planned.repositories.len() as u64 * REPOSITORY_POSITION_MAX_BYTES
+}
+
 struct Filling {
     profile: Profile,
     room: u64,
@@ -122,9 +156,7 @@ impl Filling {
     fn add(&mut self, plan: &Plan, blob: usize) -> Result<(), CannotSplit> {
         let planned = &plan.blobs[blob];
         let size = planned.descriptor.size;
-        let row = ROW_MAX_BYTES
-            + planned.descriptor.media_type.len() as u64
-            + planned.repositories.len() as u64 * REPOSITORY_POSITION_MAX_BYTES;
+        let row = row_max(plan, blob);
         let cost = row
             + stored_max(
                 &tar_entry::blob_name(&planned.descriptor.digest),

@@ -5,6 +5,7 @@
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::commands;
+use super::part_args::PART;
 use super::selection_args::SELECTION;
 
 const EXIT_CODES: &str = "\
@@ -61,6 +62,9 @@ pub(super) fn grammar() -> clap::Command {
         .after_help(EXIT_CODES)
         .mut_subcommands(with_exit_codes)
         .mut_subcommand("export", with_short_help)
+        .mut_subcommand("import", with_part)
+        .mut_subcommand("watch", with_part)
+        .mut_subcommand("unpack", with_part)
         .mut_subcommand("select", |command| {
             command.mut_arg("references", |argument| argument.help(SELECTABLE))
         })
@@ -80,6 +84,20 @@ fn with_short_help(command: clap::Command) -> clap::Command {
         .after_help("Rules for tags that are not named, such as `--newest`: `airlift select -h`")
 }
 
+/// Flags of commands that deliver that few people need.
+const RARE: [&str; 3] = ["platform_index", "private_addresses", "min_sequence"];
+
+/// Rules are about parts of bundles here, and the long help shows them.
+fn with_part(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| match argument.get_help_heading() {
+            Some(SELECTION | PART) => argument.help_heading(PART).hide_short_help(true),
+            _ if RARE.contains(&argument.get_id().as_str()) => argument.hide_short_help(true),
+            _ => argument,
+        })
+        .after_help("Rules for parts of bundles, for tags and for names at the target: `--help`")
+}
+
 fn with_exit_codes(command: clap::Command) -> clap::Command {
     command
         .after_long_help(EXIT_CODES)
@@ -95,17 +113,20 @@ pub(super) fn parse() -> Result<Arguments, clap::Error> {
 pub(super) enum Command {
     Export(Box<commands::export::ExportArguments>),
     Transfer(Box<commands::transfer::TransferArguments>),
-    Import(commands::import::ImportArguments),
+    Import(Box<commands::import::ImportArguments>),
     Watch(Box<commands::watch::WatchArguments>),
     Serve(commands::serve::ServeArguments),
+    Rollback(commands::rollback::RollbackArguments),
     Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
+    History(commands::history::HistoryArguments),
+    Audit(commands::audit::AuditArguments),
     List(commands::list::ListArguments),
     Select(Box<commands::select::SelectArguments>),
     Container(commands::container::ContainerArguments),
     Inspect(commands::inspect::InspectArguments),
     Verify(commands::verify::VerifyArguments),
-    Unpack(commands::unpack::UnpackArguments),
+    Unpack(Box<commands::unpack::UnpackArguments>),
     Sign(commands::sign::SignArguments),
     Key(commands::key::KeyArguments),
     Sas(commands::sas::SasArguments),

@@ -7,9 +7,10 @@ use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::config::InvalidConfiguration;
 use crate::content::{self, ErrorKind, SparseIndexRefused};
-use crate::history::RunCancelled;
-use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer};
+use crate::history::{ChainBreak, NewerLedger, RunCancelled};
+use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
 use crate::registry::{ConnectionCause, RegistryError};
+use crate::selection::CannotRename;
 use crate::storage::sas::Gap;
 use crate::storage::{ServiceAnswer, UnfitSas};
 
@@ -46,13 +47,18 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
     if RunCancelled::is_cause_of(error.as_ref()) {
         return Exit::Interrupted;
     }
+    if error.chain().any(is_about_names) {
+        return Exit::Usage;
+    }
     error
         .chain()
         .find_map(|cause| {
             if let Some(usage) = cause.downcast_ref::<UsageError>() {
                 return Some(usage.exit);
             }
-            if cause.is::<InvalidConfiguration>() {
+            if cause.is::<InvalidConfiguration>()
+                || error.chain().any(<dyn StdError>::is::<NewerLedger>)
+            {
                 return Some(Exit::Usage);
             }
             cause
@@ -60,6 +66,11 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
                 .map(|error| error.kind().into())
         })
         .unwrap_or(Exit::Failed)
+}
+
+/// Whether rename rules cannot be applied to what is there.
+fn is_about_names(cause: &(dyn StdError + 'static)) -> bool {
+    cause.is::<NameCollision>() || cause.is::<CannotRename>()
 }
 
 /// What the reader can do, from the most specific cause that we know.
@@ -94,6 +105,12 @@ pub(super) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<String> 
 }
 
 fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
+    if cause.is::<ChainBreak>() {
+        return Some(TAMPERED.to_owned());
+    }
+    if cause.is::<NewerLedger>() {
+        return Some("use that airlift, or give another `--state`".to_owned());
+    }
     if cause.is::<RunCancelled>() {
         return Some("nothing is half published, and the same command can be run again".to_owned());
     }
@@ -117,6 +134,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
     if let Some(refusal) = cause.downcast_ref::<CannotNumber>() {
         return hint_of_number(refusal).map(str::to_owned);
+    }
+    if is_about_names(cause) {
+        return Some(RENAME.to_owned());
     }
     if let Some(error) = cause.downcast_ref::<BundleError>() {
         return hint_of_bundle(error).map(str::to_owned);
@@ -208,6 +228,7 @@ fn hint_of_bundle(error: &BundleError) -> Option<&'static str> {
     }
 }
 
+const TAMPERED: &str = "leave the directory as it is, and compare it with a backup, and with what `airlift audit export` printed before";
 const LOST_PARTS: &str = "the store has not kept the upload as it was written; run the same command again: what was lost is sent anew";
 
 const INCOMPLETE: &str = "wait until it has arrived whole, or bring the missing volume";
@@ -253,6 +274,8 @@ fn hint_of_registry(error: &RegistryError) -> Option<String> {
     Some(hint.to_owned())
 }
 
+const RENAME: &str =
+    "change the rules that you gave with `--rename`; `--dry-run` shows every name at both ends";
 const LOOK: &str = "`airlift list` shows what a registry, a repository or a layout has";
 const UNREACHABLE: &str =
     "check the registry's address and port, the network, and `HTTPS_PROXY` and `NO_PROXY`";

@@ -12,10 +12,12 @@ mod duration;
 mod exit;
 mod export_report;
 mod failure;
+mod import_report;
 mod keys;
 mod moment;
 mod origin;
 mod output;
+mod part_args;
 mod permissions;
 mod progress;
 mod reference_args;
@@ -26,6 +28,7 @@ mod service;
 mod serving;
 mod size;
 mod state_args;
+mod tag_args;
 mod transfer_report;
 mod voice;
 
@@ -145,11 +148,14 @@ async fn run(
     let origin = Origin::by_hand(interruption);
     match command {
         Command::Export(arguments) => commands::export::run(*arguments, &origin, output).await,
-        Command::Import(arguments) => commands::import::run(arguments, &origin, output).await,
+        Command::Import(arguments) => commands::import::run(*arguments, &origin, output).await,
+        Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
         Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
         Command::Serve(arguments) => commands::serve::run(arguments, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,
         Command::Runs(arguments) => commands::runs::run(arguments, output).await,
+        Command::History(arguments) => commands::history::run(arguments, output).await,
+        Command::Audit(arguments) => commands::audit::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,
         Command::Select(arguments) => commands::select::run(*arguments, output).await,
         Command::Container(arguments) => commands::container::run(arguments, output).await,
@@ -157,7 +163,7 @@ async fn run(
         Command::Watch(arguments) => commands::watch::run(*arguments, &origin, output).await,
         Command::Verify(arguments) => commands::verify::run(arguments, output).await,
         Command::Transfer(arguments) => commands::transfer::run(*arguments, &origin, output).await,
-        Command::Unpack(arguments) => commands::unpack::run(arguments, output).await,
+        Command::Unpack(arguments) => commands::unpack::run(*arguments, output).await,
         Command::Sign(arguments) => commands::sign::run(arguments, output).await,
         Command::Key(arguments) => commands::key::run(&arguments, output),
         Command::Sas(arguments) => commands::sas::run(arguments, output).await,

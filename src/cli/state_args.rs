@@ -150,7 +150,7 @@ pub(super) async fn open_ledger(directory: &Path) -> anyhow::Result<Ledger> {
 }
 
 /// The same layout is the same target wherever the command is run.
-fn absolute(target: &TargetReference) -> std::io::Result<TargetReference> {
+pub(super) fn absolute(target: &TargetReference) -> std::io::Result<TargetReference> {
     match target {
         TargetReference::Layout { path } => Ok(TargetReference::Layout {
             path: std::path::absolute(path)?,

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
+use super::Result;
 use super::event::Events;
-use crate::oci::{Repository, Tag};
+use crate::oci::{Digest, Repository, Tag};
 
 /// Tags at the target that are not to be moved whatever they point to, and why.
 pub type HeldTags = HashMap<(Repository, Tag), String>;
@@ -28,12 +31,50 @@ pub enum OnError {
     Continue,
 }
 
+/// A tag of the target that is about to leave other content.
+#[derive(Clone, Copy, Debug)]
+pub struct TagOverwrite<'a> {
+    /// By position in the plan.
+    pub artifact: usize,
+    /// At the target.
+    pub repository: &'a Repository,
+    pub tag: &'a Tag,
+    pub replaced: &'a Digest,
+    pub new: &'a Digest,
+}
+
+/// What is to become of such a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overwriting {
+    /// It moves. What it leaves has this tag now, where it was given one.
+    Move { rollback_tag: Option<Tag> },
+    /// It stays, for this reason.
+    Hold(String),
+}
+
+/// What the caller of a copy has to say before a tag is overwritten: the tags of artifacts, not those of cosign.
+#[async_trait]
+pub trait OverwriteRules: Send + Sync {
+    /// Whatever is to remember the content that is replaced has been done when this says that the tag moves.
+    async fn decide(&self, overwrite: TagOverwrite<'_>) -> Result<Overwriting>;
+}
+
+/// What the tag of an artifact has left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    pub digest: Digest,
+    /// The tag under which it is still found.
+    pub rollback_tag: Option<Tag>,
+}
+
 #[derive(Clone)]
 pub struct CopyOptions {
     pub existing: Existing,
     pub on_error: OnError,
     /// What these names stand for is delivered, and the names stay where they are.
     pub held: Arc<HeldTags>,
+    /// Asked before a tag is overwritten; without rules it is.
+    pub overwrites: Option<Arc<dyn OverwriteRules>>,
     /// Contents in flight.
     pub concurrency: usize,
     pub events: Events,
@@ -56,6 +97,8 @@ pub enum ArtifactOutcome {
 #[derive(Clone, Debug, Default)]
 pub struct CopyReport {
     pub outcomes: Vec<Option<ArtifactOutcome>>,
+    /// What the tags of artifacts stood for before they moved, by position in the plan.
+    pub replaced: HashMap<usize, Replaced>,
     pub pushed_bytes: u64,
     pub pushed_contents: usize,
     pub mounted_contents: usize,

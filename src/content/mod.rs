@@ -38,7 +38,10 @@ pub use assemble::assemble;
 pub use check::ReadBack;
 pub use concurrent::for_each;
 pub use copy::{Copy, SparseIndexRefused, describe};
-pub use copy_options::{ArtifactOutcome, CopyOptions, CopyReport, Existing, HeldTags, OnError};
+pub use copy_options::{
+    ArtifactOutcome, CopyOptions, CopyReport, Existing, HeldTags, OnError, OverwriteRules,
+    Overwriting, Replaced, TagOverwrite,
+};
 pub use cosign::AttachedTag;
 pub use count::count;
 pub use error::{Error, ErrorKind, Result, escape_control};

@@ -3,11 +3,13 @@
 //! **Invariant.** An artifact of which anything has failed keeps the tag that it had.
 
 use super::copy::{Run, at_target, describe};
-use super::copy_options::{ArtifactOutcome, Existing, OnError};
+use super::copy_options::{
+    ArtifactOutcome, Existing, OnError, Overwriting, Replaced, TagOverwrite,
+};
 use super::event::Event;
 use super::plan::{PlannedArtifact, PlannedManifest};
 use super::{Error, ErrorKind, Referrer, Result};
-use crate::oci::{Repository, Tag};
+use crate::oci::{Digest, Repository, Tag};
 
 impl Run {
     /// Phase 2 for one artifact: referrers findable, cosign's tags, and its own tag last.
@@ -15,9 +17,9 @@ impl Run {
         let artifact = &self.copy.plan.artifacts[position];
         let outcome = match self.failure_of(artifact) {
             Some(reason) => ArtifactOutcome::Failed(reason),
-            None => match self.publish_tags(artifact).await {
+            None => match self.publish_tags(position).await {
                 Ok(Pointed::Kept) => ArtifactOutcome::Kept,
-                Ok(Pointed::Held) => ArtifactOutcome::Held(self.why_held(artifact)),
+                Ok(Pointed::Held(reason)) => ArtifactOutcome::Held(reason),
                 Ok(Pointed::There) if !self.is_new(artifact) => ArtifactOutcome::Unchanged,
                 Ok(_) => ArtifactOutcome::Delivered,
                 Err(error) if self.copy.options.on_error == OnError::Stop => return Err(error),
@@ -26,13 +28,6 @@ impl Run {
         };
         self.lock().report.outcomes[position] = Some(outcome);
         Ok(())
-    }
-
-    fn why_held(&self, artifact: &PlannedArtifact) -> String {
-        let name = self.copy.name(artifact.repository).clone();
-        let tag = artifact.tag.clone();
-        let reason = tag.and_then(|tag| self.copy.options.held.get(&(name, tag)));
-        reason.cloned().unwrap_or_default()
     }
 
     fn is_new(&self, artifact: &PlannedArtifact) -> bool {
@@ -53,7 +48,8 @@ impl Run {
         failures.get(missing).cloned()
     }
 
-    async fn publish_tags(&self, artifact: &PlannedArtifact) -> Result<Pointed> {
+    async fn publish_tags(&self, position: usize) -> Result<Pointed> {
+        let artifact = &self.copy.plan.artifacts[position];
         let name = self.copy.name(artifact.repository);
         let mut pointed = Pointed::There;
         for (subject, manifest) in self.copy.plan.links_of(artifact) {
@@ -66,8 +62,8 @@ impl Run {
         }
         for (tag, manifest) in self.attached_tags(artifact) {
             match self.point(name, manifest, tag).await? {
-                Pointed::Moved => pointed = Pointed::Moved,
-                Pointed::There | Pointed::Held => {}
+                Pointed::Moved(_) => pointed = Pointed::Moved(None),
+                Pointed::There | Pointed::Held(_) => {}
                 Pointed::Kept => (self.copy.options.events)(Event::Warning(format!(
                     "the target's own `{name}:{tag}` was kept; what the bundle attaches is not under that tag"
                 ))),
@@ -77,7 +73,7 @@ impl Run {
             return Ok(pointed);
         };
         let root = &self.copy.plan.manifests[artifact.root];
-        match self.point(name, root, tag).await? {
+        match self.point_artifact(position, name, root, tag).await? {
             Pointed::There => Ok(pointed),
             other => Ok(other),
         }
@@ -122,8 +118,10 @@ impl Run {
         tag: &Tag,
     ) -> Result<Pointed> {
         let held = &self.copy.options.held;
-        if !held.is_empty() && held.contains_key(&(name.clone(), tag.clone())) {
-            return Ok(Pointed::Held);
+        if !held.is_empty()
+            && let Some(reason) = held.get(&(name.clone(), tag.clone()))
+        {
+            return Ok(Pointed::Held(reason.clone()));
         }
         let wanted = &manifest.descriptor.digest;
         let found = self
@@ -134,7 +132,7 @@ impl Run {
             .map_err(at_target)?;
         match (found, self.copy.options.existing) {
             (Some(found), _) if found == *wanted => Ok(Pointed::There),
-            (None, _) | (Some(_), Existing::Overwrite) => Ok(Pointed::Moved),
+            (found @ None, _) | (found, Existing::Overwrite) => Ok(Pointed::Moved(found)),
             (Some(_), Existing::Keep) => Ok(Pointed::Kept),
             (Some(found), Existing::Fail) => Err(Error::new(
                 ErrorKind::AlreadyExists,
@@ -154,23 +152,78 @@ impl Run {
         tag: &Tag,
     ) -> Result<Pointed> {
         let pointed = self.find_taken(name, manifest, tag).await?;
-        if pointed == Pointed::Moved {
-            let document = self.copy.document(manifest).await?;
-            let tagged = self.copy.target.tag(name, &document, tag).await;
-            tagged.map_err(at_target)?;
-            self.lock().report.tags_moved += 1;
-            (self.copy.options.events)(Event::Tagged(name.clone(), tag.clone()));
+        if let Pointed::Moved(_) = pointed {
+            self.move_tag(name, manifest, tag).await?;
         }
         Ok(pointed)
+    }
+
+    /// The same for the tag of an artifact, of which it is remembered what it replaces.
+    async fn point_artifact(
+        &self,
+        position: usize,
+        name: &Repository,
+        root: &PlannedManifest,
+        tag: &Tag,
+    ) -> Result<Pointed> {
+        let pointed = self.find_taken(name, root, tag).await?;
+        let Pointed::Moved(replaced) = &pointed else {
+            return Ok(pointed);
+        };
+        let mut left = None;
+        if let Some(replaced) = replaced {
+            let overwrite = TagOverwrite {
+                artifact: position,
+                repository: name,
+                tag,
+                replaced,
+                new: &root.descriptor.digest,
+            };
+            match self.ask_to_overwrite(overwrite).await? {
+                Overwriting::Hold(reason) => return Ok(Pointed::Held(reason)),
+                Overwriting::Move { rollback_tag } => {
+                    left = Some(Replaced {
+                        digest: replaced.clone(),
+                        rollback_tag,
+                    });
+                }
+            }
+        }
+        self.move_tag(name, root, tag).await?;
+        let report = &mut self.lock().report;
+        report.replaced.extend(left.map(|left| (position, left)));
+        Ok(pointed)
+    }
+
+    async fn ask_to_overwrite(&self, overwrite: TagOverwrite<'_>) -> Result<Overwriting> {
+        match &self.copy.options.overwrites {
+            Some(rules) => rules.decide(overwrite).await,
+            None => Ok(Overwriting::Move { rollback_tag: None }),
+        }
+    }
+
+    async fn move_tag(
+        &self,
+        name: &Repository,
+        manifest: &PlannedManifest,
+        tag: &Tag,
+    ) -> Result<()> {
+        let document = self.copy.document(manifest).await?;
+        let tagged = self.copy.target.tag(name, &document, tag).await;
+        tagged.map_err(at_target)?;
+        self.lock().report.tags_moved += 1;
+        (self.copy.options.events)(Event::Tagged(name.clone(), tag.clone()));
+        Ok(())
     }
 }
 
 /// What became of a tag, or is to become of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Pointed {
-    Moved,
+    /// From this digest, where there was the tag.
+    Moved(Option<Digest>),
     There,
     Kept,
-    /// The caller of the copy leaves it alone.
-    Held,
+    /// The caller of the copy leaves it alone, for this reason.
+    Held(String),
 }

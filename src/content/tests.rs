@@ -170,6 +170,7 @@ fn keep_and_fail_hold_for_the_tags_of_signatures() {
                 existing,
                 on_error: OnError::Stop,
                 held: std::sync::Arc::default(),
+                overwrites: None,
                 concurrency: 2,
                 events: ignore_events(),
             },

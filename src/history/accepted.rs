@@ -88,10 +88,13 @@ impl Ledger {
             if let Some(delivery) = record.delivery {
                 accept(&mut transaction, delivery, record.run, record.now).await?;
             }
-            end_run(&mut transaction, record.run, record.outcome, record.now).await?;
-            transaction.commit().await
+            let head = end_run(&mut transaction, record.run, record.outcome, record.now).await?;
+            transaction.commit().await?;
+            Ok(head)
         };
-        recorded.await.map_err(self.failed(DOING))
+        let head = recorded.await.map_err(self.failed(DOING))?;
+        self.note_head(head).await;
+        Ok(())
     }
 }
 

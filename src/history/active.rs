@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::audit::{AuditEntry, AuditKind, RefusedArtifact};
 use super::directory::Hold;
 use super::id::RunId;
 use super::journal::{Journal, LogEvent};
@@ -130,15 +131,30 @@ impl ActiveRun {
 
     /// Records why it came to nothing: what it had moved by then is kept.
     pub async fn fail(self, status: RunStatus, error: &Error) -> Result<()> {
+        let outcome = self.failure(status, error);
+        self.end(&outcome).await
+    }
+
+    /// Records that the bundle was not admitted, and what was in it.
+    pub async fn refuse(self, error: &Error, artifacts: Vec<RefusedArtifact>) -> Result<()> {
+        let mut outcome = self.failure(RunStatus::Refused, error);
+        outcome.events.push(AuditEntry {
+            reason: outcome.reason.clone(),
+            artifacts,
+            ..AuditEntry::new(AuditKind::Refused)
+        });
+        self.end(&outcome).await
+    }
+
+    fn failure(&self, status: RunStatus, error: &Error) -> RunOutcome {
         let status = match RunCancelled::is_cause_of(error) {
             true => RunStatus::Cancelled,
             false => status,
         };
-        let outcome = RunOutcome {
+        RunOutcome {
             moved_bytes: self.journal.moved_bytes(),
             ..RunOutcome::new(status).because(describe(error))
-        };
-        self.end(&outcome).await
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -54,6 +54,22 @@ pub(super) async fn open(file: &Path) -> sqlx::Result<Pool> {
         .acquire_timeout(2 * BUSY_TIMEOUT)
         .connect_with(options)
         .await
+}
+
+/// The version of the tables that this program writes.
+pub(super) fn version() -> i64 {
+    MIGRATIONS.iter().map(|it| it.version).max().unwrap_or(0)
+}
+
+/// The version of tables that this program does not know.
+pub(super) fn newer_version(error: &sqlx::Error) -> Option<i64> {
+    match error {
+        sqlx::Error::Migrate(cause) => match **cause {
+            MigrateError::VersionMissing(found) => Some(found),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What somebody can do about an error of the database.

@@ -37,6 +37,11 @@ impl StateDirectory {
         self.path.join("ledger.db")
     }
 
+    /// A file of the directory; `name` is one of ours.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     pub(super) fn shown(&self) -> String {
         self.path.display().to_string()
     }

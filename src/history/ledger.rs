@@ -30,7 +30,12 @@ impl Ledger {
         let presence = directory.enter().await?;
         let fail = |error| explain(&directory, "cannot open the ledger", error);
         let pool = dialect::open(&directory.database()).await.map_err(fail)?;
-        migrate(&pool).await.map_err(fail)?;
+        migrate(&pool)
+            .await
+            .map_err(|error| match dialect::newer_version(&error) {
+                Some(version) => refuse_newer(&directory, version),
+                None => fail(error),
+            })?;
         let ledger = Self {
             pool,
             directory: Arc::new(directory),
@@ -123,6 +128,31 @@ impl Ledger {
             format!("the ledger in `{shown}` holds {what} that cannot be"),
         )
     }
+}
+
+/// A newer program has written the ledger, and this one does not know what it means.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a newer airlift has written `{file}`: its tables have version {version}, and this program knows {known}"
+)]
+pub struct NewerLedger {
+    pub file: String,
+    pub version: i64,
+    pub known: i64,
+}
+
+fn refuse_newer(directory: &StateDirectory, version: i64) -> Error {
+    let shown = directory.shown();
+    let newer = NewerLedger {
+        file: directory.database().display().to_string(),
+        version,
+        known: dialect::version(),
+    };
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("cannot open the ledger in the state directory `{shown}`"),
+    )
+    .with_cause(newer)
 }
 
 /// Migrations are not locked by `SQLite`; who finds that another process was faster looks again.

@@ -9,6 +9,7 @@
 
 mod accepted;
 mod active;
+mod audit;
 mod claims;
 mod dialect;
 mod directory;
@@ -34,6 +35,11 @@ mod tests;
 
 pub use accepted::{Delivery, DeliveryRecord};
 pub use active::{ActiveRun, RunCancelled, WRITE_INTERVAL};
+pub use audit::{
+    AuditEntry, AuditHead, AuditKind, AuditRecord, CarriedBundle, ChainBreak, ChainCheck,
+    CheckedChain, HistoryOf, InvalidHead, PastEvent, Refusal, RefusedArtifact, TagMove,
+    TimelineEvent, check_export, reference_at,
+};
 pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
 pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
@@ -41,7 +47,7 @@ pub use find::{FoundRuns, RunFilter};
 pub use id::{PipelineId, RunId};
 pub use interruption::Interruption;
 pub use journal::{LOG_LINES_MAX, LogEvent, LogLine};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, NewerLedger};
 pub use run::{
     ArtifactCounts, NewRun, RepositoryCounts, Run, RunFailure, RunKind, RunLink, RunOutcome,
     RunPhase, RunProgress, RunStatus, Trigger,

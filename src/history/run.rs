@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::audit::AuditEntry;
 use super::id::RunId;
 use super::run_bundles::RunBundle;
 use crate::oci::Digest;
@@ -44,6 +45,7 @@ words! {
         Transfer = "transfer",
         Import = "import",
         Watch = "watch",
+        Rollback = "rollback",
     }
 }
 
@@ -142,6 +144,8 @@ pub struct RunOutcome {
     pub repositories: Vec<RepositoryCounts>,
     pub reason: Option<String>,
     pub failures: Vec<RunFailure>,
+    /// What is recorded in the audit log with the end of the run; a refusal need not be among them.
+    pub events: Vec<AuditEntry>,
     /// What it has carried, where that may be several bundles.
     pub bundles: Vec<RunBundle>,
     /// What only became known meanwhile; `None` leaves what the start said.
@@ -160,6 +164,7 @@ impl RunOutcome {
             repositories: Vec::new(),
             reason: None,
             failures: Vec::new(),
+            events: Vec::new(),
             bundles: Vec::new(),
             inventory: None,
             sequence: None,
@@ -179,7 +184,7 @@ pub struct Run {
     pub start: NewRun,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
-    /// Without failures, repositories and bundles, of which there may be many: see
+    /// Without failures, repositories, bundles and events, of which there may be many: see
     /// [`Ledger::list_failures`](super::Ledger::list_failures),
     /// [`Ledger::list_repositories`](super::Ledger::list_repositories) and
     /// [`Ledger::list_bundles`](super::Ledger::list_bundles).

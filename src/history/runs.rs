@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sqlx::Row;
 
+use super::audit::{AuditHead, append, entries_of};
 use super::dialect::Transaction;
 use super::id::RunId;
 use super::journal::{LogEvent, LogLine};
@@ -42,10 +43,13 @@ impl Ledger {
     pub async fn end_run(&self, id: &RunId, outcome: &RunOutcome, now: Timestamp) -> Result<()> {
         let ended = async {
             let mut transaction = self.begin().await?;
-            end_run(&mut transaction, id, outcome, now).await?;
-            transaction.commit().await
+            let head = end_run(&mut transaction, id, outcome, now).await?;
+            transaction.commit().await?;
+            Ok(head)
         };
-        ended.await.map_err(self.failed(DOING))
+        let head = ended.await.map_err(self.failed(DOING))?;
+        self.note_head(head).await;
+        Ok(())
     }
 
     pub(super) fn run_of(&self, row: &super::dialect::Row) -> Result<Run> {
@@ -91,6 +95,7 @@ impl Ledger {
                     repositories: Vec::new(),
                     reason: row.try_get("reason")?,
                     failures: Vec::new(),
+                    events: Vec::new(),
                     bundles: Vec::new(),
                     inventory,
                     sequence: sequence.map(count),
@@ -113,13 +118,13 @@ pub(super) fn counts_of(row: &super::dialect::Row) -> sqlx::Result<ArtifactCount
     })
 }
 
-/// Ends a run within a larger transaction.
+/// Ends a run within a larger transaction; the new head of the audit log is to be noted after it.
 pub(super) async fn end_run(
     transaction: &mut Transaction,
     id: &RunId,
     outcome: &RunOutcome,
     now: Timestamp,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Option<AuditHead>> {
     let counts = &outcome.artifacts;
     sqlx::query(
         "UPDATE run SET status = $2, ended_ms = $3, moved_bytes = $4, artifacts = $5,
@@ -151,7 +156,8 @@ pub(super) async fn end_run(
         event: LogEvent::Ended,
         text: show_end(outcome),
     };
-    append_line(transaction, id, &line).await
+    append_line(transaction, id, &line).await?;
+    append(transaction, id, &entries_of(outcome), now).await
 }
 
 async fn insert_failures(

@@ -11,14 +11,17 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
+use super::deliver_events::{events_of, refused_artifacts};
 use super::deliver_outcome::{outcome_of, tags_of, tell_artifacts};
-use super::import::{ImportOptions, ImportPlan, ImportReport, run_import};
+use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};
+use super::overwrite::TagPast;
 use super::place::Place;
 use crate::bundle::Inventory;
 use crate::content::{Error, HeldTags, Result};
 use crate::history::{
-    ActiveRun, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger, Link,
-    LogEvent, NewRun, RunId, RunKind, RunLink, RunPhase, RunStatus, Trigger, judge,
+    ActiveRun, AuditEntry, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger,
+    Link, LogEvent, NewRun, Refusal, RunId, RunKind, RunLink, RunOutcome, RunPhase, RunStatus,
+    Trigger, judge,
 };
 use crate::oci::{Digest, Repository, Tag};
 
@@ -49,18 +52,32 @@ pub struct Delivered {
     /// Of a replay it says that everything is unchanged: the target was not asked.
     pub report: ImportReport,
     pub run: RunId,
+    pub replays: Replays,
 }
 
 impl Delivered {
+    /// Whether it was a replay, of which nothing was delivered.
+    pub fn was_skipped(&self) -> bool {
+        self.decision == Decision::Replay && self.replays == Replays::Skip
+    }
+
     /// What a person should know: that nothing was done, that it came late, which numbers never came.
     pub fn notes(&self, name: &str) -> Vec<String> {
-        notes_on(&self.decision, &self.missing, name)
+        notes_on(&self.decision, &self.missing, name, self.replays)
     }
 }
 
-fn notes_on(decision: &Decision, missing: &[RangeInclusive<u64>], name: &str) -> Vec<String> {
+fn notes_on(
+    decision: &Decision,
+    missing: &[RangeInclusive<u64>],
+    name: &str,
+    replays: Replays,
+) -> Vec<String> {
     let mut notes = Vec::new();
     match decision {
+        Decision::Replay if replays == Replays::Deliver => {
+            notes.push(format!("`{name}` was delivered before, and is again"));
+        }
         Decision::Replay => notes.push(format!(
             "`{name}` was delivered before, so nothing was to be done"
         )),
@@ -137,13 +154,13 @@ impl Remembrance {
     }
 
     /// What would be told of a bundle, or why it would be refused; nothing is recorded.
-    pub async fn preview(&self, import: &ImportPlan) -> Result<Vec<String>> {
+    pub async fn preview(&self, import: &ImportPlan, replays: Replays) -> Result<Vec<String>> {
         let inventory = import.bundle.inventory();
         let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
         let Judgement { decision, missing } = self.judge(place.as_ref()).await?;
         match CannotAdmit::from_decision(inventory, &decision) {
             Some(refusal) => Err(refuse(inventory, refusal)),
-            None => Ok(notes_on(&decision, &missing, &inventory.name)),
+            None => Ok(notes_on(&decision, &missing, &inventory.name, replays)),
         }
     }
 
@@ -187,10 +204,11 @@ impl Remembrance {
         let run = ActiveRun::begin(&self.ledger, &self.describe(import), self.clock).await?;
         if let Some(refusal) = CannotAdmit::from_decision(inventory, &decision) {
             let error = refuse(inventory, refusal);
-            run.fail(RunStatus::Refused, &error).await?;
+            let artifacts = refused_artifacts(import, &self.target);
+            run.refuse(&error, artifacts).await?;
             return Err(error);
         }
-        let notes = notes_on(&decision, &missing, &inventory.name);
+        let notes = notes_on(&decision, &missing, &inventory.name, options.replays);
         for warning in import.warnings.iter().chain(&notes) {
             run.tell(LogEvent::Warning, warning);
         }
@@ -209,12 +227,18 @@ impl Remembrance {
             }
         };
         let id = run.id().clone();
-        let place = place.filter(|_| decision != Decision::Replay);
+        let is_skipped = decision == Decision::Replay && options.replays == Replays::Skip;
+        let place = place.filter(|_| !is_skipped);
+        let events = match is_skipped {
+            true => Vec::new(),
+            false => events_of(import, &report, &self.target),
+        };
         let end = Ending {
             run,
             place,
             claim,
             notes,
+            events,
         };
         self.record(end, import, &report).await?;
         Ok(Delivered {
@@ -222,7 +246,22 @@ impl Remembrance {
             missing,
             report,
             run: id,
+            replays: options.replays,
         })
+    }
+
+    /// Records a bundle that was refused before it came to a delivery, once; `bundle` is what is known of its name.
+    pub async fn note_refusal(&self, bundle: Option<&str>, reason: &str) -> Result<()> {
+        let refusal = Refusal {
+            trigger: self.trigger,
+            who: self.who.clone(),
+            comment: self.comment.clone(),
+            source: self.container.clone(),
+            target: Some(self.target.clone()),
+            bundle: bundle.map(str::to_owned),
+            reason: reason.to_owned(),
+        };
+        self.ledger.record_refusal(&refusal, (self.clock)()).await
     }
 
     async fn import(
@@ -233,10 +272,15 @@ impl Remembrance {
         (place, decision): (Option<&(Lane, Link)>, &Decision),
         run: &ActiveRun,
     ) -> Result<ImportReport> {
-        if *decision == Decision::Replay {
+        if *decision == Decision::Replay && options.replays == Replays::Skip {
             return Ok(ImportReport::unchanged(import));
         }
         let mut options = options.clone();
+        let past = TagPast {
+            ledger: self.ledger.clone(),
+            target: self.target.clone(),
+        };
+        options.recorded = Some((run.id().clone(), past));
         options.copy.events = run.events(&options.copy.events, RunPhase::Moving);
         options.read_back = options
             .read_back
@@ -267,7 +311,10 @@ impl Remembrance {
         import: &ImportPlan,
         report: &ImportReport,
     ) -> Result<()> {
-        let mut outcome = outcome_of(import, report);
+        let mut outcome = RunOutcome {
+            events: end.events,
+            ..outcome_of(import, report)
+        };
         if !end.notes.is_empty() {
             outcome = outcome.because(end.notes.join("; "));
         }
@@ -319,6 +366,8 @@ struct Ending<'a> {
     claim: Option<&'a Claimed>,
     /// What a person should know of a delivery that went well.
     notes: Vec<String>,
+    /// What is kept of it for good.
+    events: Vec<AuditEntry>,
 }
 
 fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {

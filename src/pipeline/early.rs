@@ -7,16 +7,18 @@
 use std::sync::Arc;
 
 use super::place::{Place, TargetReference};
+use super::target_names::name_at_target;
 use crate::bundle::{EarlyVolume, Volume};
 use crate::content::{
     Copy, CopyOptions, CopyReport, Place as SourcePlace, Plan, PlannedBlob, Result,
 };
 use crate::oci::Repository;
+use crate::selection::RenameRules;
 
 /// Pushes what is missing at the target. `None`: it is the last volume, and waits for the others.
 pub(super) async fn push_early(
     volume: Volume,
-    target: &TargetReference,
+    (target, renames): (&TargetReference, &RenameRules),
     place: &Place,
     options: &CopyOptions,
 ) -> Result<Option<CopyReport>> {
@@ -24,7 +26,9 @@ pub(super) async fn push_early(
         return Ok(None);
     };
     let names = early.repositories().iter();
-    let names: Result<Vec<Repository>> = names.map(|name| target.name_of(name)).collect();
+    let names: Result<Vec<Repository>> = names
+        .map(|name| name_at_target(name, target, renames))
+        .collect();
     let copy = Copy {
         names: names?,
         plan: Arc::new(plan_blobs(&early)),

@@ -42,9 +42,14 @@ pub(super) fn surviving(export: &ExportPlan, failed: &HashSet<Digest>) -> Vec<us
     (0..plan.artifacts.len()).filter(is_whole).collect()
 }
 
-/// Digests everything that the bytes of a volume depend on beside its contents: its inventory without them, and
-/// who signs.
+/// Digests everything that decides the bytes of a volume beside its contents: its inventory without them, and who
+/// signs. What it tells of the past decides nothing: a volume that an interrupted run has completed keeps what that run
+/// told.
 pub(super) fn digest_frame(inventory: &Inventory, keys: &[SigningKey]) -> Result<Digest> {
+    let inventory = Inventory {
+        past: None,
+        ..inventory.clone()
+    };
     let encoded = inventory.encode().map_err(|cause| {
         Error::new(ErrorKind::Failed, "cannot encode the inventory").with_cause(cause)
     })?;
@@ -114,6 +119,7 @@ pub(super) fn make_inventory(
             true => before,
             false => Vec::new(),
         },
+        past: export.past.clone().filter(|_| is_last),
     })
 }
 

@@ -12,8 +12,8 @@ use super::export::ExportReport;
 use super::export_plan::{ExportOptions, ExportPlan};
 use crate::content::{Error, Event, Events, Result, describe};
 use crate::history::{
-    ActiveRun, ArtifactCounts, ExportPosition, ExportedBundle, Ledger, LogEvent, NewRun,
-    RunFailure, RunId, RunKind, RunLink, RunOutcome, RunStatus, Trigger,
+    ActiveRun, ArtifactCounts, AuditEntry, AuditKind, ExportPosition, ExportedBundle, Ledger,
+    LogEvent, NewRun, RunFailure, RunId, RunKind, RunLink, RunOutcome, RunStatus, Trigger,
 };
 use crate::oci::Digest;
 use crate::storage::Overwrite;
@@ -92,7 +92,37 @@ impl ExportMemory {
         report: &ExportReport,
     ) -> Result<()> {
         tell_artifacts(&run, export, report);
-        run.end(&outcome_of(export, report)).await
+        let outcome = RunOutcome {
+            events: self.events_of(export, report).await?,
+            ..outcome_of(export, report)
+        };
+        run.end(&outcome).await
+    }
+
+    /// What is kept of the export for good: nothing of a bundle that was there already, unless a killed run has
+    /// left it unrecorded.
+    async fn events_of(
+        &self,
+        export: &ExportPlan,
+        report: &ExportReport,
+    ) -> Result<Vec<AuditEntry>> {
+        let Some(last) = report.volumes.last() else {
+            return Ok(Vec::new());
+        };
+        if report.is_unchanged && self.ledger.has_exported(&last.inventory_digest).await? {
+            return Ok(Vec::new());
+        }
+        let exported = report.exported.iter().map(|position| {
+            let artifact = &export.plan.artifacts[*position];
+            let root = &export.plan.manifests[artifact.root].descriptor;
+            AuditEntry {
+                source: Some(export.show_artifact(artifact)),
+                target: Some(self.container.clone()),
+                digest: Some(root.digest.clone()),
+                ..AuditEntry::new(AuditKind::Exported)
+            }
+        });
+        Ok(exported.collect())
     }
 
     /// Records that the bundle is visible.

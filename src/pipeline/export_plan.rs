@@ -11,7 +11,7 @@ use super::describe::describe_images;
 use super::place::{Connections, SourceReference};
 use super::select::{Selected, select};
 use super::select_tags::TagSelection;
-use crate::bundle::{Profile, Slice, plan_volumes};
+use crate::bundle::{Past, Profile, Slice, plan_volumes};
 use crate::content::{
     AbsentReason, Error, ErrorKind, Events, FoundArtifact, OnError, Place, Plan, PlannedArtifact,
     ReferrerPolicy, Result, Root, Source, Walk, WalkOptions, assemble, describe,
@@ -89,6 +89,8 @@ pub struct ExportPlan {
     pub source_names: Vec<String>,
     pub volumes: Vec<Vec<Slice>>,
     pub profile: Profile,
+    /// What the bundle tells of its artifacts; known when it is its turn.
+    pub past: Option<Past>,
     /// References that could not be planned, and why.
     pub failures: Vec<(String, String)>,
 }
@@ -180,6 +182,7 @@ async fn plan_export(
         source_names: selected.source_names.clone(),
         volumes,
         profile: options.profile,
+        past: None,
         failures,
     };
     if options.name.is_none() {

@@ -192,10 +192,11 @@ impl Exporter<'_> {
         memory.end(run, plan, report).await
     }
 
-    async fn write(&self, plan: &ExportPlan) -> Result<ExportReport> {
+    async fn write(&self, plan: &mut ExportPlan) -> Result<ExportReport> {
         let Some(memory) = self.memory else {
             return run_reserved(plan, self.options, self.container, (self.keys, None)).await;
         };
+        plan.past = memory.past_of(plan, self.options).await?;
         let run = memory.start(plan).await?;
         match self.write_recorded(plan, memory, &run).await {
             Ok(report) => {

@@ -54,6 +54,13 @@ impl FactsReader {
         }
     }
 
+    /// One that reads creation times alone.
+    pub(super) fn of_created() -> Self {
+        let mut reader = Self::new(&Rules::default());
+        reader.wanted.created = true;
+        reader
+    }
+
     pub(super) fn manifests_read(&self) -> usize {
         self.manifests_read.load(Ordering::Relaxed)
     }
@@ -69,6 +76,25 @@ impl FactsReader {
         let _turn = self.turns.acquire().await;
         match self.learn(source, repository, tag).await {
             Ok(found) => Ok(Some(found)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When what has this digest was created, where it is there and says so.
+    pub(super) async fn read_created(
+        &self,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Timestamp>> {
+        let pin = Pin::Digest(digest.clone());
+        let read = async {
+            let document = self.fetch(source, repository, &pin).await?;
+            self.read_facts(source, repository, &document).await
+        };
+        match read.await {
+            Ok(facts) => Ok(facts.plausible_created()),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }

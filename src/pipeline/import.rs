@@ -8,15 +8,29 @@ use std::sync::Arc;
 
 use super::admission::{AdmissionRules, check_forks};
 use super::open_bundles::OpenedBundle;
+use super::overwrite::{Overwrites, TagPast, TagRules};
+use super::part::{LeftArtifact, Part, PartSelection};
 use super::place::{Place, TargetReference};
 use super::rebuild::{PlatformIndex, rebuild_sparse_indexes};
-use crate::bundle::{Bundle, Inventory, KeyId};
+use super::target_names::{check_collisions, name_at_target};
+use crate::bundle::{Artifact, Bundle, Inventory, KeyId};
 use crate::content::{
     ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, FoundArtifact,
     Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Walk, WalkOptions,
-    assemble, for_each,
+    assemble,
 };
-use crate::oci::{Digest, Pin, Repository};
+use crate::history::RunId;
+use crate::oci::{Digest, Pin, Repository, Tag};
+use crate::selection::RenameRules;
+
+/// What of every bundle is delivered, and as what. By default all of it, as it is.
+#[derive(Clone, Default)]
+pub struct Tailoring {
+    /// `None` takes everything.
+    pub part: Option<Box<PartSelection>>,
+    pub renames: RenameRules,
+    pub platform_index: PlatformIndex,
+}
 
 /// What an import does with every bundle.
 #[derive(Clone)]
@@ -24,6 +38,21 @@ pub struct ImportOptions {
     pub rules: AdmissionRules,
     pub copy: CopyOptions,
     pub read_back: ReadBackPolicy,
+    pub tags: TagRules,
+    /// What is done with a bundle that was delivered before.
+    pub replays: Replays,
+    /// The run that this import is, and what its target was before, where that is recorded.
+    pub recorded: Option<(RunId, TagPast)>,
+}
+
+/// What is done with a bundle that was delivered before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replays {
+    /// Nothing: all of it that was asked for is there.
+    #[default]
+    Skip,
+    /// It is delivered like one that comes late: where rules have changed, something is missing.
+    Deliver,
 }
 
 /// Whether everything is read back from the target at the end.
@@ -36,6 +65,10 @@ pub struct ImportPlan {
     pub plan: Arc<Plan>,
     /// The target's names, by position in [`Plan::repositories`].
     pub names: Vec<Repository>,
+    /// The artifacts that are taken, by position in the inventory's list; in the order of the plan.
+    pub taken: Vec<usize>,
+    /// What of the bundle was not selected.
+    pub left: Vec<LeftArtifact>,
     pub warnings: Vec<String>,
 }
 
@@ -57,6 +90,8 @@ impl ImportReport {
                 name,
                 digest: digest.clone(),
                 outcome: ArtifactOutcome::Unchanged,
+                replaced: None,
+                rollback_tag: None,
             });
         Self {
             copy: CopyReport::default(),
@@ -72,39 +107,44 @@ pub struct ImportedArtifact {
     pub name: String,
     pub digest: Digest,
     pub outcome: ArtifactOutcome,
-}
-
-/// What an import would move. Sizes are bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Survey {
-    pub to_move_bytes: u64,
-    pub to_move_contents: usize,
-    pub present_bytes: u64,
-    pub present_contents: usize,
-}
-
-impl Survey {
-    /// What an import into a target that does not exist yet would move.
-    pub fn of_empty_target(import: &ImportPlan) -> Self {
-        Self {
-            to_move_bytes: import.plan.size_bytes(),
-            to_move_contents: import.plan.blobs.len() + import.plan.manifests.len(),
-            ..Self::default()
-        }
-    }
+    /// What its tag stood for before, where it has moved from other content.
+    pub replaced: Option<Digest>,
+    /// The tag that the replaced content was given, where one was asked for.
+    pub rollback_tag: Option<Tag>,
 }
 
 impl ImportPlan {
+    /// The inventory's rows of the artifacts, in the order of the plan.
+    pub fn listed(&self) -> impl Iterator<Item = &Artifact> {
+        let listed = &self.bundle.inventory().artifacts;
+        self.taken.iter().map(|position| &listed[*position])
+    }
+
+    /// `REPOSITORY:TAG` or `REPOSITORY@DIGEST` at the source, of each artifact.
+    pub fn source_names(&self) -> impl Iterator<Item = String> {
+        self.plan.artifacts.iter().map(|artifact| {
+            let repository = &self.plan.repositories[artifact.repository];
+            let digest = &self.plan.manifests[artifact.root].descriptor.digest;
+            name_artifact(repository, artifact.tag.as_ref(), digest)
+        })
+    }
+
     /// `REPOSITORY:TAG` or `REPOSITORY@DIGEST` at the target, and the digest of each artifact.
     pub fn artifact_names(&self) -> impl Iterator<Item = (String, &Digest)> {
         self.plan.artifacts.iter().map(|artifact| {
             let digest = &self.plan.manifests[artifact.root].descriptor.digest;
             let repository = &self.names[artifact.repository];
-            match &artifact.tag {
-                Some(tag) => (format!("{repository}:{tag}"), digest),
-                None => (format!("{repository}@{digest}"), digest),
-            }
+            let name = name_artifact(repository, artifact.tag.as_ref(), digest);
+            (name, digest)
         })
+    }
+}
+
+/// `REPOSITORY:TAG`, or `REPOSITORY@DIGEST` where there is no tag.
+pub(super) fn name_artifact(repository: &Repository, tag: Option<&Tag>, digest: &Digest) -> String {
+    match tag {
+        Some(tag) => format!("{repository}:{tag}"),
+        None => format!("{repository}@{digest}"),
     }
 }
 
@@ -113,7 +153,7 @@ pub async fn plan_import(
     opened: Vec<OpenedBundle>,
     target: &TargetReference,
     rules: &AdmissionRules,
-    platform_index: PlatformIndex,
+    tailoring: &Tailoring,
 ) -> Result<Vec<ImportPlan>> {
     let inventories = opened.iter().map(|opened| {
         (
@@ -131,17 +171,24 @@ pub async fn plan_import(
             Error::unverified(format!("cannot import `{name}`")).with_cause(cause)
         })?;
         let bundle = Arc::new(opened.bundle);
-        let mut plan = plan_bundle(&bundle)
+        let part = match &tailoring.part {
+            Some(selection) => selection.select(&bundle).await,
+            None => Ok(Part::everything(&bundle)),
+        };
+        let part = part.map_err(|error| refuse(error, &name))?;
+        let mut plan = plan_bundle(&bundle, &part.taken)
             .await
             .map_err(|error| refuse(error, &name))?;
-        if platform_index == PlatformIndex::Rebuild {
+        if tailoring.platform_index == PlatformIndex::Rebuild {
             warnings.extend(rebuild_sparse_indexes(&mut plan, &*bundle).await?);
         }
         let names = plan
             .repositories
             .iter()
-            .map(|repository| target.name_of(repository));
+            .map(|repository| name_at_target(repository, target, &tailoring.renames));
         plans.push(ImportPlan {
+            taken: part.taken,
+            left: part.left,
             names: names.collect::<Result<_>>()?,
             plan: Arc::new(plan),
             signers: opened.signers,
@@ -149,6 +196,7 @@ pub async fn plan_import(
             warnings,
         });
     }
+    check_collisions(&plans)?;
     Ok(plans)
 }
 
@@ -163,7 +211,8 @@ fn refuse(error: Error, name: &str) -> Error {
     }
 }
 
-async fn plan_bundle(bundle: &Arc<Bundle>) -> Result<Plan> {
+/// Plans the artifacts at these positions of the inventory.
+async fn plan_bundle(bundle: &Arc<Bundle>, taken: &[usize]) -> Result<Plan> {
     let inventory = bundle.inventory();
     let absent: HashMap<_, _> = inventory
         .artifacts
@@ -178,7 +227,7 @@ async fn plan_bundle(bundle: &Arc<Bundle>) -> Result<Plan> {
     };
     let walk = Walk::new(vec![Arc::clone(bundle) as Arc<dyn Source>], options);
     let mut found = Vec::new();
-    for artifact in &inventory.artifacts {
+    for artifact in taken.iter().map(|position| &inventory.artifacts[*position]) {
         let root = Root {
             place: SourcePlace {
                 source: 0,
@@ -193,7 +242,7 @@ async fn plan_bundle(bundle: &Arc<Bundle>) -> Result<Plan> {
         found.push(walked);
     }
     let plan = assemble(&walk.into_nodes(), found);
-    check_roots(inventory, &plan)?;
+    check_roots(inventory, taken, &plan)?;
     check_blobs(bundle, &plan).await?;
     Ok(plan)
 }
@@ -201,7 +250,7 @@ async fn plan_bundle(bundle: &Arc<Bundle>) -> Result<Plan> {
 /// The walk must find exactly the referrers that the inventory promises for the artifact.
 fn check_referrers(
     inventory: &Inventory,
-    artifact: &crate::bundle::Artifact,
+    artifact: &Artifact,
     found: &FoundArtifact,
 ) -> Result<()> {
     let promised: HashSet<_> = artifact
@@ -224,11 +273,7 @@ fn check_referrers(
 }
 
 /// What an artifact lacks must be what the inventory says it lacks, and must not be in the bundle.
-fn check_absent(
-    bundle: &Bundle,
-    artifact: &crate::bundle::Artifact,
-    found: &FoundArtifact,
-) -> Result<()> {
+fn check_absent(bundle: &Bundle, artifact: &Artifact, found: &FoundArtifact) -> Result<()> {
     let listed: HashSet<_> = artifact
         .absent
         .iter()
@@ -253,8 +298,9 @@ fn check_absent(
 }
 
 /// The manifests must be of the size and type that the list of artifacts gives them.
-fn check_roots(inventory: &Inventory, plan: &Plan) -> Result<()> {
-    for (listed, planned) in inventory.artifacts.iter().zip(&plan.artifacts) {
+fn check_roots(inventory: &Inventory, taken: &[usize], plan: &Plan) -> Result<()> {
+    let listed = taken.iter().map(|position| &inventory.artifacts[*position]);
+    for (listed, planned) in listed.zip(&plan.artifacts) {
         let found = &plan.manifests[planned.root].descriptor;
         if listed.root.descriptor() != *found {
             return Err(Error::unverified(format!(
@@ -289,12 +335,17 @@ pub async fn run_import(
     target: &Place,
     options: &ImportOptions,
 ) -> Result<ImportReport> {
+    let overwrites = overwrites_of(import, target, options)?;
+    overwrites.check(import)?;
     let copy = Copy {
         plan: Arc::clone(&import.plan),
         sources: vec![Arc::clone(&import.bundle) as Arc<dyn Source>],
         target: target.as_target(),
         names: import.names.clone(),
-        options: options.copy.clone(),
+        options: CopyOptions {
+            overwrites: Some(Arc::new(overwrites)),
+            ..options.copy.clone()
+        },
     };
     let report = copy.run().await?;
     let is_there = |position: &usize| {
@@ -326,72 +377,43 @@ pub async fn run_import(
     })
 }
 
+fn overwrites_of(
+    import: &ImportPlan,
+    target: &Place,
+    options: &ImportOptions,
+) -> Result<Overwrites> {
+    let now = options.rules.now;
+    let (run, past) = match options.recorded.clone() {
+        Some((run, past)) => (run, Some(past)),
+        None => (RunId::generate(now)?, None),
+    };
+    Ok(Overwrites {
+        rules: options.tags.clone(),
+        plan: Arc::clone(&import.plan),
+        source: Arc::clone(&import.bundle) as Arc<dyn Source>,
+        target: target.clone(),
+        run: run.to_string(),
+        now,
+        events: Arc::clone(&options.copy.events),
+        past,
+    })
+}
+
 fn list_artifacts(import: &ImportPlan, report: &CopyReport) -> Vec<ImportedArtifact> {
     let unreached = || ArtifactOutcome::Failed("it was not reached".to_owned());
     import
         .artifact_names()
         .zip(&report.outcomes)
-        .map(|((name, digest), outcome)| ImportedArtifact {
-            name,
-            digest: digest.clone(),
-            outcome: outcome.clone().unwrap_or_else(unreached),
+        .enumerate()
+        .map(|(position, ((name, digest), outcome))| {
+            let replaced = report.replaced.get(&position);
+            ImportedArtifact {
+                name,
+                digest: digest.clone(),
+                outcome: outcome.clone().unwrap_or_else(unreached),
+                replaced: replaced.map(|it| it.digest.clone()),
+                rollback_tag: replaced.and_then(|it| it.rollback_tag.clone()),
+            }
         })
         .collect()
-}
-
-/// Asks the target what it has, and counts what would be moved.
-pub async fn survey_import(
-    import: &ImportPlan,
-    place: &Place,
-    concurrency: usize,
-) -> Result<Survey> {
-    let plan = &import.plan;
-    // What one repository has got, the others mount or share; a registry takes manifests one by one.
-    let goes_once = matches!(place, Place::Layout(_));
-    let blobs = plan
-        .blobs
-        .iter()
-        .map(|blob| (&blob.descriptor, &blob.repositories, true));
-    let manifests = plan
-        .manifests
-        .iter()
-        .map(|m| (&m.descriptor, &m.repositories, goes_once));
-    let asked: Vec<_> = blobs
-        .chain(manifests)
-        .map(|(descriptor, repositories, goes_once)| {
-            let names = repositories
-                .iter()
-                .map(|position| import.names[*position].clone());
-            (descriptor.clone(), names.collect::<Vec<_>>(), goes_once)
-        })
-        .collect();
-    let survey = Arc::new(std::sync::Mutex::new(Survey::default()));
-    let counted = Arc::clone(&survey);
-    let target = place.as_target();
-    for_each(asked, concurrency, move |(descriptor, names, goes_once)| {
-        let target = Arc::clone(&target);
-        let counted = Arc::clone(&counted);
-        async move {
-            for (position, name) in names.iter().enumerate() {
-                let is_present = target.exists(name, &descriptor).await?;
-                let mut survey = counted
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                if is_present {
-                    survey.present_bytes += descriptor.size;
-                    survey.present_contents += 1;
-                } else if position == 0 || !goes_once {
-                    survey.to_move_bytes += descriptor.size;
-                    survey.to_move_contents += 1;
-                }
-            }
-            Ok(())
-        }
-    })
-    .await
-    .map_err(|error| error.on_side("target"))?;
-    let survey = survey
-        .lock()
-        .map_err(|_| Error::new(ErrorKind::Failed, "the survey was lost"))?;
-    Ok(survey.clone())
 }

@@ -9,6 +9,7 @@
 mod admission;
 mod containers;
 mod deliver;
+mod deliver_events;
 mod deliver_outcome;
 mod describe;
 mod due;
@@ -20,6 +21,7 @@ mod export_known;
 mod export_left;
 mod export_memory;
 mod export_name;
+mod export_past;
 mod export_plan;
 mod export_publish;
 mod export_reading;
@@ -32,17 +34,23 @@ mod export_writing;
 mod exporter;
 mod facts;
 mod import;
+mod judge_tags;
 mod leftovers;
 mod list;
 mod open_bundles;
+mod overwrite;
+mod part;
 mod place;
 mod rebuild;
+mod rollback;
 mod schedule;
 mod scheduler;
 mod select;
 mod select_named;
 mod select_tags;
 mod sign;
+mod survey;
+mod target_names;
 mod transfer;
 mod watch;
 
@@ -57,8 +65,8 @@ pub use export_plan::{
 };
 pub use exporter::{Exporter, preview_exports};
 pub use import::{
-    ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Survey, plan_import, run_import,
-    survey_import,
+    ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Replays, Tailoring, plan_import,
+    run_import,
 };
 pub use leftovers::{
     Cleaning, ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome,
@@ -69,8 +77,11 @@ pub use open_bundles::{
     BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
     open_volumes, sets_of,
 };
+pub use overwrite::{MovesBack, TagPast, TagRules};
+pub use part::{LeftArtifact, PartSelection};
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
 pub use rebuild::PlatformIndex;
+pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};
@@ -79,6 +90,8 @@ pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,
 };
 pub use sign::{CountersignOptions, Countersigned, countersign};
+pub use survey::{Survey, survey_import};
+pub use target_names::NameCollision;
 pub use transfer::{
     CannotTransfer, ContainerSurvey, Demand, Extent, IgnoredObject, ObjectOutcome, PlannedAction,
     PlannedBundle, PlannedObject, ReadBackPolicy, Selection, SourcePolicy, TransferFailure,

@@ -13,15 +13,12 @@ use std::sync::Arc;
 use futures_util::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 
-use super::facts::{CONCURRENT_MANIFESTS, FactsReader};
+use super::judge_tags::Judge;
 use super::place::{Connections, SourceReference};
 use super::select_named::{NamedReference, NamedReferences};
-use crate::content::{AttachedTag, Error, OnError, ReferrerPolicy, Result, Source, describe};
+use crate::content::{AttachedTag, OnError, ReferrerPolicy, Result, Source};
 use crate::oci::{Digest, Reference, Repository, Tag};
-use crate::selection::{
-    Candidate, Evaluation, Facts, Left, RepositoryPattern, RepositorySelection, Rules, Verdict,
-    evaluate,
-};
+use crate::selection::{Candidate, RepositoryPattern, RepositorySelection, Rules, Verdict};
 
 /// Repositories under way at once.
 const CONCURRENT_REPOSITORIES: usize = 8;
@@ -50,7 +47,7 @@ impl TagSelection {
         }
     }
 
-    fn candidate(&self, tag: Tag) -> Candidate {
+    pub(super) fn candidate(&self, tag: Tag) -> Candidate {
         let is_referrer = match AttachedTag::parse(&tag) {
             Some(AttachedTag::ReferrersTable(_)) => true,
             Some(AttachedTag::Cosign(_)) => {
@@ -112,6 +109,7 @@ impl SelectionTotals {
 pub struct Selecting {
     items: Vec<Item>,
     judge: Arc<Judge>,
+    named: NamedReferences,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -154,15 +152,11 @@ impl Selecting {
             let opened = opened.map_err(|error| error.on_side("source"))?;
             sources.insert(registry.to_owned(), Arc::new(opened) as Arc<dyn Source>);
         }
-        let judge = Judge {
-            named,
-            reader: FactsReader::new(&selection.rules),
-            selection: selection.clone(),
-            sources,
-        };
+        let judge = Arc::new(Judge::new(selection, sources));
         Ok(Self {
             items,
-            judge: Arc::new(judge),
+            judge,
+            named,
         })
     }
 
@@ -183,18 +177,18 @@ impl Selecting {
 
     /// What the references have come to, in their order.
     pub fn stream(&self) -> impl Stream<Item = Result<Considered>> + use<> {
-        let judge = Arc::clone(&self.judge);
+        let (judge, named) = (Arc::clone(&self.judge), self.named);
         stream::iter(self.items.clone())
             .map(move |item| {
                 let judge = Arc::clone(&judge);
-                async move { judge.consider(item).await }
+                async move { consider(&judge, named, item).await }
             })
             .buffered(CONCURRENT_REPOSITORIES)
     }
 
     /// Manifests that were read so far.
     pub fn manifests_read(&self) -> usize {
-        self.judge.reader.manifests_read()
+        self.judge.manifests_read()
     }
 }
 
@@ -280,170 +274,14 @@ async fn read_catalog(
     Ok(names)
 }
 
-struct Judge {
-    named: NamedReferences,
-    selection: TagSelection,
-    reader: FactsReader,
-    sources: HashMap<String, Arc<dyn Source>>,
-}
-
-impl Judge {
-    async fn consider(self: &Arc<Self>, item: Item) -> Result<Considered> {
-        Ok(match item {
-            Item::Named(reference) => {
-                let source = &self.sources[&reference.registry];
-                let on_error = self.selection.on_error;
-                let named = self
-                    .named
-                    .look_up(reference, source, &self.reader, on_error);
-                Considered::Named(named.await?)
-            }
-            Item::Layout { path, name } => Considered::Layout { path, name },
-            Item::Repository {
-                registry,
-                repository,
-                is_named,
-            } => Considered::Repository(self.judge(registry, repository, is_named).await?),
-        })
-    }
-
-    async fn judge(
-        self: &Arc<Self>,
-        registry: String,
-        repository: Repository,
-        is_named: bool,
-    ) -> Result<JudgedRepository> {
-        let mut judged = JudgedRepository {
+async fn consider(judge: &Arc<Judge>, named: NamedReferences, item: Item) -> Result<Considered> {
+    Ok(match item {
+        Item::Named(reference) => Considered::Named(judge.look_up(named, reference).await?),
+        Item::Layout { path, name } => Considered::Layout { path, name },
+        Item::Repository {
             registry,
             repository,
-            tags: Vec::new(),
-            failures: Vec::new(),
-        };
-        let outcome = self.judge_into(&mut judged, is_named).await;
-        match outcome {
-            Err(error) if self.selection.on_error == OnError::Continue => {
-                let name = format!("{}/{}", judged.registry, judged.repository);
-                judged.failures.push((name, describe(&error)));
-                Ok(judged)
-            }
-            outcome => outcome.map(|()| judged),
-        }
-    }
-
-    async fn judge_into(
-        self: &Arc<Self>,
-        judged: &mut JudgedRepository,
-        is_named: bool,
-    ) -> Result<()> {
-        let repository = judged.repository.clone();
-        let source = Arc::clone(&self.sources[&judged.registry]);
-        let mut tags = match source.tags(&repository).await {
-            Ok(tags) => tags,
-            // Catalogs go on to list repositories whose last tag was removed.
-            Err(error) if error.is_not_found() && !is_named => Vec::new(),
-            Err(error) => return Err(error.on_side("source")),
-        };
-        tags.sort();
-        let candidates = tags.into_iter().map(|tag| self.selection.candidate(tag));
-        let candidates: Vec<Candidate> = candidates.collect();
-        let mut learning = Learning {
-            judge: Arc::clone(self),
-            source,
-            place: format!("{}/{repository}", judged.registry),
-            repository,
-            known: HashMap::new(),
-            digests: HashMap::new(),
-            failed: HashMap::new(),
-        };
-        learning.decide(&candidates, judged).await?;
-        let has_nothing = judged.taken().next().is_none() && self.selection.rules.is_empty();
-        if is_named && (judged.tags.is_empty() || has_nothing) {
-            let repository = &judged.repository;
-            return Err(Error::not_found(format!(
-                "source: `{repository}` has no tags"
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// What was learned of the tags of one repository.
-struct Learning {
-    judge: Arc<Judge>,
-    source: Arc<dyn Source>,
-    repository: Repository,
-    /// `REGISTRY/REPOSITORY`.
-    place: String,
-    known: HashMap<Tag, Option<Facts>>,
-    digests: HashMap<Tag, Digest>,
-    /// Reasons, where what cannot be read is left out.
-    failed: HashMap<Tag, String>,
-}
-
-impl Learning {
-    async fn decide(
-        &mut self,
-        candidates: &[Candidate],
-        judged: &mut JudgedRepository,
-    ) -> Result<()> {
-        loop {
-            let TagSelection { rules, now, .. } = &self.judge.selection;
-            let verdicts = match evaluate(rules, candidates, &self.known, *now) {
-                Evaluation::Decided(verdicts) => verdicts,
-                Evaluation::Needs(tags) => {
-                    self.learn(tags).await?;
-                    continue;
-                }
-            };
-            for decided in verdicts {
-                let mut verdict = decided.verdict;
-                if let Some(reason) = self.failed.remove(&decided.tag) {
-                    let reference = format!("{}:{}", self.place, decided.tag);
-                    judged.failures.push((reference, reason.clone()));
-                    verdict = Verdict::Left(Left::Unreadable { reason });
-                }
-                let digest = self.digests.remove(&decided.tag);
-                judged.tags.push(JudgedTag {
-                    digest: digest.filter(|_| verdict.is_taken()),
-                    tag: decided.tag,
-                    verdict,
-                });
-            }
-            return Ok(());
-        }
-    }
-
-    async fn learn(&mut self, tags: Vec<Tag>) -> Result<()> {
-        let (judge, source) = (Arc::clone(&self.judge), Arc::clone(&self.source));
-        let repository = self.repository.clone();
-        let mut reads = stream::iter(tags)
-            .map(move |tag| {
-                let (judge, source) = (Arc::clone(&judge), Arc::clone(&source));
-                let repository = repository.clone();
-                async move {
-                    let read = judge.reader.read(&source, &repository, &tag).await;
-                    (tag, read)
-                }
-            })
-            .buffer_unordered(CONCURRENT_MANIFESTS);
-        while let Some((tag, read)) = reads.next().await {
-            let facts = match read {
-                Ok(Some((digest, facts))) => {
-                    self.digests.insert(tag.clone(), digest);
-                    Some(facts)
-                }
-                Ok(None) => None,
-                Err(error) if self.judge.selection.on_error == OnError::Continue => {
-                    self.failed.insert(tag.clone(), describe(&error));
-                    None
-                }
-                Err(error) => {
-                    let place = &self.place;
-                    return Err(error.within(format!("source: cannot read `{place}:{tag}`")));
-                }
-            };
-            self.known.insert(tag, facts);
-        }
-        Ok(())
-    }
+            is_named,
+        } => Considered::Repository(judge.judge(registry, repository, is_named).await?),
+    })
 }

@@ -1,4 +1,4 @@
-//! The selection grammar: which repositories, and which of their tags, a pipeline takes.
+//! The selection grammar: which repositories, and which of their tags, a pipeline takes, and what it calls them.
 //!
 //! One grammar for export, import and promotion. Pure: rules, names and facts go in, a verdict with its reason for
 //! every tag comes out. Who fetches the facts is told which ones it needs, and never more than that.
@@ -9,6 +9,8 @@
 
 mod evaluate;
 mod pattern;
+mod rename;
+mod rollback_tag;
 mod rules;
 mod tag_version;
 mod verdict;
@@ -18,6 +20,8 @@ mod tests;
 
 pub use evaluate::{Candidate, Evaluation, evaluate};
 pub use pattern::{InvalidPattern, RepositoryPattern, RepositorySelection, TagPattern};
+pub use rename::{CannotRename, InvalidRenameRule, RenameRule, RenameRules};
+pub use rollback_tag::{InvalidRollbackTag, Overwritten, RollbackTag};
 pub use rules::{Facts, InvalidRange, NEWEST_MAX, Newest, NewestBy, Rules, VersionRange};
 pub use tag_version::TagVersion;
 pub use verdict::{Judged, Left, Taken, Verdict};

@@ -69,7 +69,7 @@ impl FromStr for TagPattern {
 }
 
 /// The last line of what the parser says; the lines before draw the place.
-fn reason_of(error: &regex::Error) -> String {
+pub(super) fn reason_of(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().last().unwrap_or_default();
     line.trim_start_matches("error: ").to_owned()

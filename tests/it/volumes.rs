@@ -68,17 +68,21 @@ impl Volumes {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
-    /// No volume is larger than asked for, whatever is in it; and nobody gets more than they fit on.
+    /// No volume is larger than asked for, whatever is in it, and whatever it tells of the past; and nobody gets more than they fit on.
     #[test]
     fn no_volume_is_larger_than_asked_for(
         graph in graphs(Mix::ALL.small()),
         is_guard in any::<bool>(),
+        is_telling in any::<bool>(),
         size in prop_oneof![30_000_u64..150_000, 150_000_u64..2_000_000],
     ) {
         let directory = tempdir().expect("a directory");
         let mut export = Export::of(&graph).signed(&KEYS).volumes_of(size);
         if is_guard {
             export.profile = Profile::Guard;
+        }
+        if is_telling {
+            export = export.telling();
         }
         let runtime = runtime();
         if runtime.block_on(export.plan()).unwrap().is_none() {

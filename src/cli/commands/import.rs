@@ -2,25 +2,30 @@
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::bundle::KeyId;
 use crate::cli::container_args::{locate, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
+use crate::cli::import_report::{
+    report_document, show_report, show_survey, survey_document, tell_part,
+};
 use crate::cli::keys::TrustArguments;
 use crate::cli::origin::Origin;
-use crate::cli::output::{Output, table};
+use crate::cli::output::Output;
+use crate::cli::part_args::PartArguments;
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
-use crate::cli::size::{count, show_size};
+use crate::cli::size::show_size;
 use crate::cli::state_args::{CommentArgument, StateArguments};
+use crate::cli::tag_args::{Before, TagArguments};
 use crate::content::{
-    ArtifactOutcome, CopyOptions, Error, Events, Existing, OnError, RootedDirectory,
+    CopyOptions, Error, ErrorKind, Events, Existing, OnError, RootedDirectory, describe,
 };
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
-    Remembrance, Survey, TargetReference, open_bundles, plan_import, run_import, survey_import,
+    Remembrance, Survey, Tailoring, TargetReference, open_bundles, plan_import, run_import,
+    survey_import,
 };
 use crate::storage::{ContainerReference, Purpose};
 
@@ -45,6 +50,9 @@ pub(in crate::cli) struct ImportArguments {
 
     #[command(flatten)]
     comment: CommentArgument,
+
+    #[command(flatten)]
+    tags: TagArguments,
 
     #[command(flatten)]
     pub(super) delivery: DeliveryArguments,
@@ -80,6 +88,9 @@ pub(in crate::cli) struct DeliveryArguments {
     /// Print what would be moved, to the byte, and move nothing
     #[arg(long)]
     pub(super) dry_run: bool,
+
+    #[command(flatten)]
+    part: PartArguments,
 
     #[command(flatten)]
     pub(super) trust: TrustArguments,
@@ -118,8 +129,14 @@ pub(in crate::cli) async fn run(
     let lane = (&target, delivery.lane.as_deref());
     let described = (&*arguments.bundles, &arguments.comment);
     let memory = arguments.state.remember(lane, described, origin).await?;
+    let before = arguments.tags.before();
     delivery
-        .deliver(&arguments.bundles, &target, memory.as_ref(), output)
+        .deliver(
+            &arguments.bundles,
+            (&target, before),
+            memory.as_ref(),
+            output,
+        )
         .await
 }
 
@@ -136,15 +153,31 @@ impl DeliveryArguments {
     pub(super) async fn deliver(
         &self,
         bundles: &[ContainerReference],
-        target: &TargetReference,
+        (target, before): (&TargetReference, Before),
         memory: Option<&Remembrance>,
         output: Output,
     ) -> anyhow::Result<Exit> {
+        let tailoring = self.tailoring()?;
         let policy = self.trust.policy()?;
         let connections = self.registries.connect().await?;
-        let opened = open_bundles(&locate(bundles, Purpose::Import).await?, &policy).await?;
-        let options = self.options(output);
-        let plans = plan_import(opened, target, &options.0.rules, self.platform_index()).await?;
+        let places = locate(bundles, Purpose::Import).await?;
+        let options = self.options(before, output);
+        let planned = async {
+            let opened = open_bundles(&places, &policy).await?;
+            plan_import(opened, target, &options.0.rules, &tailoring).await
+        };
+        let planned = planned.await;
+        if let (Err(error), Some(memory)) = (&planned, memory.filter(|_| !self.dry_run))
+            && error.kind() == ErrorKind::Unverified
+        {
+            memory.note_refusal(None, &describe(error)).await?;
+        }
+        let plans = planned?;
+        for plan in &plans {
+            if let Some(text) = tell_part(plan, &tailoring) {
+                Output::note(&text);
+            }
+        }
         for warning in plans.iter().flat_map(|plan| &plan.warnings) {
             Output::warn(warning);
         }
@@ -154,7 +187,7 @@ impl DeliveryArguments {
         if self.dry_run {
             if let Some(memory) = memory {
                 for plan in &plans {
-                    let notes = memory.preview(plan).await?;
+                    let notes = memory.preview(plan, options.0.replays).await?;
                     for note in &notes {
                         Output::warn(note);
                     }
@@ -166,22 +199,25 @@ impl DeliveryArguments {
         run_all(&plans, target, (&place, memory), options, output).await
     }
 
-    pub(super) fn platform_index(&self) -> PlatformIndex {
-        match self.platform_index {
+    /// What of every bundle is delivered, and as what.
+    pub(super) fn tailoring(&self) -> anyhow::Result<Tailoring> {
+        self.part.tailoring(match self.platform_index {
             PlatformIndexArgument::Sparse => PlatformIndex::Sparse,
             PlatformIndexArgument::Rebuild => PlatformIndex::Rebuild,
-        }
+        })
     }
 
-    fn options(&self, output: Output) -> (ImportOptions, Progress) {
+    fn options(&self, before: Before, output: Output) -> (ImportOptions, Progress) {
         let progress = Progress::new(output, "importing", "content");
-        let options = self.options_with(progress.events(), || progress.events_of("reading back"));
+        let read_back = || progress.events_of("reading back");
+        let options = self.options_with(before, progress.events(), read_back);
         (options, progress)
     }
 
     /// What a delivery is asked for; `events` are told what moves.
     pub(super) fn options_with(
         &self,
+        before: Before,
         events: Events,
         read_back: impl FnOnce() -> Events,
     ) -> ImportOptions {
@@ -202,10 +238,14 @@ impl DeliveryArguments {
                     false => OnError::Stop,
                 },
                 held: std::sync::Arc::default(),
+                overwrites: None,
                 concurrency: CONTENTS_IN_FLIGHT,
                 events,
             },
             read_back: self.check.then(read_back),
+            tags: before.tags,
+            replays: before.replays,
+            recorded: None,
         }
     }
 }
@@ -268,96 +308,6 @@ async fn deliver_one(
     Ok(delivered.report)
 }
 
-fn show_signers(signers: &[KeyId]) -> String {
-    let signers: Vec<String> = signers.iter().map(ToString::to_string).collect();
-    if signers.is_empty() {
-        "nobody that was checked".to_owned()
-    } else {
-        signers.join(", ")
-    }
-}
-
-fn show_report(plan: &ImportPlan, report: &ImportReport, target: &TargetReference) -> String {
-    let inventory = plan.bundle.inventory();
-    let copy = &report.copy;
-    let mut text = format!(
-        "{} → {target}\n  inventory {}\n  signed by {}\n",
-        inventory.name,
-        plan.bundle.last().inventory_digest(),
-        show_signers(&plan.signers)
-    );
-    text.push_str(&format!(
-        "{}, {} moved, {} there already, {} mounted, {} moved\n",
-        count(report.artifacts.len(), "artifact"),
-        show_size(copy.pushed_bytes),
-        show_size(copy.present_bytes),
-        count(copy.mounted_contents, "blob"),
-        count(copy.tags_moved, "tag"),
-    ));
-    let rows: Vec<Vec<String>> = report
-        .artifacts
-        .iter()
-        .map(|artifact| {
-            let outcome = show_outcome(&artifact.outcome);
-            vec![outcome, artifact.name.clone(), artifact.digest.to_string()]
-        })
-        .collect();
-    for line in table(&rows).lines() {
-        text.push_str(&format!("  {line}\n"));
-    }
-    if let Some(contents) = report.read_back {
-        text.push_str(&format!(
-            "{} read back and right\n",
-            count(contents, "content")
-        ));
-    }
-    text
-}
-
-fn show_outcome(outcome: &ArtifactOutcome) -> String {
-    match outcome {
-        ArtifactOutcome::Delivered => "delivered".to_owned(),
-        ArtifactOutcome::Unchanged => "unchanged".to_owned(),
-        ArtifactOutcome::Kept => "kept".to_owned(),
-        ArtifactOutcome::Held(reason) => format!("kept: {reason}"),
-        ArtifactOutcome::Failed(reason) => format!("failed: {reason}"),
-    }
-}
-
-fn report_document(plan: &ImportPlan, report: &ImportReport) -> Value {
-    let artifacts: Vec<Value> = report
-        .artifacts
-        .iter()
-        .map(|artifact| {
-            let (outcome, reason) = match &artifact.outcome {
-                ArtifactOutcome::Failed(reason) => ("failed".to_owned(), Some(reason)),
-                ArtifactOutcome::Held(reason) => ("kept".to_owned(), Some(reason)),
-                other => (show_outcome(other), None),
-            };
-            json!({
-                "name": artifact.name,
-                "digest": artifact.digest,
-                "outcome": outcome,
-                "reason": reason,
-            })
-        })
-        .collect();
-    let signers: Vec<String> = plan.signers.iter().map(ToString::to_string).collect();
-    json!({
-        "name": plan.bundle.inventory().name,
-        "inventoryDigest": plan.bundle.last().inventory_digest(),
-        "signers": signers,
-        "artifacts": artifacts,
-        "movedBytes": report.copy.pushed_bytes,
-        "movedContents": report.copy.pushed_contents,
-        "presentBytes": report.copy.present_bytes,
-        "presentContents": report.copy.present_contents,
-        "mountedContents": report.copy.mounted_contents,
-        "tagsMoved": report.copy.tags_moved,
-        "readBackContents": report.read_back,
-    })
-}
-
 async fn dry_run(
     plans: &[ImportPlan],
     target: &TargetReference,
@@ -372,21 +322,7 @@ async fn dry_run(
             Some(place) => survey_import(plan, place, CONTENTS_IN_FLIGHT).await?,
             None => Survey::of_empty_target(plan),
         };
-        let name = &plan.bundle.inventory().name;
-        text.push_str(&format!(
-            "{name} → {target}: {} to move ({} bytes), {} there already ({} bytes)\n",
-            show_size(survey.to_move_bytes),
-            survey.to_move_bytes,
-            show_size(survey.present_bytes),
-            survey.present_bytes,
-        ));
-        let rows: Vec<Vec<String>> = plan
-            .artifact_names()
-            .map(|(name, digest)| vec![name, digest.to_string()])
-            .collect();
-        for line in table(&rows).lines() {
-            text.push_str(&format!("  {line}\n"));
-        }
+        text.push_str(&show_survey(plan, &survey, target));
         documents.push(survey_document(plan, &survey));
     }
     let free = free_bytes_at(target);
@@ -416,20 +352,4 @@ fn free_bytes_at(target: &TargetReference) -> Option<u64> {
     RootedDirectory::open(existing)
         .and_then(|directory| directory.free_bytes())
         .ok()
-}
-
-fn survey_document(plan: &ImportPlan, survey: &Survey) -> Value {
-    let artifacts: Vec<Value> = plan
-        .artifact_names()
-        .map(|(name, digest)| json!({ "name": name, "digest": digest }))
-        .collect();
-    json!({
-        "name": plan.bundle.inventory().name,
-        "inventoryDigest": plan.bundle.last().inventory_digest(),
-        "artifacts": artifacts,
-        "toMoveBytes": survey.to_move_bytes,
-        "toMoveContents": survey.to_move_contents,
-        "presentBytes": survey.present_bytes,
-        "presentContents": survey.present_contents,
-    })
 }

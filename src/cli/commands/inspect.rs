@@ -84,10 +84,32 @@ fn show_set(set: &[Volume], is_checked: bool) -> String {
     if let Some(expires) = inventory.expires {
         text.push_str(&format!("expires    {expires}\n"));
     }
+    text.push_str(&show_past(inventory));
     text.push_str(&format!("signed by  {}\n", show_signers(last, is_checked)));
     text.push_str(&show_volumes(set));
     text.push_str(&show_artifacts(set));
     text.push_str(&show_voids(set));
+    text
+}
+
+/// Who says that the bundle was exported, and how much it tells of what was before.
+fn show_past(inventory: &Inventory) -> String {
+    let Some(past) = &inventory.past else {
+        return String::new();
+    };
+    let mut text = String::new();
+    if let Some(who) = &past.who {
+        text.push_str(&format!("exported   by {who}\n"));
+    }
+    if let Some(comment) = &past.comment {
+        text.push_str(&format!("comment    {comment}\n"));
+    }
+    if !past.events.is_empty() {
+        let events = count(past.events.len(), "event");
+        text.push_str(&format!(
+            "past       {events} before it, told by the exporter\n"
+        ));
+    }
     text
 }
 
@@ -269,6 +291,7 @@ fn set_document(set: &[Volume], is_checked: bool) -> Value {
         "pipeline": inventory.pipeline,
         "sequence": inventory.sequence,
         "audience": inventory.audience,
+        "past": inventory.past,
         "signers": signer_ids(last),
         "signersChecked": is_checked,
         "volumesTotal": inventory.volumes,

@@ -1,14 +1,17 @@
 //! One file for each command: its arguments, one call into `pipeline`, and how its report is told.
 
+pub(super) mod audit;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod container;
 pub(super) mod export;
+pub(super) mod history;
 pub(super) mod import;
 pub(super) mod inspect;
 pub(super) mod key;
 pub(super) mod list;
 pub(super) mod manual;
+pub(super) mod rollback;
 pub(super) mod run;
 pub(super) mod runs;
 pub(super) mod sas;

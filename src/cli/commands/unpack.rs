@@ -7,6 +7,7 @@ use crate::cli::container_args::parse_container;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::Output;
+use crate::cli::tag_args::Before;
 use crate::pipeline::TargetReference;
 use crate::storage::ContainerReference;
 
@@ -40,6 +41,11 @@ pub(in crate::cli) async fn run(
     };
     arguments
         .delivery
-        .deliver(&[arguments.bundle], &target, None, output)
+        .deliver(
+            &[arguments.bundle],
+            (&target, Before::default()),
+            None,
+            output,
+        )
         .await
 }

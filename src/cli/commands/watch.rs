@@ -23,6 +23,7 @@ use crate::cli::output::{Output, table};
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
+use crate::cli::tag_args::TagArguments;
 use crate::cli::voice::Voice;
 use crate::content::{Error, ErrorKind, Event};
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
@@ -87,6 +88,9 @@ pub(in crate::cli) struct WatchArguments {
     /// Answer `GET /ready` and `GET /health` on this address, such as `127.0.0.1:8686`
     #[arg(long, value_name = "ADDRESS:PORT")]
     health: Option<SocketAddr>,
+
+    #[command(flatten)]
+    tags: TagArguments,
 
     #[command(flatten)]
     delivery: DeliveryArguments,
@@ -192,6 +196,7 @@ async fn watch(
         delivery.registries.refuse_validated(&target)?;
     }
     delivery.trust.policy()?;
+    let tailoring = delivery.tailoring()?;
     refuse_file(container)?;
     warn_of_secret(container);
     let queue = match &arguments.queue {
@@ -216,8 +221,8 @@ async fn watch(
         read_trust: delivery.trust.reader(),
         open_target: target_opener(&delivery.registries, &target),
         target,
-        import: delivery.options_with(Arc::clone(&signs), || signs),
-        platform_index: delivery.platform_index(),
+        import: delivery.options_with(arguments.tags.before(), Arc::clone(&signs), || signs),
+        tailoring,
         one_off: match arguments.accept_one_off {
             true => OneOff::Accept,
             false => OneOff::Refuse,

@@ -1,5 +1,6 @@
 //! The ledger against a real database file, and the rules of sequences in any order.
 
+mod audit;
 mod claims;
 mod records;
 mod runs;

@@ -147,7 +147,11 @@ impl Watching<'_> {
         fault: Fault,
     ) {
         let blame = self.blame(objects, fault);
-        if let Err(error) = self.record_given_up(key, &reason, &blame).await {
+        let recorded = match self.record_given_up(key, &reason, &blame).await {
+            Ok(()) => self.memory.note_refusal(Some(name), &reason).await,
+            failed => failed,
+        };
+        if let Err(error) = recorded {
             let text = describe(&error);
             self.warn(format!("`{name}` is not in the ledger: {text}"));
         }

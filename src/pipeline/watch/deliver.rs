@@ -12,7 +12,7 @@ use super::verdict::{Fault, Verdict, judge_delivery, may_be_damage};
 use super::{OneOff, Watching};
 use crate::bundle::{Bundle, BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind, Result, count, describe};
-use crate::history::{Claimed, Decision, Ledger};
+use crate::history::{Claimed, Ledger};
 use crate::pipeline::import::{ImportPlan, plan_import};
 use crate::pipeline::open_bundles::{OpenedBundle, open_volume};
 
@@ -252,9 +252,9 @@ impl Watching<'_> {
         let mut interrupted = std::pin::pin!(interrupted);
         let options = self.options.import_at(Timestamp::now());
         let target = &self.options.target;
-        let platform_index = self.options.platform_index;
+        let tailoring = self.options.tailoring_at(Timestamp::now());
         let plans = tokio::select! {
-            plans = plan_import(vec![opened], target, &options.rules, platform_index) => plans?,
+            plans = plan_import(vec![opened], target, &options.rules, &tailoring) => plans?,
             why = &mut interrupted => return Err(why),
         };
         let plan: &ImportPlan = plans
@@ -266,7 +266,7 @@ impl Watching<'_> {
             .await?;
         let name = &plan.bundle.inventory().name;
         let mut warnings = plan.warnings.clone();
-        if delivered.decision == Decision::Replay {
+        if delivered.was_skipped() {
             return Ok((
                 Tried::Skipped {
                     partly: false,
@@ -279,7 +279,7 @@ impl Watching<'_> {
         let report = &delivered.report;
         let tried = Tried::Delivered {
             partly: report.copy.failed() > 0,
-            summary: summarise(report),
+            summary: summarise(plan, report),
         };
         Ok((tried, warnings))
     }
@@ -314,7 +314,7 @@ async fn renew_for_ever(ledger: &Ledger, claim: &mut Claimed) -> Error {
     }
 }
 
-fn summarise(report: &crate::pipeline::ImportReport) -> String {
+fn summarise(plan: &ImportPlan, report: &crate::pipeline::ImportReport) -> String {
     let copy = &report.copy;
     let failed = copy.failed();
     let mut text = format!(
@@ -324,6 +324,9 @@ fn summarise(report: &crate::pipeline::ImportReport) -> String {
         copy.present_bytes,
         count(copy.tags_moved, "tag"),
     );
+    if !plan.left.is_empty() {
+        text.push_str(&format!(", {} not selected", plan.left.len()));
+    }
     if failed > 0 {
         text.push_str(&format!(", {failed} failed"));
     }

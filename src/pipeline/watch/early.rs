@@ -14,10 +14,12 @@ use crate::pipeline::early::push_early;
 use crate::pipeline::open_bundles::open_volume;
 
 impl Watching<'_> {
-    /// Whether there is such a volume. Where tags may stay as they are, nobody knows yet whether its blobs are
-    /// needed.
+    /// Whether there is such a volume. Where tags may stay as they are, and where only a part is taken, nobody knows
+    /// yet whether its blobs are needed.
     pub(super) fn has_early(&self) -> bool {
-        self.options.import.copy.existing == Existing::Overwrite && self.book.next_early().is_some()
+        self.options.import.copy.existing == Existing::Overwrite
+            && self.options.tailoring.part.is_none()
+            && self.book.next_early().is_some()
     }
 
     pub(super) async fn push_early(&mut self, stop: &CancellationToken) {
@@ -74,7 +76,8 @@ impl Watching<'_> {
         }
         let target = &self.options.target;
         let options = &self.options.import.copy;
-        push_early(volume, target, &self.target.place, options).await
+        let renames = &self.options.tailoring.renames;
+        push_early(volume, (target, renames), &self.target.place, options).await
     }
 
     /// Whether the rules let the volume in, and one of its signers may ship it.

@@ -51,9 +51,8 @@ use self::trust::{Trust, TrustChange};
 use self::wake::Wake;
 use self::watched::Watched;
 use super::deliver::Remembrance;
-use super::import::ImportOptions;
+use super::import::{ImportOptions, Tailoring};
 use super::place::{Place, TargetReference};
-use super::rebuild::PlatformIndex;
 use crate::content::{Error, ErrorKind, Result, describe};
 use crate::storage::{AzureQueue, StorageContainer};
 
@@ -89,7 +88,7 @@ pub struct WatchOptions {
     pub target: TargetReference,
     pub open_target: Opener<Place>,
     pub import: ImportOptions,
-    pub platform_index: PlatformIndex,
+    pub tailoring: Tailoring,
     pub one_off: OneOff,
     pub source: DeliveredSource,
     pub interval: Duration,
@@ -183,6 +182,15 @@ impl WatchOptions {
         let mut options = self.import.clone();
         options.rules.now = now;
         options
+    }
+
+    /// What is taken of a bundle now: ages are counted from its import.
+    fn tailoring_at(&self, now: Timestamp) -> Tailoring {
+        let mut tailoring = self.tailoring.clone();
+        if let Some(part) = &mut tailoring.part {
+            part.tags.now = now;
+        }
+        tailoring
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use airlift::bundle::{
-    PublicKey, SignaturePolicy, SigningKey, TrustedKeys, Verification, plan_volumes, verify_volume,
+    Past, PublicKey, SignaturePolicy, SigningKey, ToldEvent, ToldKind, TrustedKeys, Verification,
+    plan_volumes, room_in_last, verify_volume,
 };
 use airlift::content::{
     Copy, CopyOptions, CopyReport, Events, Existing, Memory, OnError, Place, ReferrerPolicy,
@@ -16,7 +17,7 @@ use airlift::content::{
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
     AdmissionRules, Created, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
-    PlatformIndex, TargetReference, open_bundles, open_volumes, plan_import, run_export,
+    Tailoring, TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
@@ -65,6 +66,8 @@ pub(crate) struct Export<'a> {
     pub(crate) profile: Profile,
     pub(crate) volume_size: Option<u64>,
     pub(crate) on_error: OnError,
+    /// Whether it tells as much of the past of its artifacts as there is room for.
+    pub(crate) is_telling: bool,
     pub(crate) keys: Vec<SigningKey>,
     pub(crate) events: Events,
 }
@@ -79,6 +82,7 @@ impl<'a> Export<'a> {
             profile: Profile::Plain,
             volume_size: None,
             on_error: OnError::Stop,
+            is_telling: false,
             keys: Vec::new(),
             events: ignore_events(),
         }
@@ -95,6 +99,11 @@ impl<'a> Export<'a> {
 
     pub(crate) fn volumes_of(mut self, size: u64) -> Self {
         self.volume_size = Some(size);
+        self
+    }
+
+    pub(crate) fn telling(mut self) -> Self {
+        self.is_telling = true;
         self
     }
 
@@ -157,13 +166,45 @@ impl<'a> Export<'a> {
             source_names: vec!["source.example".to_owned()],
             volumes,
             profile: self.profile,
+            past: None,
             failures: Vec::new(),
         }))
     }
 
+    fn tell(&self, plan: &ExportPlan) -> Option<Past> {
+        const FIELD_BYTES: u64 = 8;
+        let roots = plan.plan.artifacts.iter();
+        let events = roots.flat_map(|artifact| {
+            let root = &plan.plan.manifests[artifact.root].descriptor;
+            (0..40).map(|second| ToldEvent {
+                digest: root.digest.clone(),
+                kind: ToldKind::Promoted,
+                time: Timestamp::from_second(second).expect("a time"),
+                who: Some("w".repeat(300)),
+                comment: None,
+                pipeline: None,
+                source: None,
+                target: None,
+                bundle: None,
+                inventory: None,
+            })
+        });
+        let past = Past {
+            who: Some("ops".to_owned()),
+            comment: Some("c".repeat(500)),
+            events: events.collect(),
+        };
+        let (size, keys) = (self.volume_size.unwrap_or(u64::MAX), self.keys.len());
+        let room = room_in_last(&plan.plan, plan.profile, size, keys, &plan.volumes);
+        past.fit(room.saturating_sub(FIELD_BYTES))
+    }
+
     /// Plans and writes it into the directory.
     pub(crate) async fn run(self, directory: &Path) -> Result<ExportReport> {
-        let plan = self.plan().await?.expect("it fits the volume size");
+        let mut plan = self.plan().await?.expect("it fits the volume size");
+        if self.is_telling {
+            plan.past = self.tell(&plan);
+        }
         let container = DirectoryContainer::create(directory)?;
         run_export(&plan, &self.options(), &container, &self.keys).await
     }
@@ -184,7 +225,7 @@ pub(crate) async fn plan_opened(opened: Vec<OpenedBundle>) -> Result<Vec<ImportP
         now: created(),
         sequence_min: None,
     };
-    plan_import(opened, &target, &rules, PlatformIndex::Sparse).await
+    plan_import(opened, &target, &rules, &Tailoring::default()).await
 }
 
 /// Delivers one planned bundle into memory.
@@ -198,6 +239,7 @@ pub(crate) async fn deliver(import: &ImportPlan, target: &Arc<Memory>) -> Result
             existing: Existing::Overwrite,
             on_error: OnError::Stop,
             held: std::sync::Arc::default(),
+            overwrites: None,
             concurrency: 4,
             events: ignore_events(),
         },

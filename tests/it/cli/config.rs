@@ -345,7 +345,7 @@ fn check_reads_secrets_and_looks_for_keys() {
         .assert_success()
         .assert_stdout("2 registries, 1 container, 2 pipelines");
     let document = plant.run("config check --output json").json();
-    assert_documented("config check", &[document.clone()]);
+    assert_documented("config check", std::slice::from_ref(&document));
     plant.configure(
         &plant
             .whole()
@@ -407,7 +407,7 @@ fn show_prints_a_file_that_means_the_same_and_no_secret() {
         .run("config show --output json")
         .assert_success()
         .json();
-    assert_documented("config show", &[document.clone()]);
+    assert_documented("config show", std::slice::from_ref(&document));
     assert_eq!(document["sections"][3]["settings"]["tags"], "1\\..*");
     assert_eq!(document["sections"][3]["defaults"]["profile"], "plain");
 }
@@ -467,7 +467,7 @@ fn pipelines_of_acr_transfer_become_pipelines_here() {
         .assert_success()
         .assert_stderr("airlift key generate");
     let document = plant.desk.run(&format!("{line} --output json")).json();
-    assert_documented("config import-acr", &[document.clone()]);
+    assert_documented("config import-acr", std::slice::from_ref(&document));
     plant.configure(&written.stdout);
     let missing = plant.run("config check");
     missing.assert_code(2).assert_stderr("out.key");

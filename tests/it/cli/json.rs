@@ -9,7 +9,8 @@ use super::{Desk, registry_with_layers, repository_root};
 use crate::support::registry::{Fault, When};
 
 /// Documented as one field each: their insides are told in words.
-const WHOLE: [&str; 8] = [
+const WHOLE: [&str; 9] = [
+    "bundles[].past",
     "counts",
     "sections[].settings",
     "sections[].defaults",
@@ -98,12 +99,28 @@ fn imports_print_what_is_documented() {
     let desk = Desk::with_bundle();
     let line = "import usb --target oci:far --trust ops.key.pub";
     let documents = [
+        run(&desk, &format!("{line} --tags none --dry-run")),
         run(&desk, &format!("{line} --dry-run")),
         run(&desk, &format!("{line} --check")),
     ];
     assert_documented("import", &documents);
     let unpacked = run(&desk, "unpack usb oci:out --trust ops.key.pub --check");
-    assert_documented("import", &[documents[0].clone(), unpacked]);
+    let [left, planned, _] = documents;
+    assert_documented("import", &[left, planned, unpacked]);
+}
+
+#[test]
+fn rollbacks_print_what_is_documented() {
+    let desk = Desk::with_bundle();
+    desk.run("import usb --target oci:far --trust ops.key.pub --state state")
+        .assert_success();
+    let listed = run(&desk, "list oci:far");
+    let name = listed["tags"][0]["name"].as_str().unwrap();
+    let (repository, tag) = name.rsplit_once(':').unwrap();
+    let line = format!("rollback oci:far:{repository}:{tag} --to {tag} --state state --comment x");
+    let told = run(&desk, &line);
+    assert_eq!(told["unchanged"], true);
+    assert_documented("rollback", &[told]);
 }
 
 #[test]
@@ -142,6 +159,25 @@ fn runs_print_what_is_documented() {
     assert_documented("runs", &[listed]);
     let cleaned = run(&desk, "runs clean --older-than 90d --state state");
     assert_documented("runs clean", &[cleaned]);
+}
+
+#[test]
+fn histories_print_what_is_documented() {
+    let desk = Desk::new();
+    let line =
+        "export oci:near/helm-chart --container usb --sign-key ops.key --state state --comment why";
+    desk.run(&format!("{line} --pipeline nightly"))
+        .assert_success();
+    desk.run("import usb --target oci:far --trust ops.key.pub --state state")
+        .assert_success();
+    let host = desk.path("far").display().to_string();
+    let history = run(
+        &desk,
+        &format!("history oci:{host}:helm-chart:0.1.0 --state state"),
+    );
+    assert_documented("history", &[history]);
+    let verified = run(&desk, "audit verify --state state");
+    assert_documented("audit verify", &[verified]);
 }
 
 #[test]

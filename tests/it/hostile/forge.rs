@@ -89,6 +89,7 @@ impl Forge {
             voids: Vec::new(),
             assumed: Vec::new(),
             volume_inventories: Vec::new(),
+            past: None,
         };
         Self {
             inventory,

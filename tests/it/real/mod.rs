@@ -9,6 +9,7 @@ mod holdings;
 mod layouts;
 mod limits;
 mod logins;
+mod rules;
 mod selecting;
 
 use std::path::{Path, PathBuf};

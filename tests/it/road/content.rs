@@ -160,7 +160,7 @@ async fn a_target_that_refuses_a_sparse_index_gets_no_tag() {
         "{text}"
     );
     assert!(target.snapshot().0.is_empty());
-    journey.platform_index = PlatformIndex::Rebuild;
+    journey.tailoring.platform_index = PlatformIndex::Rebuild;
     journey.import(&target.address()).await.unwrap();
     target.assert_no_violation();
     assert_eq!(target.missing_content(), [""; 0]);

@@ -188,7 +188,7 @@ async fn stop_exports(at_source: Referrers, interruption: Interruption) {
             .await
             .unwrap();
         for before in 0..source.log().all().len() {
-            stop_export(&graph, at_source, interruption, before).await;
+            Box::pin(stop_export(&graph, at_source, interruption, before)).await;
         }
     }
 }

@@ -11,7 +11,7 @@ use airlift::content::{
 use airlift::oci::{Digest, Manifest, Repository, Tag, media_type};
 use airlift::pipeline::{
     AdmissionRules, Connections, Created, ExportOptions, ExportReport, ImportOptions, ImportReport,
-    PlatformIndex, open_bundles, plan_exports, plan_import, run_export, run_import,
+    Replays, TagRules, Tailoring, open_bundles, plan_exports, plan_import, run_export, run_import,
 };
 use airlift::registry::{Credentials, RegistryOptions};
 use airlift::storage::{DirectoryContainer, Overwrite};
@@ -37,7 +37,7 @@ pub(crate) struct Journey {
     pub(crate) concurrency: usize,
     /// Read everything back from the target at the end of an import.
     pub(crate) reads_back: bool,
-    pub(crate) platform_index: PlatformIndex,
+    pub(crate) tailoring: Tailoring,
 }
 
 impl Journey {
@@ -53,7 +53,7 @@ impl Journey {
             },
             concurrency: 4,
             reads_back: false,
-            platform_index: PlatformIndex::Sparse,
+            tailoring: Tailoring::default(),
         }
     }
 
@@ -112,10 +112,14 @@ impl Journey {
                 existing: Existing::Overwrite,
                 on_error: OnError::Stop,
                 held: std::sync::Arc::default(),
+                overwrites: None,
                 concurrency: self.concurrency,
                 events: ignore_events(),
             },
             read_back: self.reads_back.then(ignore_events),
+            tags: TagRules::default(),
+            replays: Replays::Skip,
+            recorded: None,
         }
     }
 
@@ -131,7 +135,7 @@ impl Journey {
     ) -> Result<Vec<ImportReport>> {
         let opened = open_bundles(&places(self.container.path()).await?, &trust()).await?;
         let target = target.parse().unwrap();
-        let plans = plan_import(opened, &target, &options.rules, self.platform_index).await?;
+        let plans = plan_import(opened, &target, &options.rules, &self.tailoring).await?;
         let place = self.connections().target(&target).await?;
         let mut reports = Vec::new();
         for plan in &plans {

@@ -29,7 +29,7 @@ use std::time::Duration;
 use airlift::bundle::SignaturePolicy;
 use airlift::history::{Ledger, RunKind, RunLink, Trigger};
 use airlift::pipeline::{
-    Connections, DeliveredSource, OneOff, Opener, PlatformIndex, PolicyReader, Remembrance,
+    Connections, DeliveredSource, OneOff, Opener, PolicyReader, Remembrance, Tailoring,
     TargetReference, Until, WatchEvent, WatchOptions, WatchReport, run_watch,
 };
 use airlift::storage::{DirectoryContainer, StorageContainer};
@@ -160,7 +160,7 @@ impl Station {
             open_target: target_opener(&target),
             target,
             import: Journey::new().import_options(),
-            platform_index: PlatformIndex::Sparse,
+            tailoring: Tailoring::default(),
             one_off: OneOff::Accept,
             source: DeliveredSource::Keep,
             interval: Duration::from_millis(500),

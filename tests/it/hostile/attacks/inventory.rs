@@ -1,5 +1,8 @@
 //! Signed inventories, and end entries, that lie about the volume or are not of this format.
 
+use airlift::bundle::{Past, ToldEvent, ToldKind};
+use airlift::oci::Digest;
+
 use super::{Attack, Files, KEY, attack};
 use crate::hostile::anatomy::{Anatomy, Entry};
 use crate::hostile::forge::Forge;
@@ -108,6 +111,21 @@ pub(super) const ATTACKS: &[Attack] = &[
             text.replace("\"volumes\":1", "\"volumes\":4294967295")
         })
     }),
+    attack("past-with-too-many-events", || {
+        told(|past| past.events = vec![past.events[0].clone(); 33])
+    }),
+    attack("past-with-a-text-that-is-too-long", || {
+        told(|past| past.events[0].comment = Some("x".repeat(1025)))
+    }),
+    attack("past-with-a-comment-that-is-too-long", || {
+        told(|past| past.comment = Some("x".repeat(1025)))
+    }),
+    attack("past-with-control-characters", || {
+        told(|past| past.events[0].who = Some("\u{1b}[2J\u{202e}ops".to_owned()))
+    }),
+    attack("past-of-something-else", || {
+        told(|past| past.events[0].digest = Digest::sha256(b"something else"))
+    }),
     attack("bundle-name-with-dots", || {
         edited("\"name\":\"bundle\"", "\"name\":\"../bundle\"")
     }),
@@ -172,6 +190,30 @@ fn image() -> Anatomy {
 
 fn edited_whole(edit: impl FnOnce(String) -> String) -> Files {
     Files::Plain(image().with_inventory(edit).write())
+}
+
+/// An image that tells of one promotion, changed and signed.
+fn told(change: impl FnOnce(&mut Past)) -> Files {
+    let mut forge = Forge::image();
+    let mut past = Past {
+        who: Some("ops (1000)".to_owned()),
+        comment: None,
+        events: vec![ToldEvent {
+            digest: forge.inventory.artifacts[0].root.digest.clone(),
+            kind: ToldKind::Promoted,
+            time: "2026-11-22T11:16:06Z".parse().expect("a time"),
+            who: Some("ops (1000)".to_owned()),
+            comment: None,
+            pipeline: None,
+            source: None,
+            target: None,
+            bundle: None,
+            inventory: None,
+        }],
+    };
+    change(&mut past);
+    forge.inventory.past = Some(past);
+    Files::Plain(forge.write(&[KEY]))
 }
 
 /// The first `from` of the inventory is `to`; the key signs it.

@@ -1,5 +1,7 @@
 //! The grammar by examples, and laws that hold for any rules and tags.
 
+mod names;
+
 use std::collections::HashMap;
 use std::time::Duration;
 

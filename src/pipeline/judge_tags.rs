@@ -1,0 +1,191 @@
+//! The verdicts about the tags of one repository, wherever it is: the rules are asked, and what they have to know is
+//! read for them.
+//!
+//! **Invariant.** Manifests are read only where the evaluation asks for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+
+use super::facts::{CONCURRENT_MANIFESTS, FactsReader};
+use super::select_named::{NamedReference, NamedReferences};
+use super::select_tags::{JudgedRepository, JudgedTag, TagSelection};
+use crate::content::{Error, OnError, Result, Source, describe};
+use crate::oci::{Digest, Reference, Repository, Tag};
+use crate::selection::{Candidate, Evaluation, Facts, Left, Verdict, evaluate};
+
+/// Judges the tags of repositories that the places of these names hold.
+pub(super) struct Judge {
+    selection: TagSelection,
+    reader: FactsReader,
+    sources: HashMap<String, Arc<dyn Source>>,
+}
+
+impl Judge {
+    pub(super) fn new(selection: &TagSelection, sources: HashMap<String, Arc<dyn Source>>) -> Self {
+        Self {
+            reader: FactsReader::new(&selection.rules),
+            selection: selection.clone(),
+            sources,
+        }
+    }
+
+    /// What a reference with a tag or digest stands for, as far as that is asked.
+    pub(super) async fn look_up(
+        &self,
+        named: NamedReferences,
+        reference: Reference,
+    ) -> Result<NamedReference> {
+        let source = &self.sources[&reference.registry];
+        let on_error = self.selection.on_error;
+        named
+            .look_up(reference, source, &self.reader, on_error)
+            .await
+    }
+
+    /// Manifests that were read so far.
+    pub(super) fn manifests_read(&self) -> usize {
+        self.reader.manifests_read()
+    }
+
+    pub(super) async fn judge(
+        self: &Arc<Self>,
+        registry: String,
+        repository: Repository,
+        is_named: bool,
+    ) -> Result<JudgedRepository> {
+        let mut judged = JudgedRepository {
+            registry,
+            repository,
+            tags: Vec::new(),
+            failures: Vec::new(),
+        };
+        let outcome = self.judge_into(&mut judged, is_named).await;
+        match outcome {
+            Err(error) if self.selection.on_error == OnError::Continue => {
+                let name = format!("{}/{}", judged.registry, judged.repository);
+                judged.failures.push((name, describe(&error)));
+                Ok(judged)
+            }
+            outcome => outcome.map(|()| judged),
+        }
+    }
+
+    async fn judge_into(
+        self: &Arc<Self>,
+        judged: &mut JudgedRepository,
+        is_named: bool,
+    ) -> Result<()> {
+        let repository = judged.repository.clone();
+        let source = Arc::clone(&self.sources[&judged.registry]);
+        let mut tags = match source.tags(&repository).await {
+            Ok(tags) => tags,
+            // Catalogs go on to list repositories whose last tag was removed.
+            Err(error) if error.is_not_found() && !is_named => Vec::new(),
+            Err(error) => return Err(error.on_side("source")),
+        };
+        tags.sort();
+        let candidates = tags.into_iter().map(|tag| self.selection.candidate(tag));
+        let candidates: Vec<Candidate> = candidates.collect();
+        let mut learning = Learning {
+            judge: Arc::clone(self),
+            source,
+            place: format!("{}/{repository}", judged.registry),
+            repository,
+            known: HashMap::new(),
+            digests: HashMap::new(),
+            failed: HashMap::new(),
+        };
+        learning.decide(&candidates, judged).await?;
+        let has_nothing = judged.taken().next().is_none() && self.selection.rules.is_empty();
+        if is_named && (judged.tags.is_empty() || has_nothing) {
+            let repository = &judged.repository;
+            return Err(Error::not_found(format!(
+                "source: `{repository}` has no tags"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What was learned of the tags of one repository.
+struct Learning {
+    judge: Arc<Judge>,
+    source: Arc<dyn Source>,
+    repository: Repository,
+    /// `REGISTRY/REPOSITORY`.
+    place: String,
+    known: HashMap<Tag, Option<Facts>>,
+    digests: HashMap<Tag, Digest>,
+    /// Reasons, where what cannot be read is left out.
+    failed: HashMap<Tag, String>,
+}
+
+impl Learning {
+    async fn decide(
+        &mut self,
+        candidates: &[Candidate],
+        judged: &mut JudgedRepository,
+    ) -> Result<()> {
+        loop {
+            let TagSelection { rules, now, .. } = &self.judge.selection;
+            let verdicts = match evaluate(rules, candidates, &self.known, *now) {
+                Evaluation::Decided(verdicts) => verdicts,
+                Evaluation::Needs(tags) => {
+                    self.learn(tags).await?;
+                    continue;
+                }
+            };
+            for decided in verdicts {
+                let mut verdict = decided.verdict;
+                if let Some(reason) = self.failed.remove(&decided.tag) {
+                    let reference = format!("{}:{}", self.place, decided.tag);
+                    judged.failures.push((reference, reason.clone()));
+                    verdict = Verdict::Left(Left::Unreadable { reason });
+                }
+                let digest = self.digests.remove(&decided.tag);
+                judged.tags.push(JudgedTag {
+                    digest: digest.filter(|_| verdict.is_taken()),
+                    tag: decided.tag,
+                    verdict,
+                });
+            }
+            return Ok(());
+        }
+    }
+
+    async fn learn(&mut self, tags: Vec<Tag>) -> Result<()> {
+        let (judge, source) = (Arc::clone(&self.judge), Arc::clone(&self.source));
+        let repository = self.repository.clone();
+        let mut reads = stream::iter(tags)
+            .map(move |tag| {
+                let (judge, source) = (Arc::clone(&judge), Arc::clone(&source));
+                let repository = repository.clone();
+                async move {
+                    let read = judge.reader.read(&source, &repository, &tag).await;
+                    (tag, read)
+                }
+            })
+            .buffer_unordered(CONCURRENT_MANIFESTS);
+        while let Some((tag, read)) = reads.next().await {
+            let facts = match read {
+                Ok(Some((digest, facts))) => {
+                    self.digests.insert(tag.clone(), digest);
+                    Some(facts)
+                }
+                Ok(None) => None,
+                Err(error) if self.judge.selection.on_error == OnError::Continue => {
+                    self.failed.insert(tag.clone(), describe(&error));
+                    None
+                }
+                Err(error) => {
+                    let place = &self.place;
+                    return Err(error.within(format!("source: cannot read `{place}:{tag}`")));
+                }
+            };
+            self.known.insert(tag, facts);
+        }
+        Ok(())
+    }
+}
