@@ -130,6 +130,7 @@ pub(super) enum Command {
     Sign(commands::sign::SignArguments),
     Key(commands::key::KeyArguments),
     Sas(commands::sas::SasArguments),
+    MirrorConfig(commands::mirror_config::MirrorConfigArguments),
     Config(commands::config::ConfigArguments),
     Completions(commands::completions::CompletionsArguments),
     Manual(commands::manual::ManualArguments),

@@ -14,6 +14,7 @@ mod export_report;
 mod failure;
 mod import_report;
 mod keys;
+mod mirror_formats;
 mod moment;
 mod origin;
 mod output;
@@ -152,8 +153,9 @@ async fn run(
         Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
         Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
         Command::Serve(arguments) => commands::serve::run(arguments, output).await,
+        Command::MirrorConfig(arguments) => commands::mirror_config::run(arguments, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,
-        Command::Runs(arguments) => commands::runs::run(arguments, output).await,
+        Command::Runs(arguments) => commands::runs::run(arguments, &origin, output).await,
         Command::History(arguments) => commands::history::run(arguments, output).await,
         Command::Audit(arguments) => commands::audit::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,

@@ -28,11 +28,6 @@ impl Origin {
         }
     }
 
-    /// The same without a pipeline.
-    pub(super) fn by_itself(self) -> Self {
-        Self::by_hand(&self.interruption)
-    }
-
     /// The same for a pipeline of the configuration file.
     pub(super) fn of_pipeline(
         self,

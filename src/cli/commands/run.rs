@@ -79,6 +79,8 @@ impl From<KindArgument> for SectionKind {
 pub(in crate::cli) struct Request {
     pub(in crate::cli) only: Vec<String>,
     pub(in crate::cli) dry_run: bool,
+    /// What `only` names is what it means, beside the pipeline's registry.
+    pub(in crate::cli) is_exact: bool,
     /// Of a daemon that the run is a part of.
     pub(in crate::cli) supervision: Option<Supervision>,
 }
@@ -94,7 +96,7 @@ pub(in crate::cli) async fn run(
     let request = Request {
         only: arguments.only,
         dry_run: arguments.dry_run,
-        supervision: None,
+        ..Request::default()
     };
     let hold = match arguments.dry_run {
         true => None,
@@ -189,7 +191,9 @@ pub(in crate::cli) async fn start(
     }
     match &pipeline.settings {
         Settings::Export(section) => {
-            if !request.only.is_empty() {
+            if request.is_exact {
+                words.plain.clone_from(&request.only);
+            } else if !request.only.is_empty() {
                 words.plain = name_artifacts(configuration, section, &request.only)?;
             }
             let section = ExportSection::try_parse_from(words.line())?;
@@ -246,23 +250,9 @@ async fn preview_import(
     origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    #[derive(Parser)]
-    #[command(no_binary_name = true)]
-    struct Preview {
-        #[command(flatten)]
-        import: import::ImportArguments,
-    }
-    let grammar = <Preview as clap::CommandFactory>::command();
-    let is_known = |flag: &&String| {
-        let name = flag.trim_start_matches("--");
-        let name = name.split('=').next().unwrap_or_default();
-        grammar
-            .get_arguments()
-            .any(|it| it.get_long() == Some(name))
-    };
     let container = words.plain.first().cloned().unwrap_or_default();
     let words = Words {
-        flags: words.flags.iter().filter(is_known).cloned().collect(),
+        flags: words.flags.clone(),
         plain: match request.only.is_empty() {
             true => vec![container],
             false => request
@@ -272,12 +262,34 @@ async fn preview_import(
                 .collect(),
         },
     };
-    let preview = Preview::try_parse_from(words.line())?;
-    import::run(preview.import, &origin.clone().by_itself(), output).await
+    import::run(import_of(&words)?, origin, output).await
+}
+
+/// An import with the words of a watch.
+pub(in crate::cli) fn import_of(words: &Words) -> anyhow::Result<import::ImportArguments> {
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Import {
+        #[command(flatten)]
+        import: import::ImportArguments,
+    }
+    let grammar = <Import as clap::CommandFactory>::command();
+    let is_known = |flag: &&String| {
+        let name = flag.trim_start_matches("--");
+        let name = name.split('=').next().unwrap_or_default();
+        grammar
+            .get_arguments()
+            .any(|it| it.get_long() == Some(name))
+    };
+    let words = Words {
+        flags: words.flags.iter().filter(is_known).cloned().collect(),
+        plain: words.plain.clone(),
+    };
+    Ok(Import::try_parse_from(words.line())?.import)
 }
 
 /// A bundle in a container, as one would type it.
-fn object_url(container: &str, name: &str) -> String {
+pub(in crate::cli) fn object_url(container: &str, name: &str) -> String {
     match container.split_once('?') {
         Some((before, query)) => format!("{}/{name}?{query}", before.trim_end_matches('/')),
         None => format!("{}/{name}", container.trim_end_matches('/')),
