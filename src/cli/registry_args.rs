@@ -34,7 +34,12 @@ pub(super) struct ConnectionArguments {
     ca_file: Vec<PathBuf>,
 
     /// Whether a public registry may send us to loopback or private addresses
-    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "refuse",
+        hide_short_help = true
+    )]
     private_addresses: PrivateAddressesArgument,
 
     /// Whom to be: what `docker login` left behind, or nobody
@@ -42,7 +47,7 @@ pub(super) struct ConnectionArguments {
     credentials: CredentialsArgument,
 
     /// Requests in flight to one registry
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 8, hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..=256))]
     concurrent_requests: u16,
 }
 

@@ -179,11 +179,9 @@ impl AuditEntry {
         }
     }
 
-    /// A bundle that was carried from one storage container to another; `inventory` is that of its last volume.
-    pub fn transferred(bundle: CarriedBundle, source: &str, target: &str) -> Self {
+    /// A bundle that was carried from the run's container to its target; `inventory` is that of its last volume.
+    pub fn transferred(bundle: CarriedBundle) -> Self {
         Self {
-            source: Some(source.to_owned()),
-            target: Some(target.to_owned()),
             bundle: Some(bundle),
             ..Self::new(AuditKind::Transferred)
         }

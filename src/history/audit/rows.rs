@@ -82,8 +82,8 @@ impl Author {
     /// The record of an entry, without its place in the chain.
     fn record(&self, entry: &AuditEntry, now: Timestamp) -> AuditRecord {
         let escape = |text: &Option<String>| text.as_deref().map(escape_control);
-        let is_refusal = entry.kind == AuditKind::Refused;
-        let or_of_run = |own: &Option<String>, of_run: &Option<String>| match is_refusal {
+        let is_of_bundle = matches!(entry.kind, AuditKind::Refused | AuditKind::Transferred);
+        let or_of_run = |own: &Option<String>, of_run: &Option<String>| match is_of_bundle {
             true => escape(own).or_else(|| escape(of_run)),
             false => escape(own),
         };

@@ -160,9 +160,9 @@ async fn a_bundle_that_was_carried_belongs_to_the_history_of_what_is_in_it() {
         inventory: digest(inventory),
         sequence: Some(1),
     };
-    let entry = AuditEntry::transferred(carried("inventory 1"), "/mnt/a", "/mnt/b");
+    let entry = AuditEntry::transferred(carried("inventory 1"));
     end_with(&ledger, 2, entry).await;
-    let other = AuditEntry::transferred(carried("another"), "/mnt/a", "/mnt/b");
+    let other = AuditEntry::transferred(carried("another"));
     end_with(&ledger, 3, other).await;
     let events = ledger
         .find_history(&HistoryOf::Digest(digest("one")))
@@ -170,7 +170,7 @@ async fn a_bundle_that_was_carried_belongs_to_the_history_of_what_is_in_it() {
         .unwrap();
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["imported", "transferred"]);
-    assert_eq!(events[1].source.as_deref(), Some("/mnt/a"));
+    assert_eq!(events[1].source.as_deref(), Some("/mnt/usb"));
     assert_eq!(events[1].inventory, Some(digest("inventory 1")));
 }
 

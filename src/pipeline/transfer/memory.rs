@@ -11,8 +11,8 @@ use super::run::{plan_transfer, run_transfer};
 use super::survey::ContainerSurvey;
 use crate::content::{Error, OnError, Result, describe};
 use crate::history::{
-    ActiveRun, Ledger, LogEvent, NewRun, RunBundle, RunCancelled, RunFailure, RunKind, RunLink,
-    RunOutcome, RunPhase, RunStatus, Trigger,
+    ActiveRun, AuditEntry, CarriedBundle, Ledger, LogEvent, NewRun, RunBundle, RunCancelled,
+    RunFailure, RunKind, RunLink, RunOutcome, RunPhase, RunStatus, Trigger,
 };
 
 /// Which ledger remembers a transfer, and what it is told about it.
@@ -159,8 +159,26 @@ fn outcome_of(report: &TransferReport, on_error: OnError) -> RunOutcome {
         outcome.inventory.clone_from(&one.inventory);
         outcome.sequence = one.sequence;
     }
+    outcome.events = events_of(report);
     outcome.failures = failures;
     outcome
+}
+
+/// What is kept for good: bundles of which something was moved, and everything is there now.
+fn events_of(report: &TransferReport) -> Vec<AuditEntry> {
+    let has_failed = |name: &str| report.failures.iter().any(|failure| failure.name == name);
+    let carried = report.bundles.iter().filter(|bundle| {
+        let mut outcomes = bundle.objects.iter().map(|(_, _, outcome)| outcome);
+        !has_failed(&bundle.name) && outcomes.any(|outcome| *outcome != ObjectOutcome::Kept)
+    });
+    let event = |bundle: &super::options::TransferredBundle| {
+        Some(AuditEntry::transferred(CarriedBundle {
+            name: bundle.name.clone(),
+            inventory: bundle.inventory.clone()?,
+            sequence: bundle.sequence,
+        }))
+    };
+    carried.filter_map(event).collect()
 }
 
 fn count_objects(outcome: &mut RunOutcome, report: &TransferReport) {

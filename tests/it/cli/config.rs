@@ -252,7 +252,7 @@ const FAULTS: [(&str, &str, usize, &str); 20] = [
     (
         "sign-key = \"DESK/ops.key\"\n",
         "sign-key = \"DESK/ops.key\"\nunsigned = true\n",
-        22,
+        21,
         "exclude each other",
     ),
     (

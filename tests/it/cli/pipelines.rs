@@ -148,7 +148,12 @@ async fn an_unchanged_export_takes_no_number_and_is_a_run() {
         (run.outcome.artifacts.total, run.outcome.artifacts.unchanged),
         (1, 1)
     );
-    assert_eq!(run.start.container.as_deref(), Some("usb"));
+    let container = plant.desk.path("usb").display().to_string();
+    assert_eq!(
+        run.start.container,
+        Some(container),
+        "wherever it is looked at"
+    );
     let digest = first["volumes"][0]["inventoryDigest"].as_str().unwrap();
     assert_eq!(run.start.inventory, Some(digest.parse().unwrap()));
     assert_eq!(

@@ -45,7 +45,10 @@ pub(super) async fn run(arguments: &CheckArguments, output: Output) -> anyhow::R
 }
 
 fn describe(configuration: &Configuration) -> String {
-    let registries = count(count_of(configuration, SectionKind::Registry), "registry");
+    let registries = match count_of(configuration, SectionKind::Registry) {
+        1 => "1 registry".to_owned(),
+        number => format!("{number} registries"),
+    };
     let containers = count(count_of(configuration, SectionKind::Container), "container");
     let pipelines = count(configuration.pipelines.len(), "pipeline");
     format!("{registries}, {containers}, {pipelines}")

@@ -122,6 +122,8 @@ pub(super) fn run_document(run: &Run, now: Timestamp) -> Map<String, Value> {
         "id": run.id.as_str(),
         "kind": start.kind.as_str(),
         "pipeline": start.pipeline,
+        "section": start.link.section,
+        "rerunOf": start.link.rerun_of.as_ref().map(ToString::to_string),
         "status": outcome.status.as_str(),
         "reason": outcome.reason,
         "trigger": start.trigger.as_str(),
