@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 39] = [
     "",
     "export",
     "transfer",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 36] = [
     "runs",
     "runs show",
     "runs log",
+    "runs rerun",
     "runs cancel",
     "runs clean",
     "list",
@@ -39,6 +40,8 @@ const COMMANDS: [&str; 36] = [
     "config show",
     "config schema",
     "config import-acr",
+    "serve",
+    "mirror-config",
     "completions",
     "manual",
 ];
