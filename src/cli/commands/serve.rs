@@ -21,7 +21,7 @@ use crate::history::Ledger;
 /// How often it says that it lives.
 const SIGN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Run the pipelines of the configuration file by themselves: at their times, and when a bundle comes
+/// Run the pipelines of the configuration file by themselves, when they are due
 ///
 /// A daemon: it watches for every import pipeline with `source-trigger`, repeats every transfer with it, and runs
 /// pipelines with a `schedule`, each once at a time. What it missed while it was stopped is run once. SIGHUP has it

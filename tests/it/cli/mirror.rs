@@ -31,7 +31,7 @@ fn a_pipelines_target_and_rules_are_printed_for_every_runtime() {
         .assert_stdout(&format!("[host.\"http://{far}/v2/mirror\"]"))
         .assert_stderr("`mirror/hub`, and containerd knows one path");
     let document =
-        yard.run("mirror-config mirror --format podman --source docker.io --output json");
+        yard.run("mirror-config mirror --format containerd --source docker.io --output json");
     assert_documented("mirror-config", &[document.json()]);
 }
 

@@ -270,6 +270,7 @@ fn the_file_is_read_again_and_one_with_faults_changes_nothing() {
     let yard = Yard::new(MIRROR);
     let running = yard.serve();
     until_told(&running, "ready: 1 watched, 0 scheduled");
+    until_told(&running, "Z watching");
     yard.configure("[import.mirror]\ncontainer = \"usp\"\n");
     running.signal("HUP");
     until_told(&running, "there is no `[container.usp]`");
