@@ -1,7 +1,7 @@
 //! When a pipeline of the configuration file was due and begun for the last time, and who runs it now.
 //!
-//! Nothing here decides what is due. A record is changed only by whoever has the pipeline's [`Hold`], so that what was
-//! read under it stays true until it is dropped.
+//! Nothing here decides what is due. The record of a schedule is changed only by whoever has the pipeline's [`Hold`], so
+//! that what was read under it stays true until it is dropped.
 
 use jiff::Timestamp;
 
@@ -71,6 +71,31 @@ impl Ledger {
             last_due: time(last_due_ms),
             progress,
         }))
+    }
+
+    /// Has the times of a schedule count from the record's, unless the same schedule has a record of a time up to
+    /// `credible`. No hold is needed: whoever comes later changes nothing.
+    pub async fn begin_schedule(
+        &self,
+        section: &str,
+        record: &DueRecord,
+        credible: Timestamp,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO schedule (pipeline, expression, last_due_ms, progress) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (pipeline) DO UPDATE SET expression = excluded.expression,
+                last_due_ms = excluded.last_due_ms, progress = excluded.progress
+             WHERE schedule.expression <> excluded.expression OR schedule.last_due_ms > $5",
+        )
+        .bind(section)
+        .bind(&record.expression)
+        .bind(millis(record.last_due))
+        .bind(record.progress.as_str())
+        .bind(millis(credible))
+        .execute(self.pool())
+        .await
+        .map_err(self.failed(DOING))?;
+        Ok(())
     }
 
     /// Remembers it in place of what was known of the pipeline.

@@ -14,7 +14,7 @@ use futures_util::future::LocalBoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::due::{Due, judge_due};
+use super::due::{CLOCK_ALLOWANCE, Due, judge_due};
 use super::schedule::Schedule;
 use crate::content::{Result, describe};
 use crate::history::{DueProgress, DueRecord, Hold, Ledger, RunHold};
@@ -155,22 +155,19 @@ impl Scheduled<'_> {
             tell(ScheduleEvent::Next(next));
             return Ok(Step::Next(next));
         }
+        if seen == Due::Anew {
+            return self.begin_schedule().await;
+        }
         let hold = match self.ledger.try_hold_run_of(self.section, self.who)? {
             RunHold::Ours(hold) => hold,
             RunHold::Theirs(holder) => {
-                // What is new has missed nothing.
-                if seen != Due::Anew {
-                    tell(ScheduleEvent::Busy { holder });
-                }
+                tell(ScheduleEvent::Busy { holder });
                 return Ok(Step::Pause(BUSY_INTERVAL));
             }
         };
         let occasion = match self.judge().await? {
             Due::Wait(next) => return Ok(Step::Next(next)),
-            Due::Anew => {
-                self.record(self.clock.now(), DueProgress::Ended).await?;
-                return Ok(Step::Pause(SignedDuration::ZERO));
-            }
+            Due::Anew => return self.begin_schedule().await,
             Due::Run(time) => Occasion::Time(time),
             Due::Repeat(time) => Occasion::Again(time),
         };
@@ -197,6 +194,22 @@ impl Scheduled<'_> {
         }
         self.record(time, DueProgress::Ended).await?;
         drop(hold);
+        Ok(Step::Pause(SignedDuration::ZERO))
+    }
+
+    /// Its times count from now. Without the hold, or whoever runs the pipeline by hand would be refused for it.
+    async fn begin_schedule(&self) -> Result<Step> {
+        let now = self.clock.now();
+        let record = DueRecord {
+            expression: self.expression.to_owned(),
+            last_due: now,
+            progress: DueProgress::Ended,
+        };
+        let credible = now.checked_add(CLOCK_ALLOWANCE).unwrap_or(Timestamp::MAX);
+        let ledger = self.ledger;
+        ledger
+            .begin_schedule(self.section, &record, credible)
+            .await?;
         Ok(Step::Pause(SignedDuration::ZERO))
     }
 

@@ -221,3 +221,24 @@ async fn a_time_that_comes_while_the_pipeline_runs_elsewhere_is_run_once_afterwa
     let is_busy = |event: &&ScheduleEvent| matches!(event, ScheduleEvent::Busy { .. });
     assert_eq!(told.borrow().iter().filter(is_busy).count(), 1);
 }
+
+#[tokio::test]
+async fn a_schedule_that_is_new_takes_the_pipeline_from_nobody() {
+    let bench = Bench::new().await;
+    let held = bench.ledger.try_hold_run_of("export.nightly", "ops (1000)");
+    let (from, to) = ("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z");
+    bench.serve(from, to, RunEnd::Ended).await;
+    let known = bench.ledger.find_due("export.nightly").await;
+    let known = known.expect("the ledger").expect("a record");
+    assert_eq!(known.last_due, at(from));
+    drop(held);
+    // Another file's schedule is another one, and what comes late from the same one changes nothing.
+    let late = DueRecord {
+        last_due: at("2026-01-01T00:00:00Z"),
+        ..known.clone()
+    };
+    let begun = bench.ledger.begin_schedule("export.nightly", &late, at(to));
+    begun.await.expect("the ledger");
+    let found = bench.ledger.find_due("export.nightly").await;
+    assert_eq!(found.expect("the ledger"), Some(known));
+}

@@ -69,7 +69,7 @@ impl Yard {
             progress: DueProgress::Ended,
         };
         self.with_ledger(async |ledger| {
-            ledger.record_due("export.nightly", &record).await.unwrap()
+            ledger.record_due("export.nightly", &record).await.unwrap();
         });
     }
 
@@ -285,6 +285,8 @@ fn the_file_is_read_again_and_one_with_faults_changes_nothing() {
     wait::until("the transfer has copied it", || {
         std::fs::read_dir(yard.desk.path("stick")).is_ok_and(|entries| entries.count() > 0)
     });
+    let begun = running.stdout().matches("Z watching").count();
+    assert_eq!(begun, 1, "the watch goes on untouched");
     yard.configure(NIGHTLY);
     running.signal("HUP");
     until_told(
@@ -295,10 +297,7 @@ fn the_file_is_read_again_and_one_with_faults_changes_nothing() {
     running.signal("HUP");
     until_told(&running, "nothing has changed");
     running.signal("TERM");
-    let told = running.output();
-    told.assert_success();
-    let readies = told.stdout.matches("import.mirror").count();
-    assert!(readies > 0);
+    running.output().assert_success();
 }
 
 #[test]
