@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::describe::describe_images;
+use super::name_template::NameTemplate;
 use super::place::{Connections, SourceReference};
 use super::select::{Selected, select};
 use super::select_tags::TagSelection;
@@ -26,7 +27,7 @@ const CONCURRENT_ROOTS: usize = 8;
 #[derive(Clone)]
 pub struct ExportOptions {
     pub references: Vec<SourceReference>,
-    pub name: Option<String>,
+    pub name: Option<NameTemplate>,
     /// Where it is `None`, the bundles are one-off.
     pub pipeline: Option<PipelineRequest>,
     pub profile: Profile,
@@ -66,6 +67,13 @@ impl Created {
             Self::Now(_) => true,
             Self::Given(time) => time == begun,
         }
+    }
+}
+
+impl ExportOptions {
+    /// What bundles are to be called, and the time that may be in it.
+    pub(super) fn naming(&self) -> (Option<&NameTemplate>, Timestamp) {
+        (self.name.as_ref(), self.created.time())
     }
 }
 
@@ -168,14 +176,9 @@ async fn plan_export(
         Error::new(ErrorKind::Refused, "cannot cut the export into volumes").with_cause(cause)
     })?;
     let digest = digest_plan(&plan, options, &selected.source_names);
-    let name = match &options.name {
-        Some(name) if count > 1 => format!("{name}-{number}"),
-        Some(name) => name.clone(),
-        None => String::new(),
-    };
     let mut export = ExportPlan {
         set: digest.hex()[..32].to_owned(),
-        name,
+        name: String::new(),
         position: None,
         plan,
         sources: selected.sources.clone(),
@@ -185,9 +188,14 @@ async fn plan_export(
         past: None,
         failures,
     };
-    if options.name.is_none() {
-        export.name = export.default_name(None);
-    }
+    let number = (count > 1).then_some(number);
+    export.name = match &options.name {
+        // The place in a pipeline is part of the name, and is given later.
+        Some(template) if options.pipeline.is_none() => {
+            export.render(template, number, options.created.time())
+        }
+        _ => export.default_name(None),
+    };
     export.check_names()?;
     Ok(export)
 }

@@ -37,6 +37,7 @@ mod import;
 mod judge_tags;
 mod leftovers;
 mod list;
+mod name_template;
 mod open_bundles;
 mod overwrite;
 mod part;
@@ -73,6 +74,7 @@ pub use leftovers::{
     list_container,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
+pub use name_template::{InvalidName, NameTemplate};
 pub use open_bundles::{
     BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
     open_volumes, sets_of,

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::bundle::{Profile, is_bundle_name, is_pipeline_name};
+use crate::bundle::{Profile, is_pipeline_name};
 use crate::cli::container_args::{open_container, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::export_report::{
@@ -28,8 +28,8 @@ use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::Platform;
 use crate::pipeline::{
-    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest,
-    TagSelection, plan_selected, preview_exports, select,
+    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, NameTemplate,
+    PipelineRequest, TagSelection, plan_selected, preview_exports, select,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -64,9 +64,10 @@ pub(in crate::cli) struct ExportArguments {
     #[arg(long, conflicts_with = "sign_key")]
     unsigned: bool,
 
-    /// The bundle's name, instead of the first repository and the plan's digest
+    /// The bundle's name, instead of the first repository and the plan's digest; `{repository}`, `{digest}`,
+    /// `{pipeline}`, `{sequence}` and `{date}` stand for these
     #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    name: Option<NameTemplate>,
 
     /// Number the bundles of this pipeline, so that importers know the order and what is missing
     #[arg(long, value_name = "NAME")]
@@ -275,13 +276,13 @@ impl ExportArguments {
             ))
             .into());
         }
-        match &self.name {
-            Some(name) if !is_bundle_name(name) => Err(UsageError::new(format!(
-                "`{name}` cannot be a bundle's name: at most 60 of `a-z`, `0-9`, `.`, `_`, `-`"
-            ))
-            .into()),
-            _ => Ok(()),
+        if self.pipeline.is_none() && self.name.as_ref().is_some_and(NameTemplate::needs_pipeline) {
+            let error =
+                UsageError::new("`{pipeline}` and `{sequence}` in `--name` stand for nothing")
+                    .hint("name the pipeline: `--pipeline NAME`");
+            return Err(error.into());
         }
+        Ok(())
     }
 
     fn options(&self, progress: &Progress) -> anyhow::Result<ExportOptions> {

@@ -120,7 +120,7 @@ impl<'a> Export<'a> {
     fn options(&self) -> ExportOptions {
         ExportOptions {
             references: Vec::new(),
-            name: Some(self.name.to_owned()),
+            name: Some(self.name.parse().unwrap()),
             pipeline: None,
             profile: self.profile,
             volume_size: self.volume_size,
