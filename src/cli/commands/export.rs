@@ -310,6 +310,7 @@ impl ExportArguments {
             set: None,
             inventory: None,
             sequence: None,
+            link: origin.link(),
         }
     }
 

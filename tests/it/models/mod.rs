@@ -6,6 +6,7 @@
 mod acr;
 mod alibaba;
 mod azure;
+mod trigger;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
