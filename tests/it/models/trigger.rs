@@ -25,6 +25,7 @@ fn the_source_trigger_decides_whether_a_bundle_is_imported_by_itself() {
         lines.retain(|line| !line.starts_with("credential = "));
         works.configure(&format!("{}\n{WITNESS}", lines.join("\n")));
         stock(&works.near, &[("apps/web", "1.4", 4)]);
+        std::fs::create_dir(works.path("usb")).unwrap();
         let mut serving = works.command("serve").spawn();
         wait::until("it serves", || {
             serving.stdout().contains("ready") || serving.has_ended()
