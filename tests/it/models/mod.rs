@@ -6,7 +6,6 @@
 mod acr;
 mod alibaba;
 mod azure;
-mod trigger;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
