@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::import::ImportPlan;
 use super::place::Place;
-use crate::content::{Error, ErrorKind, Result, for_each};
+use crate::content::{Error, ErrorKind, MissingProvision, Result, for_each, list_missing};
 use crate::oci::Repository;
 
 /// What an import would move. Sizes are bytes.
@@ -14,6 +14,8 @@ pub struct Survey {
     pub to_move_contents: usize,
     pub present_bytes: u64,
     pub present_contents: usize,
+    /// What the target would have to create first.
+    pub to_create: Vec<MissingProvision>,
 }
 
 impl Survey {
@@ -81,8 +83,14 @@ pub async fn survey_import(
     .map_err(|error| error.on_side("target"))?;
     let survey = survey
         .lock()
-        .map_err(|_| Error::new(ErrorKind::Failed, "the survey was lost"))?;
-    Ok(survey.clone())
+        .map_err(|_| Error::new(ErrorKind::Failed, "the survey was lost"))?
+        .clone();
+    let names: Vec<&Repository> = import.names.iter().collect();
+    let to_create = list_missing(&*place.as_target(), &names).await?;
+    Ok(Survey {
+        to_create,
+        ..survey
+    })
 }
 
 /// The target's names of these repositories. Two that were renamed to one are one.

@@ -15,6 +15,7 @@ use crate::cli::commands::import::{DeliveryArguments, parse_target};
 use crate::cli::container_args::{
     parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
 };
+use crate::cli::creation_args::CreationArguments;
 use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
@@ -27,8 +28,9 @@ use crate::cli::tag_args::TagArguments;
 use crate::content::{Error, ErrorKind, Event};
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    DeliveredSource, OneOff, Opener, Place, SETTLE_TIME, TargetReference, Until, WatchEvent,
-    WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container, connect_queue, run_watch,
+    DeliveredSource, OneOff, Opener, Place, RepositoryCreation, SETTLE_TIME, TargetReference,
+    Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container,
+    connect_queue, run_watch,
 };
 use crate::storage::{
     AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
@@ -90,6 +92,9 @@ pub(in crate::cli) struct WatchArguments {
 
     #[command(flatten)]
     tags: TagArguments,
+
+    #[command(flatten)]
+    creation: CreationArguments,
 
     #[command(flatten)]
     delivery: DeliveryArguments,
@@ -163,6 +168,7 @@ async fn watch(
     if !origin.is_pipeline() {
         delivery.registries.refuse_validated(&target)?;
     }
+    let creation = arguments.creation.build(&target)?;
     delivery.trust.policy()?;
     let tailoring = delivery.tailoring()?;
     refuse_file(container)?;
@@ -191,7 +197,7 @@ async fn watch(
         },
         queue,
         read_trust: delivery.trust.reader(),
-        open_target: target_opener(&delivery.registries, &target),
+        open_target: target_opener(&delivery.registries, &target, creation),
         target,
         import: delivery.options_with(arguments.tags.before(), Arc::clone(&signs), || signs),
         tailoring,
@@ -242,17 +248,22 @@ fn container_opener(
 }
 
 /// Connects to the target with the login of now.
-fn target_opener(registries: &RegistryArguments, target: &TargetReference) -> Opener<Place> {
-    let ends = (registries.clone(), target.clone());
+fn target_opener(
+    registries: &RegistryArguments,
+    target: &TargetReference,
+    creation: RepositoryCreation,
+) -> Opener<Place> {
+    let ends = (registries.clone(), target.clone(), creation);
     Arc::new(move || {
-        let (registries, target) = ends.clone();
+        let (registries, target, creation) = ends.clone();
         Box::pin(async move {
-            let connections = registries.connect().await.map_err(|cause| {
+            let mut connections = registries.connect().await.map_err(|cause| {
                 Error::new(
                     ErrorKind::Failed,
                     format!("cannot reach `{target}`: {cause:#}"),
                 )
             })?;
+            connections.set_creation(creation);
             connections.target(&target).await
         })
     })
