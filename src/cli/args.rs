@@ -62,6 +62,7 @@ pub(super) fn grammar() -> clap::Command {
         .after_help(EXIT_CODES)
         .mut_subcommands(with_exit_codes)
         .mut_subcommand("export", with_short_help)
+        .mut_subcommand("promote", with_short_help)
         .mut_subcommand("import", with_part)
         .mut_subcommand("watch", with_part)
         .mut_subcommand("unpack", with_part)
@@ -115,6 +116,7 @@ pub(super) enum Command {
     Transfer(Box<commands::transfer::TransferArguments>),
     Import(Box<commands::import::ImportArguments>),
     Watch(Box<commands::watch::WatchArguments>),
+    Promote(Box<commands::promote::PromoteArguments>),
     Rollback(commands::rollback::RollbackArguments),
     Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),

@@ -64,7 +64,7 @@ pub(super) fn show_report(
     text
 }
 
-fn show_replaced(artifact: &ImportedArtifact) -> String {
+pub(super) fn show_replaced(artifact: &ImportedArtifact) -> String {
     match (&artifact.replaced, &artifact.rollback_tag) {
         (None, _) => String::new(),
         (Some(digest), None) => format!("replaces {}", digest.short()),
@@ -72,7 +72,7 @@ fn show_replaced(artifact: &ImportedArtifact) -> String {
     }
 }
 
-fn show_outcome(outcome: &ArtifactOutcome) -> String {
+pub(super) fn show_outcome(outcome: &ArtifactOutcome) -> String {
     match outcome {
         ArtifactOutcome::Delivered => "delivered".to_owned(),
         ArtifactOutcome::Unchanged => "unchanged".to_owned(),

@@ -21,7 +21,9 @@ mod output;
 mod part_args;
 mod permissions;
 mod progress;
+mod promotion_report;
 mod reference_args;
+mod refusal;
 mod registry_args;
 mod selection_args;
 mod selection_report;
@@ -30,6 +32,7 @@ mod size;
 mod state_args;
 mod tag_args;
 mod transfer_report;
+mod visible;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -148,6 +151,7 @@ async fn run(
     match command {
         Command::Export(arguments) => commands::export::run(*arguments, &origin, output).await,
         Command::Import(arguments) => commands::import::run(*arguments, &origin, output).await,
+        Command::Promote(arguments) => commands::promote::run(*arguments, &origin, output).await,
         Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
         Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,

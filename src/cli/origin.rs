@@ -40,6 +40,12 @@ impl Origin {
         }
     }
 
+    /// The pipeline's name, as records have it.
+    pub(super) fn pipeline_name(&self) -> Option<String> {
+        let (_, name) = self.pipeline.as_deref()?.split_once('.')?;
+        Some(name.to_owned())
+    }
+
     pub(super) fn is_pipeline(&self) -> bool {
         self.pipeline.is_some()
     }

@@ -5,7 +5,8 @@
 //! the tags of the artifacts last. Without `OnError::Continue` one failure in phase 1 means no phase 2.
 //!
 //! **Invariants.** A tag moves only when everything that it needs is at the target. Existence is asked of
-//! the target repository itself, and a blob is mounted only from a repository that this copy has filled.
+//! the target repository itself, and a blob is mounted only from a repository that this copy has filled, or
+//! that it reads from within one registry, where the operator has named both ends.
 //! Repeating a copy is harmless and moves only what is missing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -35,7 +36,18 @@ pub struct Copy {
     pub target: Arc<dyn Target>,
     /// By position in [`Plan::repositories`].
     pub names: Vec<Repository>,
+    pub mounts: MountSources,
     pub options: CopyOptions,
+}
+
+/// From where the target may be asked to mount a blob.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MountSources {
+    /// Repositories that this copy has filled.
+    #[default]
+    Filled,
+    /// The repository that the blob would be read from too: source and target are one registry.
+    Source,
 }
 
 #[derive(Default)]
@@ -223,7 +235,10 @@ impl Run {
         )
         .with_events(events);
         let size = blob.descriptor.size;
-        let mut filled: Option<&Repository> = None;
+        let mut filled: Option<&Repository> = match self.copy.mounts {
+            MountSources::Filled => None,
+            MountSources::Source => Some(&blob.place.repository),
+        };
         let mut was_moved = false;
         for repository in &blob.repositories {
             let name = self.copy.name(*repository);

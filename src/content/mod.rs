@@ -38,7 +38,7 @@ mod walk;
 pub use assemble::assemble;
 pub use check::ReadBack;
 pub use concurrent::for_each;
-pub use copy::{Copy, SparseIndexRefused, describe};
+pub use copy::{Copy, MountSources, SparseIndexRefused, describe};
 pub use copy_options::{
     ArtifactOutcome, CopyOptions, CopyReport, Existing, HeldTags, OnError, OverwriteRules,
     Overwriting, Replaced, TagOverwrite,

@@ -46,6 +46,7 @@ words! {
         Import = "import",
         Watch = "watch",
         Rollback = "rollback",
+        Promotion = "promotion",
     }
 }
 

@@ -4,10 +4,16 @@
 //! names, so that a bundle with the content of an older one never takes the older one's name.
 //! Specification: FORMAT.md, "Names".
 
+use jiff::Timestamp;
+
 use super::export_plan::ExportPlan;
+use super::name_template::{NameTemplate, Named};
 use crate::bundle::{NAME_LENGTH_MAX, Profile, is_bundle_name};
 use crate::content::{Error, ErrorKind, Result};
 use crate::history::ExportPosition;
+
+/// How much of the plan's digest is in a name.
+const DIGEST_DIGITS: usize = 12;
 
 /// The objects' names of a bundle of so many volumes.
 pub(super) fn name_objects(bundle: &str, profile: Profile, of: usize) -> Vec<String> {
@@ -28,29 +34,56 @@ impl ExportPlan {
     }
 
     /// Gives the bundle its place in a pipeline, and the name that goes with it.
-    pub(super) fn place(&mut self, position: ExportPosition, asked: Option<&str>) -> Result<()> {
-        self.name = match asked {
-            Some(name) => format!("{name}-{}", position.sequence),
-            None => self.default_name(Some(position.sequence)),
-        };
+    pub(super) fn place(
+        &mut self,
+        position: ExportPosition,
+        (asked, created): (Option<&NameTemplate>, Timestamp),
+    ) -> Result<()> {
+        let sequence = position.sequence;
         self.position = Some(position);
+        self.name = match asked {
+            Some(template) => self.render(template, None, created),
+            None => self.default_name(Some(sequence)),
+        };
         self.check_names()
+    }
+
+    /// The name that was asked for; `number` says which of several one-off bundles it is.
+    pub(super) fn render(
+        &self,
+        template: &NameTemplate,
+        number: Option<usize>,
+        created: Timestamp,
+    ) -> String {
+        let position = self.position.as_ref();
+        template.render(Named {
+            repository: &self.first_repository(),
+            digest: &self.set[..DIGEST_DIGITS],
+            pipeline: position.map(|position| position.name.as_str()),
+            sequence: position.map(|position| position.sequence),
+            number,
+            created,
+        })
+    }
+
+    fn first_repository(&self) -> String {
+        let first = self.plan.artifacts.first().map_or("bundle", |artifact| {
+            self.plan.repositories[artifact.repository].as_str()
+        });
+        first.replace('/', "-")
     }
 
     /// `<first repository>[-<sequence>]-<12 hex of the plan's digest>`, cut so that the object's name fits.
     pub(super) fn default_name(&self, sequence: Option<u64>) -> String {
-        let first = self.plan.artifacts.first().map_or("bundle", |artifact| {
-            self.plan.repositories[artifact.repository].as_str()
-        });
         let sequence = sequence.map_or(String::new(), |number| format!("-{number}"));
-        let end = format!("{sequence}-{}", &self.set[..12]);
+        let end = format!("{sequence}-{}", &self.set[..DIGEST_DIGITS]);
         let volumes = self.volumes.len();
         let numbers = match volumes {
             1 => 0,
             _ => 2 * volumes.to_string().len() + 4,
         };
         let room = NAME_LENGTH_MAX - self.profile.suffix().len() - numbers - end.len();
-        let mut stem = first.replace('/', "-");
+        let mut stem = self.first_repository();
         stem.truncate(room);
         stem + &end
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::describe::describe_images;
+use super::name_template::NameTemplate;
 use super::place::{Connections, SourceReference};
 use super::select::{Selected, select};
 use super::select_tags::TagSelection;
@@ -26,7 +27,7 @@ const CONCURRENT_ROOTS: usize = 8;
 #[derive(Clone)]
 pub struct ExportOptions {
     pub references: Vec<SourceReference>,
-    pub name: Option<String>,
+    pub name: Option<NameTemplate>,
     /// Where it is `None`, the bundles are one-off.
     pub pipeline: Option<PipelineRequest>,
     pub profile: Profile,
@@ -66,6 +67,13 @@ impl Created {
             Self::Now(_) => true,
             Self::Given(time) => time == begun,
         }
+    }
+}
+
+impl ExportOptions {
+    /// What bundles are to be called, and the time that may be in it.
+    pub(super) fn naming(&self) -> (Option<&NameTemplate>, Timestamp) {
+        (self.name.as_ref(), self.created.time())
     }
 }
 
@@ -140,7 +148,7 @@ pub async fn plan_selected(
     Ok(plans)
 }
 
-fn nothing_read(failures: &[(String, String)]) -> Error {
+pub(super) fn nothing_read(failures: &[(String, String)]) -> Error {
     let (shown, reason) = failures.first().cloned().unwrap_or_default();
     Error::new(
         ErrorKind::Failed,
@@ -154,7 +162,12 @@ async fn plan_export(
     roots: &[Root],
     (number, count): (usize, usize),
 ) -> Result<ExportPlan> {
-    let (mut plan, kinds, failures) = walk(options, selected, roots).await?;
+    let walking = Walking {
+        platforms: options.platforms.clone(),
+        referrers: options.referrers,
+        on_error: options.on_error,
+    };
+    let (mut plan, kinds, failures) = walk_roots(&walking, selected, roots).await?;
     describe_images(&mut plan, &selected.sources, &kinds).await;
     plan.keep_each_digest_once();
     check_collisions(&plan)?;
@@ -168,14 +181,9 @@ async fn plan_export(
         Error::new(ErrorKind::Refused, "cannot cut the export into volumes").with_cause(cause)
     })?;
     let digest = digest_plan(&plan, options, &selected.source_names);
-    let name = match &options.name {
-        Some(name) if count > 1 => format!("{name}-{number}"),
-        Some(name) => name.clone(),
-        None => String::new(),
-    };
     let mut export = ExportPlan {
         set: digest.hex()[..32].to_owned(),
-        name,
+        name: String::new(),
         position: None,
         plan,
         sources: selected.sources.clone(),
@@ -185,19 +193,36 @@ async fn plan_export(
         past: None,
         failures,
     };
-    if options.name.is_none() {
-        export.name = export.default_name(None);
-    }
+    let number = (count > 1).then_some(number);
+    export.name = match &options.name {
+        // The place in a pipeline is part of the name, and is given later.
+        Some(template) if options.pipeline.is_none() => {
+            export.render(template, number, options.created.time())
+        }
+        _ => export.default_name(None),
+    };
     export.check_names()?;
     Ok(export)
 }
 
+/// How graphs are walked at the source.
+pub(super) struct Walking {
+    pub platforms: Vec<Platform>,
+    pub referrers: ReferrerPolicy,
+    pub on_error: OnError,
+}
+
 type Walked = (Plan, Vec<crate::oci::ManifestKind>, Vec<(String, String)>);
 
-async fn walk(options: &ExportOptions, selected: &Selected, roots: &[Root]) -> Result<Walked> {
+/// The plan of these roots, and what could not be read.
+pub(super) async fn walk_roots(
+    walking: &Walking,
+    selected: &Selected,
+    roots: &[Root],
+) -> Result<Walked> {
     let walk_options = WalkOptions {
-        platforms: options.platforms.clone(),
-        referrers: options.referrers,
+        platforms: walking.platforms.clone(),
+        referrers: walking.referrers,
         absent: HashMap::new(),
     };
     let walk = Walk::new(selected.sources.clone(), walk_options);
@@ -215,7 +240,7 @@ async fn walk(options: &ExportOptions, selected: &Selected, roots: &[Root]) -> R
         let shown = show_root(root, &selected.source_names);
         match walked {
             Ok(artifact) => found.push(artifact),
-            Err(error) if options.on_error == OnError::Stop => {
+            Err(error) if walking.on_error == OnError::Stop => {
                 return Err(error.within(format!("source: cannot read `{shown}`")));
             }
             Err(error) => failures.push((shown, describe(&error))),
@@ -262,7 +287,7 @@ fn drop_attached(found: &mut Vec<FoundArtifact>) {
 }
 
 /// The source host is dropped at the target, so one name must not stand for two contents.
-fn check_collisions(plan: &Plan) -> Result<()> {
+pub(super) fn check_collisions(plan: &Plan) -> Result<()> {
     let mut seen: HashMap<(usize, &Tag), usize> = HashMap::new();
     for artifact in &plan.artifacts {
         let attached = artifact
@@ -277,7 +302,7 @@ fn check_collisions(plan: &Plan) -> Result<()> {
                 return Err(Error::new(
                     ErrorKind::Refused,
                     format!(
-                        "two sources have different content for `{repository}:{tag}`; export them apart"
+                        "two sources have different content for `{repository}:{tag}`; take them apart"
                     ),
                 ));
             }

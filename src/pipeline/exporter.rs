@@ -65,7 +65,7 @@ impl Exporter<'_> {
             memory.ledger.remember_pipeline(&position, now).await?;
         }
         for plan in &mut plans[count..] {
-            plan.place(position.clone(), self.options.name.as_deref())?;
+            plan.place(position.clone(), self.options.naming())?;
             let report = self.write(plan).await?;
             told(plan, &report);
             position = after(position, &report);
@@ -264,7 +264,7 @@ pub async fn preview_exports(
     }
     let mut position = next_position(request, known.as_ref(), memory.is_some())?;
     for plan in &mut plans[repeated..] {
-        plan.place(position.clone(), options.name.as_deref())?;
+        plan.place(position.clone(), options.naming())?;
         position.sequence += 1;
         position.previous = None;
     }

@@ -37,10 +37,14 @@ mod import;
 mod judge_tags;
 mod leftovers;
 mod list;
+mod name_template;
 mod open_bundles;
 mod overwrite;
 mod part;
 mod place;
+mod promote;
+mod promotion_edge;
+mod promotion_memory;
 mod rebuild;
 mod rollback;
 mod schedule;
@@ -74,6 +78,7 @@ pub use leftovers::{
     list_container,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
+pub use name_template::{InvalidName, NameTemplate};
 pub use open_bundles::{
     BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
     open_volumes, sets_of,
@@ -81,6 +86,12 @@ pub use open_bundles::{
 pub use overwrite::{MovesBack, TagPast, TagRules};
 pub use part::{LeftArtifact, PartSelection};
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
+pub use promote::{
+    PromotionOptions, PromotionPlan, PromotionReport, plan_promotion, run_promotion,
+    survey_promotion,
+};
+pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
+pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
 pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};

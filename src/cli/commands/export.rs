@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::bundle::{Profile, is_bundle_name, is_pipeline_name};
+use crate::bundle::{Profile, is_pipeline_name};
 use crate::cli::container_args::{open_container, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::export_report::{
@@ -24,12 +24,13 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
 use crate::cli::size::{parse_size, show_size};
-use crate::cli::state_args::{CommentArgument, StateArguments};
+use crate::cli::state_args::{CommentArgument, StateArguments, who};
 use crate::content::{OnError, ReferrerPolicy};
+use crate::history::{NewRun, RunKind, Trigger};
 use crate::oci::Platform;
 use crate::pipeline::{
-    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, PipelineRequest,
-    TagSelection, plan_selected, preview_exports, select,
+    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, NameTemplate,
+    PipelineRequest, TagSelection, plan_selected, preview_exports, select,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -64,9 +65,10 @@ pub(in crate::cli) struct ExportArguments {
     #[arg(long, conflicts_with = "sign_key")]
     unsigned: bool,
 
-    /// The bundle's name, instead of the first repository and the plan's digest
+    /// The bundle's name, instead of the first repository and the plan's digest; `{repository}`, `{digest}`,
+    /// `{pipeline}`, `{sequence}` and `{date}` stand for these
     #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    name: Option<NameTemplate>,
 
     /// Number the bundles of this pipeline, so that importers know the order and what is missing
     #[arg(long, value_name = "NAME")]
@@ -146,6 +148,12 @@ pub(in crate::cli) async fn run(
     let connections = arguments.registries.connect().await?;
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
+    let refused = arguments.describe(origin).await;
+    let state = arguments.state.directory();
+    arguments
+        .registries
+        .refuse_unseen(&options.references, origin, (state, &refused))
+        .await?;
     // A signature that is not enough is told before the plan is made; a directory is made only after it.
     let cloud = match &arguments.container {
         ContainerReference::Directory(_) => None,
@@ -273,12 +281,33 @@ impl ExportArguments {
             ))
             .into());
         }
-        match &self.name {
-            Some(name) if !is_bundle_name(name) => Err(UsageError::new(format!(
-                "`{name}` cannot be a bundle's name: at most 60 of `a-z`, `0-9`, `.`, `_`, `-`"
-            ))
-            .into()),
-            _ => Ok(()),
+        if self.pipeline.is_none() && self.name.as_ref().is_some_and(NameTemplate::needs_pipeline) {
+            let error =
+                UsageError::new("`{pipeline}` and `{sequence}` in `--name` stand for nothing")
+                    .hint("name the pipeline: `--pipeline NAME`");
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// The record of an export that is refused before anything is planned.
+    async fn describe(&self, origin: &Origin) -> NewRun {
+        NewRun {
+            kind: RunKind::Export,
+            pipeline: self.pipeline.clone(),
+            trigger: origin.trigger.unwrap_or(Trigger::Manual),
+            who: who().await,
+            comment: self
+                .comment
+                .comment
+                .clone()
+                .or_else(|| origin.comment.clone()),
+            container: Some(self.container.to_string()),
+            target: None,
+            bundle: None,
+            set: None,
+            inventory: None,
+            sequence: None,
         }
     }
 

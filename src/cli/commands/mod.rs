@@ -11,6 +11,7 @@ pub(super) mod inspect;
 pub(super) mod key;
 pub(super) mod list;
 pub(super) mod manual;
+pub(super) mod promote;
 pub(super) mod rollback;
 pub(super) mod run;
 pub(super) mod runs;

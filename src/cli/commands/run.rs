@@ -2,17 +2,18 @@
 
 use clap::{Args, Parser, ValueEnum};
 
-use super::{export, import, transfer, watch};
+use super::{export, import, promote, transfer, watch};
 use crate::cli::config_args::ConfigArgument;
 use crate::cli::configured::{
-    Configuration, ExportSection, ImportSection, Pipeline, SectionKind, Settings, TransferSection,
-    Words,
+    Configuration, ExportSection, ImportSection, Pipeline, PromotionSection, SectionKind, Settings,
+    TransferSection, Words, expand_from,
 };
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::output::Output;
-use crate::cli::permissions::{is_allowed, myself};
+use crate::cli::permissions::{is_allowed, myself, show_people};
+use crate::cli::refusal::record_refusal;
 use crate::config::find_near;
 use crate::history::Trigger;
 
@@ -31,7 +32,7 @@ pub(in crate::cli) struct RunArguments {
     #[arg(value_name = "PIPELINE")]
     name: String,
 
-    /// Of an export: only these artifacts, as `references` names them; of an import: only these bundles
+    /// Of an export or a promotion: only these artifacts, as `references` names them; otherwise: only these bundles
     #[arg(value_name = "ARTIFACT|BUNDLE")]
     only: Vec<String>,
 
@@ -52,6 +53,7 @@ enum KindArgument {
     Export,
     Transfer,
     Import,
+    Promotion,
 }
 
 impl RunArguments {
@@ -67,6 +69,7 @@ impl From<KindArgument> for SectionKind {
             KindArgument::Export => Self::Export,
             KindArgument::Transfer => Self::Transfer,
             KindArgument::Import => Self::Import,
+            KindArgument::Promotion => Self::Promotion,
         }
     }
 }
@@ -85,7 +88,6 @@ pub(in crate::cli) async fn run(
 ) -> anyhow::Result<Exit> {
     let configuration = arguments.config.require()?;
     let pipeline = find_pipeline(&configuration, arguments.kind.into(), &arguments.name)?;
-    refuse_others(pipeline)?;
     let request = Request {
         only: arguments.only,
         dry_run: arguments.dry_run,
@@ -93,6 +95,7 @@ pub(in crate::cli) async fn run(
     let origin = origin
         .clone()
         .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
+    refuse_others(&configuration, pipeline, &origin).await?;
     start(&configuration, pipeline, request, &origin, output).await
 }
 
@@ -117,19 +120,24 @@ pub(in crate::cli) fn find_pipeline<'c>(
     Err(error.into())
 }
 
-/// Refuses whoever is not on the pipeline's list.
-pub(in crate::cli) fn refuse_others(pipeline: &Pipeline) -> anyhow::Result<()> {
-    let somebody = myself();
+/// Refuses whoever is not on the pipeline's list, and records it.
+pub(in crate::cli) async fn refuse_others(
+    configuration: &Configuration,
+    pipeline: &Pipeline,
+    origin: &Origin,
+) -> anyhow::Result<()> {
+    let somebody = myself().await;
     let may_run = &pipeline.settings.keys().may_run;
     if is_allowed(&somebody, may_run) {
         return Ok(());
     }
     let title = pipeline.title();
     let user = somebody.user;
-    let shown: Vec<String> = may_run.iter().map(ToString::to_string).collect();
     let error = UsageError::new(format!("`{user}` may not run `[{title}]`"))
-        .hint(format!("its `may-run` has {}", shown.join(", ")))
+        .hint(format!("its `may-run` has {}", show_people(may_run)))
         .exit(Exit::Denied);
+    let state = configuration.state.as_deref();
+    record_refusal(state, &pipeline.refused_run(origin).await, &error).await;
     Err(error.into())
 }
 
@@ -163,6 +171,17 @@ pub(in crate::cli) async fn start(
         }
         Settings::Import(_) if request.dry_run => {
             preview_import(&words, &request, origin, output).await
+        }
+        Settings::Promotion(section) => {
+            if !request.only.is_empty() {
+                let source = section.promotion.edge()?.source().to_string();
+                let only = request.only.iter();
+                let named = only.map(|text| expand_from(Some(configuration), &source, text));
+                let named: Result<Vec<String>, String> = named.collect();
+                words.plain = named.map_err(UsageError::new)?;
+            }
+            let section = PromotionSection::try_parse_from(words.line())?;
+            promote::carry(section.promotion, origin, output).await
         }
         Settings::Import(_) => {
             words.flags.push("--once".to_owned());

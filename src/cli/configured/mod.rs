@@ -10,6 +10,8 @@ mod ends;
 mod kinds;
 mod names;
 mod overlap;
+mod promotion;
+mod rights;
 mod words;
 
 use std::collections::BTreeMap;
@@ -19,10 +21,13 @@ use clap::Parser;
 
 use self::kinds::{ContainerSection, PipelineKeys};
 pub(super) use self::kinds::{
-    ExportSection, ImportSection, Key, RegistrySection, SectionKind, TransferSection,
+    ExportSection, ImportSection, Key, PromotionSection, RegistrySection, SectionKind,
+    TransferSection,
 };
 use self::names::Names;
 use self::overlap::find_overlaps;
+pub(super) use self::promotion::{expand_from, tell_edges};
+pub(super) use self::rights::Trace;
 use self::words::Reader;
 pub(super) use self::words::Words;
 use crate::config::{
@@ -61,6 +66,7 @@ pub(super) enum Settings {
     Export(Box<ExportSection>),
     Transfer(Box<TransferSection>),
     Import(Box<ImportSection>),
+    Promotion(Box<PromotionSection>),
 }
 
 impl Settings {
@@ -69,6 +75,7 @@ impl Settings {
             Self::Export(_) => SectionKind::Export,
             Self::Transfer(_) => SectionKind::Transfer,
             Self::Import(_) => SectionKind::Import,
+            Self::Promotion(_) => SectionKind::Promotion,
         }
     }
 
@@ -77,6 +84,7 @@ impl Settings {
             Self::Export(section) => &section.keys,
             Self::Transfer(section) => &section.keys,
             Self::Import(section) => &section.keys,
+            Self::Promotion(section) => &section.keys,
         }
     }
 }
@@ -315,6 +323,11 @@ impl Building {
             SectionKind::Import => {
                 let (parsed, words) = self.parse::<ImportSection>(reader, &more)?;
                 (Settings::Import(Box::new(parsed)), words)
+            }
+            SectionKind::Promotion => {
+                let (parsed, words) = self.parse::<PromotionSection>(reader, &more)?;
+                self.check_promotion(reader.section, &parsed, state)?;
+                (Settings::Promotion(Box::new(parsed)), words)
             }
             SectionKind::Registry | SectionKind::Container => return None,
         };

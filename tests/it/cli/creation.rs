@@ -57,6 +57,13 @@ fn import(registry: &Registry, more: &str) -> String {
     format!("import usb --target {host} --trust ops.key.pub --create-repositories harbor {more}")
 }
 
+/// What a dry run prints that would create a project.
+pub(super) fn planned_creation() -> Value {
+    let (desk, target) = (desk_with_three(), harbor(&[]));
+    let line = import(&target, "--dry-run --output json");
+    logged_in(&desk, &target, &line).run().json()
+}
+
 #[test]
 fn projects_of_harbor_are_created_before_the_first_push() {
     let (desk, target) = (desk_with_three(), harbor(&["tools"]));

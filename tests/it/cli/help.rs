@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 41] = [
     "",
     "export",
     "transfer",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 36] = [
     "watch",
     "watch list",
     "watch retry",
+    "promote",
     "rollback",
     "run",
     "runs",
@@ -19,6 +20,10 @@ const COMMANDS: [&str; 36] = [
     "runs log",
     "runs cancel",
     "runs clean",
+    "history",
+    "audit",
+    "audit verify",
+    "audit export",
     "list",
     "select",
     "container",
@@ -65,7 +70,10 @@ fn every_help_has_the_exit_codes_and_every_command_an_example() {
     for command in COMMANDS {
         let text = help(command, "--help");
         assert!(text.contains("130  interrupted"), "{command}");
-        let is_leaf = !matches!(command, "" | "key" | "sas" | "container" | "config");
+        let is_leaf = !matches!(
+            command,
+            "" | "key" | "sas" | "container" | "config" | "audit"
+        );
         assert!(
             !is_leaf || text.contains("Example: airlift ") || text.contains("Example: `airlift "),
             "{command}"

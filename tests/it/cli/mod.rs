@@ -17,6 +17,7 @@ mod mistakes;
 mod outages;
 mod output;
 mod pipelines;
+mod promotion;
 mod recorded;
 mod registries;
 mod rollback;

@@ -122,6 +122,31 @@ async fn bundles_are_numbered_and_imported_in_order() {
     }
 }
 
+#[test]
+fn bundles_are_called_by_a_template() {
+    let plant = Plant::new();
+    let template = "{pipeline}.{sequence}.{date}";
+    let line = format!("--pipeline plant --name {template}");
+    let first = plant.export(&format!("{STATE} {line}"));
+    let name = first.assert_success().json()["bundles"][0]["name"].clone();
+    let name = name.as_str().unwrap();
+    let date = name.strip_prefix("plant.1.").unwrap();
+    assert!(date.len() == 8 && date.starts_with("20"), "{name}");
+    let again = plant.export(&format!("{STATE} {line}"));
+    assert_eq!(
+        again.assert_success().json()["bundles"][0]["unchanged"],
+        true
+    );
+    plant
+        .export(&format!("--name {template}"))
+        .assert_code(2)
+        .assert_stderr("--pipeline NAME");
+    plant
+        .export("--name {day}")
+        .assert_code(2)
+        .assert_stderr("{date}");
+}
+
 #[tokio::test]
 async fn an_unchanged_export_takes_no_number_and_is_a_run() {
     let plant = Plant::new();

@@ -9,6 +9,7 @@ mod holdings;
 mod layouts;
 mod limits;
 mod logins;
+mod promotion;
 mod rules;
 mod selecting;
 

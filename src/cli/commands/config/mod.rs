@@ -36,7 +36,7 @@ enum ConfigCommand {
     Schema,
     /// Write the pipelines of Azure's ACR Transfer as a configuration file
     ///
-    /// Example: az acr import-pipeline list -g G -r R | airlift config import-acr - > airlift.toml
+    /// Example: airlift config import-acr pipelines.json > airlift.toml
     ImportAcr(import_acr::ImportAcrArguments),
 }
 

@@ -12,6 +12,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use crate::cli::config_args::ConfigArgument;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::Output;
@@ -50,6 +51,9 @@ pub(in crate::cli) struct RunsArguments {
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     kind: Option<RunKind>,
 
+    #[command(flatten)]
+    config: ConfigArgument,
+
     /// Go on showing them until Ctrl-C; where there is no terminal, a line for each run that begins or ends
     #[arg(long)]
     watch: bool,
@@ -84,6 +88,9 @@ struct RunArgument {
     /// The state directory that the run was given
     #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
     state: PathBuf,
+
+    #[command(flatten)]
+    config: ConfigArgument,
 }
 
 fn kinds() -> impl TypedValueParser<Value = RunKind> {
@@ -131,6 +138,7 @@ impl RunArgument {
         let ledger = open_ledger(&self.state).await?;
         ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
         let run = find_one(&ledger, &self.id).await?;
+        self.config.visibility().await?.refuse_hidden(&run)?;
         Ok((ledger, run))
     }
 }
