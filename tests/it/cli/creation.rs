@@ -11,7 +11,7 @@ use crate::support::artifacts::image;
 use crate::support::base64;
 use crate::support::clouds::Moto;
 use crate::support::command::Airlift;
-use crate::support::registry::{Auth, Harbor, Login, Registry};
+use crate::support::registry::{Auth, Harbor, Location, Login, Registry};
 
 /// `team/web:1`, `team/api:1` and `tools/cc:1` in `usb`.
 fn desk_with_three() -> Desk {
@@ -70,6 +70,7 @@ fn projects_of_harbor_are_created_before_the_first_push() {
     let line = import(&target, "--state memory");
     let refused = logged_in(&desk, &target, &line.replace("harbor", "none")).run();
     refused.assert_code(5).assert_stderr("answered 401");
+    target.log().clear();
 
     let dry = logged_in(&desk, &target, &format!("{line} --dry-run")).run();
     dry.assert_success()
@@ -200,7 +201,8 @@ fn repositories_of_ecr_are_created_by_its_api() {
     let Some(moto) = Moto::start_or_skip() else {
         return;
     };
-    let (desk, target) = (desk_with_three(), Registry::start());
+    let desk = desk_with_three();
+    let target = Registry::with(|it| it.uploads.location = Location::Relative);
     let with_keys = |line: &str| {
         desk.command(line)
             .env("AWS_ACCESS_KEY_ID", "ID")
