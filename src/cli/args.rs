@@ -116,6 +116,7 @@ pub(super) enum Command {
     Transfer(Box<commands::transfer::TransferArguments>),
     Import(Box<commands::import::ImportArguments>),
     Watch(Box<commands::watch::WatchArguments>),
+    Serve(commands::serve::ServeArguments),
     Promote(Box<commands::promote::PromoteArguments>),
     Rollback(commands::rollback::RollbackArguments),
     Run(commands::run::RunArguments),
@@ -131,6 +132,7 @@ pub(super) enum Command {
     Sign(commands::sign::SignArguments),
     Key(commands::key::KeyArguments),
     Sas(commands::sas::SasArguments),
+    MirrorConfig(commands::mirror_config::MirrorConfigArguments),
     Config(commands::config::ConfigArguments),
     Completions(commands::completions::CompletionsArguments),
     Manual(commands::manual::ManualArguments),
@@ -141,6 +143,7 @@ impl Command {
     pub(super) fn answers_signals(&self) -> bool {
         match self {
             Self::Watch(arguments) => arguments.is_daemon(),
+            Self::Serve(_) => true,
             Self::Runs(arguments) => arguments.is_endless(),
             Self::Run(arguments) => arguments.answers_signals(),
             _ => false,

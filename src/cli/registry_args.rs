@@ -134,6 +134,10 @@ impl RegistryArguments {
 }
 
 impl ConnectionArguments {
+    pub(super) fn is_plain_http(&self) -> bool {
+        self.plain_http
+    }
+
     pub(super) fn options(&self) -> anyhow::Result<RegistryOptions> {
         let authorities = self.ca_file.iter().map(|path| {
             std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))

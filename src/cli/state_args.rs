@@ -122,6 +122,7 @@ impl StateArguments {
             comment: comment.comment.clone().or_else(|| origin.comment.clone()),
             container: container.to_string(),
             upload_place: upload_place(&container),
+            link: origin.link(),
             clock: Timestamp::now,
         }))
     }
@@ -145,6 +146,7 @@ impl StateArguments {
             comment: comment.comment.clone().or_else(|| origin.comment.clone()),
             source: absolute_container(source)?.to_string(),
             target: absolute_container(target)?.to_string(),
+            link: origin.link(),
             clock: Timestamp::now,
         }))
     }
@@ -170,6 +172,7 @@ pub(super) async fn remember(
         lane: lane.map(str::to_owned),
         target: absolute(target)?.to_string(),
         container: Some(names.join(" ")),
+        link: origin.link(),
         clock: Timestamp::now,
     })
 }

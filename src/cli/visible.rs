@@ -1,5 +1,7 @@
 //! Which runs and events whoever asks may look at, by the configuration file in force.
 
+use std::sync::Arc;
+
 use super::config_args::ConfigArgument;
 use super::configured::{Configuration, Trace};
 use super::exit::Exit;
@@ -9,7 +11,7 @@ use super::size::count;
 use crate::history::Run;
 
 /// Without a configuration file everybody sees everything.
-pub(super) struct Visibility(Option<(Configuration, Somebody)>);
+pub(super) struct Visibility(Option<(Arc<Configuration>, Somebody)>);
 
 impl ConfigArgument {
     pub(super) async fn visibility(&self) -> anyhow::Result<Visibility> {

@@ -16,7 +16,7 @@ use super::promote::{PromotionOptions, PromotionPlan, PromotionReport, run_promo
 use crate::content::{ArtifactOutcome, Error, Result};
 use crate::history::{
     ActiveRun, ArtifactCounts, AuditEntry, AuditKind, Ledger, LogEvent, NewRun, RepositoryCounts,
-    RunFailure, RunId, RunKind, RunOutcome, RunPhase, RunStatus, Trigger, reference_at,
+    RunFailure, RunId, RunKind, RunLink, RunOutcome, RunPhase, RunStatus, Trigger, reference_at,
 };
 
 /// Which ledger remembers a promotion, and what it is told about it.
@@ -44,6 +44,7 @@ pub fn describe_promotion(
         set: None,
         inventory: None,
         sequence: None,
+        link: RunLink::default(),
     }
 }
 

@@ -308,6 +308,7 @@ impl ExportArguments {
             set: None,
             inventory: None,
             sequence: None,
+            link: origin.link(),
         }
     }
 

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use super::run::{Request, find_pipeline, refuse_others, start};
+use super::run::{Request, find_pipeline, hold_run, refuse_others, start};
 use crate::cli::configured::{Configuration, SectionKind, expand_from, tell_edges};
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
@@ -157,11 +157,18 @@ pub(in crate::cli) async fn run(
             .clone()
             .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment.clone());
     refuse_others(&configuration, pipeline, &origin).await?;
+    let hold = match arguments.dry_run {
+        true => None,
+        false => hold_run(&configuration, &pipeline.title()).await?,
+    };
     let request = Request {
         only: arguments.references,
         dry_run: arguments.dry_run,
+        ..Request::default()
     };
-    start(&configuration, pipeline, request, &origin, output).await
+    let exit = start(&configuration, pipeline, request, &origin, output).await;
+    drop(hold);
+    exit
 }
 
 /// Promotes along the edge that the arguments describe.
@@ -267,10 +274,10 @@ impl PromoteArguments {
         }
         self.check(origin)?;
         let configuration = self.registries.config().read()?;
-        let references = self.references(configuration.as_ref(), edge)?;
+        let references = self.references(configuration.as_deref(), edge)?;
         let described = self.describe(edge, origin).await;
         let state = self.state.directory();
-        if let Err(refusal) = judge(configuration.as_ref(), edge, &references) {
+        if let Err(refusal) = judge(configuration.as_deref(), edge, &references) {
             record_refusal(state, &described, &refusal).await;
             return Err(refusal.into());
         }
@@ -325,7 +332,11 @@ impl PromoteArguments {
         let ends = (edge.source().to_string(), edge.target().to_string());
         let trigger = origin.trigger.unwrap_or(Trigger::Manual);
         let author = (trigger, who().await, self.why(origin));
-        describe_promotion(ends, origin.pipeline_name(), author)
+        let promotion = describe_promotion(ends, origin.pipeline_name(), author);
+        NewRun {
+            link: origin.link(),
+            ..promotion
+        }
     }
 
     fn options(&self, edge: PromotionEdge, progress: &Progress) -> PromotionOptions {

@@ -1,7 +1,9 @@
 //! `airlift run`: runs a pipeline of the configuration file, once.
 
 use clap::{Args, Parser, ValueEnum};
+use jiff::Timestamp;
 
+use super::watch::Supervision;
 use super::{export, import, promote, transfer, watch};
 use crate::cli::config_args::ConfigArgument;
 use crate::cli::configured::{
@@ -14,8 +16,9 @@ use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::permissions::{is_allowed, myself, show_people};
 use crate::cli::refusal::record_refusal;
+use crate::cli::state_args::who;
 use crate::config::find_near;
-use crate::history::Trigger;
+use crate::history::{Hold, Ledger, RunHold, Trigger};
 
 /// Run a pipeline of the configuration file, once
 ///
@@ -75,10 +78,14 @@ impl From<KindArgument> for SectionKind {
 }
 
 /// What one run of a pipeline is asked beside what its section says.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(in crate::cli) struct Request {
     pub(in crate::cli) only: Vec<String>,
     pub(in crate::cli) dry_run: bool,
+    /// What `only` names is what it means, beside the pipeline's registry.
+    pub(in crate::cli) is_exact: bool,
+    /// Of a daemon that the run is a part of.
+    pub(in crate::cli) supervision: Option<Supervision>,
 }
 
 pub(in crate::cli) async fn run(
@@ -91,12 +98,49 @@ pub(in crate::cli) async fn run(
     let request = Request {
         only: arguments.only,
         dry_run: arguments.dry_run,
+        ..Request::default()
     };
     let origin = origin
         .clone()
         .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
     refuse_others(&configuration, pipeline, &origin).await?;
-    start(&configuration, pipeline, request, &origin, output).await
+    let hold = match arguments.dry_run {
+        true => None,
+        false => hold_run(&configuration, &pipeline.title()).await?,
+    };
+    let exit = start(&configuration, pipeline, request, &origin, output).await;
+    drop(hold);
+    exit
+}
+
+/// The right to run the pipeline, which one process has at a time. Without a state directory nothing tells.
+pub(in crate::cli) async fn hold_run(
+    configuration: &Configuration,
+    title: &str,
+) -> anyhow::Result<Option<(Ledger, Hold)>> {
+    let Some(state) = &configuration.state else {
+        return Ok(None);
+    };
+    let ledger = Ledger::open(state).await?;
+    match ledger.try_hold_run_of(title, &name_holder("airlift run").await)? {
+        RunHold::Ours(hold) => Ok(Some((ledger, hold))),
+        RunHold::Theirs(holder) => {
+            let error = UsageError::new(format!("`[{title}]` is being run already by {holder}"))
+                .hint("`airlift runs` shows how far it is; `airlift runs cancel` stops it")
+                .exit(Exit::Failed);
+            Err(error.into())
+        }
+    }
+}
+
+/// Who has a pipeline, for those who want it too.
+pub(in crate::cli) async fn name_holder(command: &str) -> String {
+    let process = std::process::id();
+    let now = Timestamp::now();
+    format!(
+        "{}, `{command}`, process {process}, since {now:.0}",
+        who().await
+    )
 }
 
 /// The pipeline of this name, or what was perhaps meant.
@@ -155,7 +199,9 @@ pub(in crate::cli) async fn start(
     }
     match &pipeline.settings {
         Settings::Export(section) => {
-            if !request.only.is_empty() {
+            if request.is_exact {
+                words.plain.clone_from(&request.only);
+            } else if !request.only.is_empty() {
                 words.plain = name_artifacts(configuration, section, &request.only)?;
             }
             let section = ExportSection::try_parse_from(words.line())?;
@@ -163,6 +209,8 @@ pub(in crate::cli) async fn start(
         }
         Settings::Transfer(_) => {
             let bundles = request.only.iter();
+            // It belongs to the source trigger.
+            words.flags.retain(|flag| !flag.starts_with("--interval="));
             words
                 .flags
                 .extend(bundles.map(|name| format!("--bundle={name}")));
@@ -190,7 +238,12 @@ pub(in crate::cli) async fn start(
                 .flags
                 .extend(bundles.map(|name| format!("--bundle={name}")));
             let section = ImportSection::try_parse_from(words.line())?;
-            watch::run(section.watch, origin, output).await
+            match request.supervision {
+                Some(supervision) => {
+                    watch::run_supervised(section.watch, origin, output, supervision).await
+                }
+                None => watch::run(section.watch, origin, output).await,
+            }
         }
     }
 }
@@ -216,23 +269,9 @@ async fn preview_import(
     origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    #[derive(Parser)]
-    #[command(no_binary_name = true)]
-    struct Preview {
-        #[command(flatten)]
-        import: import::ImportArguments,
-    }
-    let grammar = <Preview as clap::CommandFactory>::command();
-    let is_known = |flag: &&String| {
-        let name = flag.trim_start_matches("--");
-        let name = name.split('=').next().unwrap_or_default();
-        grammar
-            .get_arguments()
-            .any(|it| it.get_long() == Some(name))
-    };
     let container = words.plain.first().cloned().unwrap_or_default();
     let words = Words {
-        flags: words.flags.iter().filter(is_known).cloned().collect(),
+        flags: words.flags.clone(),
         plain: match request.only.is_empty() {
             true => vec![container],
             false => request
@@ -242,12 +281,34 @@ async fn preview_import(
                 .collect(),
         },
     };
-    let preview = Preview::try_parse_from(words.line())?;
-    import::run(preview.import, origin, output).await
+    import::run(import_of(&words)?, origin, output).await
+}
+
+/// An import with the words of a watch.
+pub(in crate::cli) fn import_of(words: &Words) -> anyhow::Result<import::ImportArguments> {
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Import {
+        #[command(flatten)]
+        import: import::ImportArguments,
+    }
+    let grammar = <Import as clap::CommandFactory>::command();
+    let is_known = |flag: &&String| {
+        let name = flag.trim_start_matches("--");
+        let name = name.split('=').next().unwrap_or_default();
+        grammar
+            .get_arguments()
+            .any(|it| it.get_long() == Some(name))
+    };
+    let words = Words {
+        flags: words.flags.iter().filter(is_known).cloned().collect(),
+        plain: words.plain.clone(),
+    };
+    Ok(Import::try_parse_from(words.line())?.import)
 }
 
 /// A bundle in a container, as one would type it.
-fn object_url(container: &str, name: &str) -> String {
+pub(in crate::cli) fn object_url(container: &str, name: &str) -> String {
     match container.split_once('?') {
         Some((before, query)) => format!("{}/{name}?{query}", before.trim_end_matches('/')),
         None => format!("{}/{name}", container.trim_end_matches('/')),

@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::Format;
 use crate::cli::commands::import::{DeliveryArguments, parse_target};
 use crate::cli::container_args::{
     parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
@@ -25,6 +25,7 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
 use crate::cli::tag_args::TagArguments;
+use crate::cli::voice::Voice;
 use crate::content::{Error, ErrorKind, Event};
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
@@ -138,13 +139,43 @@ pub(in crate::cli) async fn run(
     match &arguments.command {
         Some(WatchCommand::List(list)) => print_list(list, output).await,
         Some(WatchCommand::Retry(retry)) => bring_back(retry, output).await,
-        None => watch(&arguments, origin, output).await,
+        None => {
+            let supervision = arguments.supervise().await?;
+            watch(&arguments, origin, output, supervision).await
+        }
     }
+}
+
+/// Who ends a watch, and whom it gives signs of life.
+pub(in crate::cli) struct Supervision {
+    pub(in crate::cli) stop: CancellationToken,
+    pub(in crate::cli) liveness: Liveness,
+}
+
+/// Watches as a part of a daemon, until that one stops it.
+pub(in crate::cli) async fn run_supervised(
+    arguments: WatchArguments,
+    origin: &Origin,
+    output: Output,
+    supervision: Supervision,
+) -> anyhow::Result<Exit> {
+    watch(&arguments, origin, output, supervision).await
 }
 
 impl WatchArguments {
     pub(in crate::cli) fn is_daemon(&self) -> bool {
         self.command.is_none()
+    }
+
+    /// As a daemon of its own: signals end it, and it answers for its health.
+    async fn supervise(&self) -> anyhow::Result<Supervision> {
+        let liveness = Liveness::new(self.interval);
+        if let Some(address) = self.health {
+            let bound = serve_health(address, liveness.clone()).await?;
+            Output::note(&format!("health is told on http://{bound}/health"));
+        }
+        let stop = stop_on_signal();
+        Ok(Supervision { stop, liveness })
     }
 }
 
@@ -152,6 +183,7 @@ async fn watch(
     arguments: &WatchArguments,
     origin: &Origin,
     output: Output,
+    supervision: Supervision,
 ) -> anyhow::Result<Exit> {
     let (Some(container), Some(target), Some(state)) =
         (&arguments.container, &arguments.target, &arguments.state)
@@ -182,11 +214,7 @@ async fn watch(
     let memory = remember(state, lane, containers, origin).await?;
     let trigger = origin.trigger.unwrap_or(Trigger::Source);
     let memory = memory.called(RunKind::Watch, trigger);
-    let liveness = Liveness::new(arguments.interval);
-    if let Some(address) = arguments.health {
-        let bound = serve_health(address, liveness.clone()).await?;
-        Output::note(&format!("health is told on http://{bound}/health"));
-    }
+    let Supervision { stop, liveness } = supervision;
     let moving = liveness.clone();
     let signs: crate::content::Events = Arc::new(move |_: Event| moving.sign());
     let options = WatchOptions {
@@ -218,7 +246,7 @@ async fn watch(
         only: arguments.bundle.clone(),
         events: tell(output, liveness),
     };
-    let report = run_watch(&options, &memory, &stop_on_signal()).await?;
+    let report = run_watch(&options, &memory, &stop).await?;
     Ok(exit_of(&report, options.until))
 }
 
@@ -403,6 +431,7 @@ fn exit_of(report: &WatchReport, until: Until) -> Exit {
 
 /// One line for each event: for people with the time, for machines as JSON.
 fn tell(output: Output, liveness: Liveness) -> WatchEvents {
+    let voice = Voice::current();
     Arc::new(move |event: &WatchEvent| {
         liveness.sign();
         if matches!(event, WatchEvent::Ready { .. }) {
@@ -413,24 +442,12 @@ fn tell(output: Output, liveness: Liveness) -> WatchEvents {
             WatchEvent::Ready { .. }
             | WatchEvent::Unreachable { .. }
             | WatchEvent::Reachable
-            | WatchEvent::TargetUnreachable { .. } => Liveness::tell_status(&event.to_string()),
+            | WatchEvent::TargetUnreachable { .. } => liveness.tell_status(&event.to_string()),
             _ => {}
         }
         if matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
             return;
         }
-        let now = Timestamp::now();
-        match output.format() {
-            Format::Text => Output::stream_line(&format!("{now:.0} {event}")),
-            Format::Json => {
-                let document = json!({
-                    "time": now.to_string(),
-                    "event": event.name(),
-                    "subject": event.subject(),
-                    "text": event.to_string(),
-                });
-                Output::stream_line(&document.to_string());
-            }
-        }
+        voice.say(|| output.tell_event(event.name(), &event.subject(), &event.to_string()));
     })
 }

@@ -117,6 +117,10 @@ pub(in crate::cli) struct ExportSection {
 #[derive(Parser)]
 #[command(no_binary_name = true)]
 pub(in crate::cli) struct TransferSection {
+    /// Whether `airlift serve` looks at the source again and again, and copies what has come
+    #[arg(long, conflicts_with = "schedule")]
+    pub(in crate::cli) source_trigger: bool,
+
     #[command(flatten)]
     pub(in crate::cli) keys: PipelineKeys,
 
@@ -225,7 +229,7 @@ impl SectionKind {
         match self {
             // The pipeline is called as its section is; where to go on is asked once.
             Self::Export => ["pipeline", "sequence"].contains(&key),
-            Self::Transfer => key == "watch" || key == "interval",
+            Self::Transfer => key == "watch",
             Self::Import => ["once", "health"].contains(&key),
             Self::Promotion => key == "to",
             Self::Registry | Self::Container => false,

@@ -36,6 +36,9 @@ use crate::config::{
 use crate::pipeline::{Schedule, TargetReference};
 use crate::storage::ContainerReference;
 
+/// What makes a transfer repeat itself.
+pub(super) const WATCH: &str = "--watch";
+
 /// A file that is right.
 pub(super) struct Configuration {
     pub(super) path: PathBuf,
@@ -93,6 +96,13 @@ impl Pipeline {
     /// `KIND.NAME`, as the section's head has it.
     pub(super) fn title(&self) -> String {
         format!("{}.{}", self.settings.kind().word(), self.name)
+    }
+
+    /// The schedule and its zone as they are written.
+    pub(super) fn expression(&self) -> Option<String> {
+        let keys = self.settings.keys();
+        let schedule = keys.schedule.as_deref()?;
+        Some(format!("{schedule} {}", keys.time_zone))
     }
 }
 
@@ -317,7 +327,12 @@ impl Building {
                 (Settings::Export(Box::new(parsed)), words)
             }
             SectionKind::Transfer => {
-                let (parsed, words) = self.parse::<TransferSection>(reader, &more)?;
+                // The source trigger is the command's `--watch`, which a single run is not asked for.
+                if reader.says("source-trigger") {
+                    more.push(WATCH.to_owned());
+                }
+                let (parsed, mut words) = self.parse::<TransferSection>(reader, &more)?;
+                words.flags.retain(|flag| flag != WATCH);
                 (Settings::Transfer(Box::new(parsed)), words)
             }
             SectionKind::Import => {

@@ -182,6 +182,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a flag is on.
+    pub(super) fn says(&self, key: &str) -> bool {
+        let entry = self.section.entry(key);
+        entry.is_some_and(|entry| matches!(entry.setting, Setting::Flag(true)))
+    }
+
     /// What the section says under this key.
     fn text_of(&self, key: &str) -> Option<&str> {
         match &self.section.entry(key)?.setting {
@@ -199,6 +205,10 @@ impl<'a> Reader<'a> {
             ErrorKind::MissingRequiredArgument if shown == "state" => Fault::at(
                 0,
                 "`state` is missing: the directory of the ledger, above all sections",
+            ),
+            ErrorKind::MissingRequiredArgument if shown == "watch" => self.fault(
+                self.section.line_of("interval"),
+                "`interval` needs `source-trigger = true`",
             ),
             ErrorKind::MissingRequiredArgument => {
                 self.fault(self.section.line, &format!("has no `{shown}`"))

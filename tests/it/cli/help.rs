@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 41] = [
+const COMMANDS: [&str; 44] = [
     "",
     "export",
     "transfer",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 41] = [
     "runs",
     "runs show",
     "runs log",
+    "runs rerun",
     "runs cancel",
     "runs clean",
     "history",
@@ -44,6 +45,8 @@ const COMMANDS: [&str; 41] = [
     "config show",
     "config schema",
     "config import-acr",
+    "serve",
+    "mirror-config",
     "completions",
     "manual",
 ];

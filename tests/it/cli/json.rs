@@ -10,7 +10,8 @@ use super::{Desk, registry_with_layers, repository_root};
 use crate::support::registry::{Fault, When};
 
 /// Documented as one field each: their insides are told in words.
-const WHOLE: [&str; 9] = [
+const WHOLE: [&str; 10] = [
+    "subject",
     "bundles[].past",
     "counts",
     "sections[].settings",

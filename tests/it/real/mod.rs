@@ -9,6 +9,7 @@ mod holdings;
 mod layouts;
 mod limits;
 mod logins;
+mod mirrors;
 mod promotion;
 mod rules;
 mod selecting;

@@ -4,6 +4,7 @@ mod change;
 mod figures;
 mod list;
 mod log;
+mod rerun;
 mod show;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use crate::cli::config_args::ConfigArgument;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
+use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::state_args::open_ledger;
 use crate::history::{Ledger, Run, RunKind, RunStatus};
@@ -69,6 +71,13 @@ enum RunsCommand {
     ///
     /// Example: airlift runs log --state /var/lib/airlift
     Log(log::LogArguments),
+    /// Do a run of a configured pipeline again, with the rules that the file has now
+    ///
+    /// Where something failed only that is done again; what is there is not moved again. The new run's record names
+    /// the old one.
+    ///
+    /// Example: airlift runs rerun 01a202e5740902bf --config airlift.toml
+    Rerun(Box<rerun::RerunArguments>),
     /// Ask a run to stop; nothing of it is half published, and it can be run again
     ///
     /// Example: airlift runs cancel 01a202e5740902bf --state /var/lib/airlift
@@ -123,10 +132,15 @@ impl RunsArguments {
     }
 }
 
-pub(in crate::cli) async fn run(arguments: RunsArguments, output: Output) -> anyhow::Result<Exit> {
+pub(in crate::cli) async fn run(
+    arguments: RunsArguments,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
     match &arguments.command {
         Some(RunsCommand::Show(run)) => show::show(run, output).await,
         Some(RunsCommand::Log(log)) => log::print_log(log, output).await,
+        Some(RunsCommand::Rerun(run)) => rerun::rerun(run, origin, output).await,
         Some(RunsCommand::Cancel(run)) => change::cancel(run, output).await,
         Some(RunsCommand::Clean(clean)) => change::clean(clean, output).await,
         None => list::list(&arguments, output).await,

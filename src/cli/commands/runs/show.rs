@@ -71,6 +71,11 @@ impl FullRun {
             ("run", Some(self.run.id.to_string())),
             ("kind", Some(start.kind.as_str().to_owned())),
             ("pipeline", start.pipeline.clone()),
+            ("section", start.link.section.clone()),
+            (
+                "rerun of",
+                start.link.rerun_of.as_ref().map(ToString::to_string),
+            ),
             ("sequence", start.sequence.map(|number| number.to_string())),
             ("status", Some(outcome.status.as_str().to_owned())),
             ("reason", outcome.reason.clone()),
