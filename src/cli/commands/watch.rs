@@ -50,7 +50,6 @@ use crate::storage::{
 pub(in crate::cli) struct WatchArguments {
     #[command(subcommand)]
     command: Option<WatchCommand>,
-
     /// The container to watch: a directory or a URL
     #[arg(value_name = "CONTAINER", value_parser = parse_container, required = true)]
     container: Option<ContainerReference>,
@@ -93,10 +92,8 @@ pub(in crate::cli) struct WatchArguments {
 
     #[command(flatten)]
     tags: TagArguments,
-
     #[command(flatten)]
     creation: CreationArguments,
-
     #[command(flatten)]
     delivery: DeliveryArguments,
 }
@@ -125,7 +122,6 @@ struct RetryArguments {
     /// Bundles or objects, as `airlift watch list` calls them
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-
     /// The state directory of the watch
     #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
     state: PathBuf,
