@@ -8,6 +8,7 @@ mod commands;
 mod config_args;
 mod configured;
 mod container_args;
+mod creation_args;
 mod duration;
 mod exit;
 mod export_report;

@@ -9,7 +9,7 @@
 //! that it reads from within one registry, where the operator has named both ends.
 //! Repeating a copy is harmless and moves only what is missing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -18,6 +18,7 @@ use super::concurrent::for_each;
 use super::copy_options::{CopyOptions, CopyReport, Existing, OnError};
 use super::event::Event;
 use super::plan::{Plan, PlannedManifest};
+use super::provision::provide;
 use super::{
     BlobOutcome, Content, Document, Error, ErrorKind, Result, Source, Target, fetch_document,
 };
@@ -68,6 +69,10 @@ impl Copy {
         run.copy.announce();
         let chosen = run.choose_artifacts().await?;
         let (first, second) = run.copy.split_manifests(&chosen);
+        let manifests = first.iter().chain(&second);
+        let manifests = manifests.map(|manifest| &run.copy.plan.manifests[*manifest]);
+        let filled = manifests.flat_map(|manifest| &manifest.repositories);
+        run.copy.prepare_target(filled.copied().collect()).await?;
         run.clone().copy_blobs(&first, &second).await?;
         run.clone().push_manifests(&first).await?;
         run.clone().push_manifests(&second).await?;
@@ -89,6 +94,9 @@ impl Copy {
             copy: self,
         });
         run.copy.announce();
+        let filled = run.copy.plan.blobs.iter();
+        let filled = filled.flat_map(|blob| blob.repositories.iter().copied());
+        run.copy.prepare_target(filled.collect()).await?;
         let all = (0..run.copy.plan.blobs.len()).collect();
         run.clone().copy_blobs_at(all).await?;
         let report = std::mem::take(&mut run.lock().report);
@@ -100,6 +108,15 @@ impl Copy {
             contents: self.plan.blobs.len() + self.plan.manifests.len(),
             bytes: self.plan.size_bytes(),
         });
+    }
+
+    /// Lets the target create what it must have before anything is pushed into these repositories of the plan.
+    async fn prepare_target(&self, repositories: BTreeSet<usize>) -> Result<()> {
+        let names: Vec<&Repository> = repositories.into_iter().map(|it| self.name(it)).collect();
+        let CopyOptions {
+            on_error, events, ..
+        } = &self.options;
+        provide(&*self.target, &names, *on_error, events).await
     }
 
     /// The manifests below the artifacts' tags, and those that only their referrers need; in plan order.

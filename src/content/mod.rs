@@ -27,6 +27,7 @@ mod memory;
 mod object;
 mod plan;
 mod prefetch;
+mod provision;
 mod publish;
 mod rooted;
 mod source;
@@ -54,6 +55,7 @@ pub use plan::{
     PlannedReferrer,
 };
 pub use prefetch::Prefetch;
+pub use provision::{MissingProvision, Presence, Provision, ProvisionKind, list_missing};
 pub use rooted::RootedDirectory;
 pub use source::{
     Document, MANIFEST_SIZE_MAX_BYTES, RawDocument, Referrer, Source, fetch_document,

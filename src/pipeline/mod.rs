@@ -8,6 +8,7 @@
 
 mod admission;
 mod containers;
+mod creation;
 mod deliver;
 mod deliver_events;
 mod deliver_outcome;
@@ -50,6 +51,7 @@ mod rollback;
 mod schedule;
 mod scheduler;
 mod select;
+mod select_layout;
 mod select_named;
 mod select_tags;
 mod sign;
@@ -60,6 +62,7 @@ mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
+pub use creation::RepositoryCreation;
 pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_known::CannotNumber;
@@ -96,6 +99,7 @@ pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback,
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};
+pub use select_layout::{NamedEntries, NamedEntry};
 pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,

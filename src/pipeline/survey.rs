@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::import::ImportPlan;
 use super::place::Place;
-use crate::content::{Error, ErrorKind, MountSources, Plan, Result, for_each};
+use crate::content::{
+    Error, ErrorKind, MissingProvision, MountSources, Plan, Result, for_each, list_missing,
+};
 use crate::oci::Repository;
 
 /// What an import would move. Sizes are bytes.
@@ -14,6 +16,8 @@ pub struct Survey {
     pub to_move_contents: usize,
     pub present_bytes: u64,
     pub present_contents: usize,
+    /// What the target would have to create first.
+    pub to_create: Vec<MissingProvision>,
 }
 
 impl Survey {
@@ -107,8 +111,14 @@ pub(super) async fn survey_copy(
     .map_err(|error| error.on_side("target"))?;
     let survey = survey
         .lock()
-        .map_err(|_| Error::new(ErrorKind::Failed, "the survey was lost"))?;
-    Ok(survey.clone())
+        .map_err(|_| Error::new(ErrorKind::Failed, "the survey was lost"))?
+        .clone();
+    let names: Vec<&Repository> = target_names.iter().collect();
+    let to_create = list_missing(&*place.as_target(), &names).await?;
+    Ok(Survey {
+        to_create,
+        ..survey
+    })
 }
 
 /// The target's names of these repositories. Two that were renamed to one are one.

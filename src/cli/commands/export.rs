@@ -163,12 +163,10 @@ pub(in crate::cli) async fn run(
         .state
         .remember_export(&arguments.container, &arguments.comment, origin)
         .await?;
-    let selection = arguments.selection.build(
-        &options.platforms,
-        options.referrers,
-        options.on_error,
-        &options.references,
-    )?;
+    let selection =
+        arguments
+            .selection
+            .build(&options.platforms, options.referrers, options.on_error)?;
     let remembered = memory.as_ref().filter(|_| !arguments.dry_run);
     let mut plans = plan(&options, &connections, &selection, remembered).await?;
     if arguments.dry_run {

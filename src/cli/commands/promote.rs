@@ -373,7 +373,7 @@ impl PromoteArguments {
         let (platforms, referrers) = (&options.platforms, options.referrers);
         let selection = self
             .selection
-            .build(platforms, referrers, options.on_error, references)?;
+            .build(platforms, referrers, options.on_error)?;
         let selected = select(references, connections, &selection).await?;
         tell_selected(references, &selection, &selected.totals);
         Ok(plan_promotion(options, &selected).await?)

@@ -15,6 +15,7 @@ use crate::cli::commands::import::{DeliveryArguments, parse_target};
 use crate::cli::container_args::{
     parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
 };
+use crate::cli::creation_args::CreationArguments;
 use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
@@ -28,8 +29,9 @@ use crate::cli::voice::Voice;
 use crate::content::{Error, ErrorKind, Event};
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    DeliveredSource, OneOff, Opener, Place, SETTLE_TIME, TargetReference, Until, WatchEvent,
-    WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container, connect_queue, run_watch,
+    DeliveredSource, OneOff, Opener, Place, RepositoryCreation, SETTLE_TIME, TargetReference,
+    Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container,
+    connect_queue, run_watch,
 };
 use crate::storage::{
     AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
@@ -48,7 +50,6 @@ use crate::storage::{
 pub(in crate::cli) struct WatchArguments {
     #[command(subcommand)]
     command: Option<WatchCommand>,
-
     /// The container to watch: a directory or a URL
     #[arg(value_name = "CONTAINER", value_parser = parse_container, required = true)]
     container: Option<ContainerReference>,
@@ -91,7 +92,8 @@ pub(in crate::cli) struct WatchArguments {
 
     #[command(flatten)]
     tags: TagArguments,
-
+    #[command(flatten)]
+    creation: CreationArguments,
     #[command(flatten)]
     delivery: DeliveryArguments,
 }
@@ -120,7 +122,6 @@ struct RetryArguments {
     /// Bundles or objects, as `airlift watch list` calls them
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-
     /// The state directory of the watch
     #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
     state: PathBuf,
@@ -195,6 +196,7 @@ async fn watch(
     if !origin.is_pipeline() {
         delivery.registries.refuse_validated(&target)?;
     }
+    let creation = arguments.creation.build(&target)?;
     delivery.trust.policy()?;
     let tailoring = delivery.tailoring()?;
     refuse_file(container)?;
@@ -219,7 +221,7 @@ async fn watch(
         },
         queue,
         read_trust: delivery.trust.reader(),
-        open_target: target_opener(&delivery.registries, &target),
+        open_target: target_opener(&delivery.registries, &target, creation),
         target,
         import: delivery.options_with(arguments.tags.before(), Arc::clone(&signs), || signs),
         tailoring,
@@ -270,17 +272,22 @@ fn container_opener(
 }
 
 /// Connects to the target with the login of now.
-fn target_opener(registries: &RegistryArguments, target: &TargetReference) -> Opener<Place> {
-    let ends = (registries.clone(), target.clone());
+fn target_opener(
+    registries: &RegistryArguments,
+    target: &TargetReference,
+    creation: RepositoryCreation,
+) -> Opener<Place> {
+    let ends = (registries.clone(), target.clone(), creation);
     Arc::new(move || {
-        let (registries, target) = ends.clone();
+        let (registries, target, creation) = ends.clone();
         Box::pin(async move {
-            let connections = registries.connect().await.map_err(|cause| {
+            let mut connections = registries.connect().await.map_err(|cause| {
                 Error::new(
                     ErrorKind::Failed,
                     format!("cannot reach `{target}`: {cause:#}"),
                 )
             })?;
+            connections.set_creation(creation);
             connections.target(&target).await
         })
     })

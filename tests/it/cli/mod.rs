@@ -5,6 +5,7 @@
 
 mod config;
 mod container;
+mod creation;
 mod documents;
 mod export;
 mod help;
