@@ -347,7 +347,8 @@ pub async fn run_import(
             ..options.copy.clone()
         },
     };
-    let report = copy.run().await?;
+    let copied = copy.run().await;
+    let report = copied.map_err(|error| blame_bundle(error, import))?;
     let is_there = |position: &usize| {
         let outcome = &report.outcomes[*position];
         matches!(
@@ -375,6 +376,17 @@ pub async fn run_import(
         copy: report,
         read_back,
     })
+}
+
+/// What could not be read is told as the bundle's failure.
+fn blame_bundle(error: Error, import: &ImportPlan) -> Error {
+    match error.is_of_source() {
+        true => {
+            let name = &import.bundle.inventory().name;
+            error.within(format!("the content of the bundle `{name}` cannot be read"))
+        }
+        false => error,
+    }
 }
 
 fn overwrites_of(
