@@ -12,7 +12,6 @@ use crate::layout::LayoutInUse;
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
 use crate::registry::{ConnectionCause, RegistryError};
 use crate::selection::CannotRename;
-use crate::storage::sas::Gap;
 use crate::storage::{ServiceAnswer, UnfitSas};
 
 /// A mistake in what was typed that the parser could not see.
@@ -174,8 +173,8 @@ fn hint_of_admission(refusal: &CannotAdmit) -> String {
 }
 
 fn hint_of_sas(unfit: &UnfitSas) -> String {
-    // Without the flag another one would be for https alone too.
-    let protocol = match unfit.gaps.contains(&Gap::HttpRefused) {
+    // Without the flag another one would be for https alone.
+    let protocol = match unfit.container.starts_with("http:") {
         true => " --allow-http",
         false => "",
     };
