@@ -14,6 +14,7 @@ mod export_report;
 mod failure;
 mod import_report;
 mod keys;
+mod log_lines;
 mod moment;
 mod origin;
 mod output;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use args::Command;
 use exit::Exit;
+use log_lines::Warnings;
 use origin::Origin;
 use output::Output;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -52,7 +54,8 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return output::print_usage_error(error).into(),
     };
-    output::start_log(&arguments.log);
+    let warnings = Warnings::of(&arguments.command, arguments.output);
+    output::start_log(&arguments.log, warnings);
     let output = Output::new(arguments.output);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)

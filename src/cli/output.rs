@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::args::Format;
 use super::exit::Exit;
 use super::failure;
+use super::log_lines::Warnings;
 use crate::config::InvalidConfiguration;
 use crate::content::escape_control;
 
@@ -108,13 +109,18 @@ fn print_result(bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn print_message(label: &str, text: &str) {
+    print_line(&message(label, text));
+}
+
+/// A line for people, such as `warning: TEXT`.
+pub(super) fn message(label: &str, text: &str) -> String {
     let label = match label {
         _ if !is_coloured() => format!("{label}:"),
         "error" => "\u{1b}[1;31merror:\u{1b}[0m".to_owned(),
         "warning" => "\u{1b}[1;33mwarning:\u{1b}[0m".to_owned(),
         label => format!("\u{1b}[1m{label}:\u{1b}[0m"),
     };
-    print_line(&format!("{label} {}", escape_control(text)));
+    format!("{label} {}", escape_control(text))
 }
 
 fn is_coloured() -> bool {
@@ -154,9 +160,11 @@ pub(super) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     print_result(bytes.strip_suffix(b"\n").unwrap_or(bytes))
 }
 
-/// Logs to standard error. An unreadable filter is told and replaced by the default.
-pub(super) fn start_log(filter: &str) {
+/// Logs to standard error. An unreadable filter is told and replaced by the default. Where nobody has asked for more
+/// than warnings, people read them like the other lines.
+pub(super) fn start_log(filter: &str, warnings: Option<Warnings>) {
     use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::LevelFilter;
 
     let parsed = EnvFilter::try_new(filter);
     if parsed.is_err() {
@@ -165,13 +173,18 @@ pub(super) fn start_log(filter: &str) {
             &format!("`{filter}` is not a log filter; `warn` is used"),
         );
     }
-    tracing_subscriber::fmt()
-        .with_env_filter(parsed.unwrap_or_else(|_| EnvFilter::new("warn")))
+    let filter = parsed.unwrap_or_else(|_| EnvFilter::new("warn"));
+    let is_brief = filter
+        .max_level_hint()
+        .is_some_and(|level| level <= LevelFilter::WARN);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .init();
+        .with_ansi(false);
+    match warnings.filter(|_| is_brief) {
+        Some(warnings) => log.event_format(warnings).init(),
+        None => log.without_time().with_target(false).init(),
+    }
 }
 
 /// One cell of a table, of at least this width.
