@@ -150,6 +150,11 @@ impl Command {
         }
     }
 
+    /// Whether its lines begin with the time, as those of a watch do.
+    pub(super) fn tells_the_time(&self) -> bool {
+        matches!(self, Self::Watch(_) | Self::Run(_) | Self::Serve(_)) && self.answers_signals()
+    }
+
     /// Whether a signal is how the command is meant to end.
     pub(super) fn ends_by_signal(&self) -> bool {
         matches!(self, Self::Transfer(arguments) if arguments.ends_by_signal())

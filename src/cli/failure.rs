@@ -8,10 +8,10 @@ use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::config::InvalidConfiguration;
 use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::history::{ChainBreak, NewerLedger, RunCancelled};
+use crate::layout::LayoutInUse;
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
 use crate::registry::{ConnectionCause, MayNotCreate, RegistryError};
 use crate::selection::CannotRename;
-use crate::storage::sas::Gap;
 use crate::storage::{ServiceAnswer, UnfitSas};
 
 /// A mistake in what was typed that the parser could not see.
@@ -114,6 +114,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if cause.is::<RunCancelled>() {
         return Some("nothing is half published, and the same command can be run again".to_owned());
     }
+    if cause.is::<LayoutInUse>() {
+        return Some(ONE_WRITER.to_owned());
+    }
     if let Some(not_trusted) = cause.downcast_ref::<NotTrusted>() {
         return Some(hint_of_trust(not_trusted));
     }
@@ -173,8 +176,8 @@ fn hint_of_admission(refusal: &CannotAdmit) -> String {
 }
 
 fn hint_of_sas(unfit: &UnfitSas) -> String {
-    // Without the flag another one would be for https alone too.
-    let protocol = match unfit.gaps.contains(&Gap::HttpRefused) {
+    // Without the flag another one would be for https alone.
+    let protocol = match unfit.container.starts_with("http:") {
         true => " --allow-http",
         false => "",
     };
@@ -233,6 +236,9 @@ fn hint_of_bundle(error: &BundleError) -> Option<&'static str> {
 
 const TAMPERED: &str = "leave the directory as it is, and compare it with a backup, and with what `airlift audit export` printed before";
 const LOST_PARTS: &str = "the store has not kept the upload as it was written; run the same command again: what was lost is sent anew";
+
+const ONE_WRITER: &str =
+    "a layout has one writer at a time: run the same command again when the other one has ended";
 
 const INCOMPLETE: &str = "wait until it has arrived whole, or bring the missing volume";
 

@@ -15,6 +15,7 @@ mod export_report;
 mod failure;
 mod import_report;
 mod keys;
+mod log_lines;
 mod mirror_formats;
 mod moment;
 mod origin;
@@ -42,6 +43,7 @@ use std::time::Duration;
 
 use args::Command;
 use exit::Exit;
+use log_lines::Warnings;
 use origin::Origin;
 use output::Output;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,7 +61,8 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return output::print_usage_error(error).into(),
     };
-    output::start_log(&arguments.log);
+    let warnings = Warnings::of(&arguments.command, arguments.output);
+    output::start_log(&arguments.log, warnings);
     let output = Output::new(arguments.output);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::args::Format;
 use super::exit::Exit;
 use super::failure;
+use super::log_lines::Warnings;
 use super::voice::Voice;
 use crate::config::InvalidConfiguration;
 use crate::content::escape_control;
@@ -150,6 +151,11 @@ fn print_result(bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn print_message(label: &str, text: &str) {
+    print_line(&message(label, text));
+}
+
+/// A line for people, such as `warning: TEXT`.
+pub(super) fn message(label: &str, text: &str) -> String {
     let label = match label {
         _ if !is_coloured() => format!("{label}:"),
         "error" => "\u{1b}[1;31merror:\u{1b}[0m".to_owned(),
@@ -160,7 +166,7 @@ fn print_message(label: &str, text: &str) {
     let speaker = voice
         .name()
         .map_or_else(String::new, |name| format!("{name}: "));
-    print_line(&format!("{label} {speaker}{}", escape_control(text)));
+    format!("{label} {speaker}{}", escape_control(text))
 }
 
 fn is_coloured() -> bool {
@@ -200,9 +206,11 @@ pub(super) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     print_result(bytes.strip_suffix(b"\n").unwrap_or(bytes))
 }
 
-/// Logs to standard error. An unreadable filter is told and replaced by the default.
-pub(super) fn start_log(filter: &str) {
+/// Logs to standard error. An unreadable filter is told and replaced by the default. Where nobody has asked for more
+/// than warnings, people read them like the other lines.
+pub(super) fn start_log(filter: &str, warnings: Option<Warnings>) {
     use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::LevelFilter;
 
     let parsed = EnvFilter::try_new(filter);
     if parsed.is_err() {
@@ -211,13 +219,18 @@ pub(super) fn start_log(filter: &str) {
             &format!("`{filter}` is not a log filter; `warn` is used"),
         );
     }
-    tracing_subscriber::fmt()
-        .with_env_filter(parsed.unwrap_or_else(|_| EnvFilter::new("warn")))
+    let filter = parsed.unwrap_or_else(|_| EnvFilter::new("warn"));
+    let is_brief = filter
+        .max_level_hint()
+        .is_some_and(|level| level <= LevelFilter::WARN);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .init();
+        .with_ansi(false);
+    match warnings.filter(|_| is_brief) {
+        Some(warnings) => log.event_format(warnings).init(),
+        None => log.without_time().with_target(false).init(),
+    }
 }
 
 /// One cell of a table, of at least this width.

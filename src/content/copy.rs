@@ -155,7 +155,8 @@ impl Copy {
         }
         let pin = Pin::Digest(manifest.descriptor.digest.clone());
         let source = &*self.sources[manifest.place.source];
-        let mut document = fetch_document(source, &manifest.place.repository, &pin).await?;
+        let fetched = fetch_document(source, &manifest.place.repository, &pin).await;
+        let mut document = fetched.map_err(Error::of_source)?;
         document.descriptor = manifest.descriptor.clone();
         Ok(document)
     }
@@ -287,6 +288,10 @@ impl Run {
             Ok(()) => (self.copy.options.events)(Event::ContentDone(digest.clone())),
             Err(error) if self.copy.options.on_error == OnError::Stop => return Err(error),
             Err(error) => {
+                let error = match error.is_of_source() {
+                    true => error.on_side("source"),
+                    false => error,
+                };
                 self.lock()
                     .failures
                     .insert(digest.clone(), describe(&error));
@@ -383,8 +388,12 @@ fn group_by_height(plan: &Plan, positions: &[usize]) -> BTreeMap<usize, Vec<usiz
     levels
 }
 
+/// Content that could not be read is not the target's failure, whoever was to write it.
 pub(super) fn at_target(error: Error) -> Error {
-    error.on_side("target")
+    match error.is_of_source() {
+        true => error,
+        false => error.on_side("target"),
+    }
 }
 
 /// Registries that want every child of an index say so in many ways; we know what they mean.

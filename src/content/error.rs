@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -41,6 +42,7 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    is_of_source: bool,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -50,6 +52,7 @@ impl Error {
         Self {
             kind,
             message: escape_control(&message.into()),
+            is_of_source: false,
             cause: None,
         }
     }
@@ -96,6 +99,28 @@ impl Error {
     pub fn on_side(mut self, side: &str) -> Self {
         self.message = format!("{side}: {}", self.message);
         self
+    }
+
+    /// The same failure, marked as one of the place that content is read from. It may pass through the hands of
+    /// whoever writes the content, and is not theirs.
+    pub(super) fn of_source(mut self) -> Self {
+        self.is_of_source = true;
+        self
+    }
+
+    /// Whether it, or what caused it, is a failure of the place that content is read from.
+    pub fn is_of_source(&self) -> bool {
+        let mut next: Option<&(dyn StdError + 'static)> = Some(self);
+        while let Some(cause) = next {
+            // One that has broken a connection is shared with it.
+            let shared = cause.downcast_ref::<Arc<Self>>().map(|error| &**error);
+            let error = cause.downcast_ref::<Self>().or(shared);
+            if error.is_some_and(|error| error.is_of_source) {
+                return true;
+            }
+            next = cause.source();
+        }
+        false
     }
 
     /// The same failure, told as part of a larger action.

@@ -83,7 +83,7 @@ impl Content {
     }
 
     /// The content from byte `offset` to its end. Everything before `offset` must have been read before
-    /// through this value, or is read again to take its hash.
+    /// through this value, or is read again to take its hash. What fails is marked as the source's failure.
     pub async fn open(&self, offset: u64) -> Result<VerifiedStream> {
         let (start, hasher) = self.checkpoint_before(offset);
         let raw = self
@@ -93,10 +93,12 @@ impl Content {
                 &self.descriptor,
                 start..self.descriptor.size,
             )
-            .await?;
+            .await
+            .map_err(Error::of_source)?;
         let mut stream = VerifiedStream::resumed(raw, self.descriptor.clone(), start, hasher);
         stream.checkpoints = Some(Arc::clone(&self.checkpoints));
         stream.skip_to = offset;
+        stream.is_of_source = true;
         stream.events.clone_from(&self.events);
         Ok(stream)
     }
@@ -120,6 +122,8 @@ pub struct VerifiedStream {
     is_ended: bool,
     checkpoints: Option<Checkpoints>,
     events: Option<Events>,
+    /// Whether it was opened from a [`Content`].
+    is_of_source: bool,
     /// Bytes before this offset are hashed and not handed on.
     skip_to: u64,
     /// The last piece, held back until the source has said that nothing follows.
@@ -142,6 +146,7 @@ impl VerifiedStream {
             is_ended: false,
             checkpoints: None,
             events: None,
+            is_of_source: false,
             skip_to: 0,
             withheld: None,
         }
@@ -251,6 +256,10 @@ impl Stream for VerifiedStream {
                 Ok(None) => {}
                 Err(error) => {
                     this.is_ended = true;
+                    let error = match this.is_of_source {
+                        true => error.of_source(),
+                        false => error,
+                    };
                     return Poll::Ready(Some(Err(error)));
                 }
             }

@@ -18,4 +18,4 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use store::Layout;
+pub use store::{Layout, LayoutInUse};

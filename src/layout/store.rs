@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio::sync::Mutex;
 
 use super::files::{read_small, stream_file, write_small};
@@ -37,6 +38,21 @@ pub struct Layout {
     proven: Proven,
     /// Held for as long as this process may write.
     _lock: Option<File>,
+}
+
+/// Why a layout cannot be written to now.
+#[derive(Debug, thiserror::Error)]
+#[error("it holds the layout's lock")]
+pub struct LayoutInUse;
+
+fn explain_lock(errno: Errno, path: &Path) -> Error {
+    let path = path.display();
+    if errno != Errno::WOULDBLOCK {
+        return Error::io(format!("cannot lock the layout `{path}`"), errno.into());
+    }
+    let kind = ErrorKind::Temporary { retry_after: None };
+    let message = format!("another process is writing to `{path}`");
+    Error::new(kind, message).with_cause(LayoutInUse)
 }
 
 impl Layout {
@@ -67,12 +83,8 @@ impl Layout {
             write_small(&directory, LAYOUT_PARTIAL, LAYOUT_FILE, LAYOUT)?;
         }
         let lock = directory.open_file(LAYOUT_FILE)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
-            Error::io(
-                format!("another process is writing to `{}`", path.display()),
-                errno.into(),
-            )
-        })?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|errno| explain_lock(errno, path))?;
         directory.create_folder("blobs")?;
         let index = match read_small(&directory, INDEX_FILE, INDEX_SIZE_MAX_BYTES) {
             Err(error) if error.is_not_found() => Index::empty(None).encode(),

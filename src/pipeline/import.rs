@@ -348,7 +348,8 @@ pub async fn run_import(
             ..options.copy.clone()
         },
     };
-    let report = copy.run().await?;
+    let copied = copy.run().await;
+    let report = copied.map_err(|error| blame_bundle(error, import))?;
     let read_back = match &options.read_back {
         None => None,
         Some(events) => {
@@ -388,6 +389,17 @@ pub(super) async fn read_back(
     };
     let checked = check.run().await;
     checked.map_err(|error| error.within("target: what was read back is not right"))
+}
+
+/// What could not be read is told as the bundle's failure.
+fn blame_bundle(error: Error, import: &ImportPlan) -> Error {
+    match error.is_of_source() {
+        true => {
+            let name = &import.bundle.inventory().name;
+            error.within(format!("the content of the bundle `{name}` cannot be read"))
+        }
+        false => error,
+    }
 }
 
 fn overwrites_of(

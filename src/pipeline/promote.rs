@@ -167,7 +167,11 @@ pub async fn run_promotion(
             events: Arc::clone(&options.events),
         },
     };
-    let report = copy.run().await?;
+    let copied = copy.run().await;
+    let report = copied.map_err(|error| match error.is_of_source() {
+        true => error.on_side("source"),
+        false => error,
+    })?;
     let read_back = match &options.read_back {
         None => None,
         Some(events) => {

@@ -16,6 +16,7 @@ mod failure;
 mod file_object;
 mod file_writer;
 mod http;
+mod invalid_container;
 mod partial_file;
 mod partial_record;
 mod parts;
@@ -40,9 +41,8 @@ pub use container::{
 };
 pub use credential::{Credential, LoginSource, TemporaryLogin};
 pub use directory::DirectoryContainer;
-pub use reference::{
-    AzureReference, ContainerReference, GcsReference, InvalidContainer, S3Reference, S3Style,
-};
+pub use invalid_container::InvalidContainer;
+pub use reference::{AzureReference, ContainerReference, GcsReference, S3Reference, S3Style};
 pub use sas::{Purpose, UnfitSas, check_sas};
 
 use crate::content::Result;

@@ -18,6 +18,8 @@ use std::str::FromStr;
 use secrecy::SecretString;
 use url::Url;
 
+use super::invalid_container::InvalidContainer;
+
 /// A container that was named. Two of them are equal when they are the same place.
 #[derive(Clone, Debug)]
 pub enum ContainerReference {
@@ -64,24 +66,6 @@ pub struct GcsReference {
     pub prefix: String,
     pub endpoint: Option<Url>,
     pub credential: Option<String>,
-}
-
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum InvalidContainer {
-    #[error(
-        "`{0}` is not a container: expected a path, or a URL with `https:`, `s3:`, `gs:` or `file:`"
-    )]
-    Scheme(String),
-    #[error("`{0}` names no container: expected `https://ACCOUNT.blob.core.windows.net/CONTAINER`")]
-    NoContainer(String),
-    #[error("`{0}` names no bucket: expected `{1}://BUCKET[/PREFIX]`")]
-    NoBucket(String, &'static str),
-    #[error("`{0}` has the unknown setting `{1}`; known are `{2}`")]
-    Setting(String, String, &'static str),
-    #[error("`{0}` has a setting `{1}` that cannot be used")]
-    Value(String, String),
-    #[error("`{0}` holds a user name or password; name a secret with `?credential=env:NAME`")]
-    Password(String),
 }
 
 impl FromStr for ContainerReference {
@@ -151,6 +135,9 @@ impl AzureReference {
         }
         let container = segments.remove(0);
         let (credential, sas) = split_credential(url);
+        if credential.is_some() && !sas.is_empty() {
+            return Err(InvalidContainer::TwoCredentials(shown));
+        }
         Ok(Self {
             endpoint,
             account,
@@ -199,14 +186,11 @@ fn parse_bucket(
 }
 
 fn parse_endpoint(value: &str, shown: &str) -> Result<Url, InvalidContainer> {
-    let invalid = || InvalidContainer::Value(shown.to_owned(), "endpoint".to_owned());
-    let url = Url::parse(value).map_err(|_| invalid())?;
-    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-    if is_http && url.username().is_empty() && url.password().is_none() {
-        Ok(url)
-    } else {
-        Err(invalid())
-    }
+    let parsed = Url::parse(value).ok().filter(|url| {
+        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        is_http && url.username().is_empty() && url.password().is_none()
+    });
+    parsed.ok_or_else(|| InvalidContainer::of_value(shown, "endpoint", value))
 }
 
 impl S3Reference {
@@ -227,8 +211,8 @@ impl S3Reference {
                 ("style", "path") => reference.style = S3Style::Path,
                 ("style", "virtual") => reference.style = S3Style::VirtualHost,
                 ("credential", value) => reference.credential = Some(value.to_owned()),
-                ("style", _) => {
-                    return Err(InvalidContainer::Value(shown.to_owned(), key.into_owned()));
+                ("style", value) => {
+                    return Err(InvalidContainer::of_value(shown, "style", value));
                 }
                 _ => {
                     return Err(InvalidContainer::Setting(
@@ -428,6 +412,29 @@ mod tests {
                 .is_err()
         );
         assert!("s3://?style=path".parse::<ContainerReference>().is_err());
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_are_told_with_what_is_expected() {
+        let said = |text: &str| text.parse::<ContainerReference>().unwrap_err().to_string();
+        let style = said("s3://drop?endpoint=http://127.0.0.1:9000&style=path/");
+        assert!(style.contains("`style=path/`"), "{style}");
+        assert!(style.contains("expected `path` or `virtual`"), "{style}");
+        let endpoint = said("s3://drop?endpoint=127.0.0.1:9000");
+        assert!(endpoint.contains("`endpoint=127.0.0.1:9000`"), "{endpoint}");
+        for secret in ["http://user:SECRET@h:9000", "user:SECRET@h", "x?sig=SECRET"] {
+            let error = said(&format!("gs://drop?endpoint={secret}"));
+            assert!(error.contains("`endpoint"), "{error}");
+            assert!(!error.contains("SECRET"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_signature_and_the_name_of_another_are_refused_together() {
+        let text = "https://acme.blob.core.windows.net/drop?sig=SECRET&credential=env:SAS";
+        let error = text.parse::<ContainerReference>().unwrap_err();
+        assert!(matches!(error, InvalidContainer::TwoCredentials(_)));
+        assert!(!error.to_string().contains("SECRET"), "{error}");
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl Watching<'_> {
                     .postpone(&set.set, Instant::now() + CLAIMED_ELSEWHERE);
             }
             Ok(Tried::Stopped) => {}
+            Err(error) if self.has_gone(&objects, error.kind()).await => {}
             Err(error) => self.failed(set, &objects, &error).await,
         }
     }

@@ -18,6 +18,7 @@ mod early;
 mod ending;
 mod ends;
 mod event;
+mod gone;
 mod known_directory;
 mod objects;
 mod queue;

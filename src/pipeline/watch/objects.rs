@@ -51,12 +51,15 @@ impl Watching<'_> {
     }
 
     async fn judge_object(&mut self, object: &str, error: &BundleError) {
-        let now = Instant::now();
-        let is_denied =
-            matches!(error, BundleError::Content(error) if error.kind() == ErrorKind::Denied);
-        if is_denied {
-            self.watched.doubt();
+        if let BundleError::Content(error) = error {
+            if self.has_gone(&[object.to_owned()], error.kind()).await {
+                return;
+            }
+            if error.kind() == ErrorKind::Denied {
+                self.watched.doubt();
+            }
         }
+        let now = Instant::now();
         let judge = |is_settled| judge_volume(error, is_settled);
         let verdict = self.judge_in_time(object, judge, now).await;
         let reason = describe(error);

@@ -78,7 +78,8 @@ pub(super) fn may_be_damage(error: &Error) -> bool {
 }
 
 /// Whether an end that could not be opened at the start may be there later, with nobody doing anything about the
-/// watch. A directory may be mounted, and a device made writable; a registry or a cloud may answer.
+/// watch. A directory may be mounted, a device made writable, and whoever writes to a layout may end; a registry or a
+/// cloud may answer.
 pub(super) fn may_come(error: &Error, is_directory: bool) -> bool {
     use std::io::ErrorKind as Io;
     match error.kind() {
@@ -87,7 +88,7 @@ pub(super) fn may_come(error: &Error, is_directory: bool) -> bool {
             has_cause(error, |cause| {
                 let io = cause.downcast_ref::<std::io::Error>();
                 io.is_some_and(|io| {
-                    let stays = [Io::PermissionDenied, Io::NotADirectory, Io::WouldBlock];
+                    let stays = [Io::PermissionDenied, Io::NotADirectory];
                     !stays.contains(&io.kind())
                 })
             })

@@ -3,6 +3,9 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use super::Desk;
 use crate::support::command::{Airlift, Running};
 use crate::support::real::free_address;
 use crate::support::registry::Registry;
@@ -54,12 +57,39 @@ fn a_peer_that_keeps_silent_or_refuses_is_told_within_seconds() {
         wait::until(&format!("{arguments:?} tells"), || {
             running.stderr().contains(told)
         });
+        let as_warning = format!("warning: {told}");
+        assert!(has_line(&running, &as_warning), "{}", running.stderr());
         let output = running.kill();
         output.assert_nowhere("c2VjcmV0");
         let count = output.stderr.matches(told.as_str()).count();
         assert_eq!(count, 1, "{}", output.stderr);
     }
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+}
+
+fn has_line(running: &Running, beginning: &str) -> bool {
+    let told = running.stderr();
+    told.lines().any(|line| line.starts_with(beginning))
+}
+
+/// Lines of the log stood among lines with the time.
+#[test]
+fn a_watch_warns_of_silence_in_a_line_with_the_time() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let silent = listener.local_addr().unwrap().to_string();
+    let desk = Desk::new();
+    let place = format!("http://{silent}/near/drop?{SAS}");
+    let line = format!("watch {place} --target oci:far --trust ops.key.pub --state state");
+    let warning = format!(" warning: `{silent}` has not answered for 3 s, still waiting");
+    let running = desk.command(&line).spawn();
+    wait::until("it tells", || running.stderr().contains(&warning));
+    let output = running.kill();
+    let timed = output.stderr.lines().find(|line| line.ends_with(&warning));
+    let time = timed.and_then(|line| line.strip_suffix(&warning));
+    assert!(time.unwrap().parse::<Timestamp>().is_ok(), "{time:?}");
+    let log = desk.command(&format!("{line} --output json")).spawn();
+    wait::until("it logs", || log.stderr().contains(" WARN "));
+    log.kill();
 }
 
 #[test]

@@ -64,7 +64,32 @@ fn the_hint_for_a_url_without_tls_makes_a_signature_that_does() {
     let expired = sas.replace("spr=https&", "").replace("2100", "2020");
     desk.run(&format!("inspect {place}?{expired}"))
         .assert_code(5)
+        .assert_stderr("--permissions rl --expires 7d --allow-http`");
+    let line = format!("inspect {URL}?{expired}");
+    desk.run(&line)
+        .assert_code(5)
         .assert_stderr("--permissions rl --expires 7d`");
+}
+
+/// Every command refused what was made, and nothing had said so.
+#[test]
+fn a_signature_for_https_alone_was_made_for_http_without_a_word() {
+    let desk = desk_with_key();
+    let place = "http://127.0.0.1:1/acme/drop";
+    let rest = "--account-key file:acme.key --permissions rl --expires 8h";
+    let warning = format!("warning: `{place}` is without TLS");
+    desk.run(&format!("sas make {place} {rest}"))
+        .assert_success()
+        .assert_stderr(&warning)
+        .assert_stderr("`--allow-http`");
+    for line in [
+        format!("sas make {place} {rest} --allow-http"),
+        format!("sas make {URL} {rest}"),
+    ] {
+        let made = desk.run(&line);
+        let told = &made.assert_success().stderr;
+        assert!(!told.contains("is without TLS"), "{told}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use airlift::pipeline::OneOff;
 
 use super::{Station, Watch, key, reading, two_signers};
 use crate::support::command::airlift;
+use crate::support::registry::Registry;
 use crate::support::wait;
 
 /// Whatever came before, a good bundle is imported.
@@ -72,8 +73,10 @@ fn a_damaged_bundle_is_set_aside_after_a_second_reading_and_can_be_brought_back(
     let bytes = damaged(&station);
     let watch = station.watch();
     station.drop_bytes("chart.tar.zst", &bytes);
-    watch.await_line("chart.tar.zst: waiting: ");
-    watch.await_line("chart.tar.zst: set aside: ");
+    watch.await_line("chart.tar.zst: waiting: the content of the bundle `chart` cannot be read: ");
+    watch
+        .await_line("chart.tar.zst: set aside: the content of the bundle `chart` cannot be read: ");
+    assert_eq!(watch.count("target: "), 0, "{:#?}", watch.lines());
     assert!(station.tags().is_empty());
     let state = station.text("state");
     let listed = airlift(&["watch", "list", "--state", &state]);
@@ -84,6 +87,19 @@ fn a_damaged_bundle_is_set_aside_after_a_second_reading_and_can_be_brought_back(
     });
     station.bring("chart.tar.zst");
     watch.await_line("chart.tar.zst: imported");
+}
+
+#[test]
+fn damage_in_a_bundle_was_told_as_a_fault_of_the_registry() {
+    let station = Station::new();
+    let bytes = damaged(&station);
+    station.drop_bytes("chart.tar.zst", &bytes);
+    let registry = Registry::start();
+    let target = registry.address().parse().unwrap();
+    let watch = station.watch_with(|options| options.target = target);
+    watch
+        .await_line("chart.tar.zst: set aside: the content of the bundle `chart` cannot be read: ");
+    assert_eq!(watch.count("target: "), 0, "{:#?}", watch.lines());
 }
 
 #[test]

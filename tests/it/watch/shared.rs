@@ -1,10 +1,14 @@
 //! Two watches with one ledger: no bundle is imported twice, and none is left.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use airlift::history::{Claimed, Ledger, RunStatus};
-use airlift::pipeline::TargetReference;
+use airlift::pipeline::{TargetReference, Until};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Station;
+use super::{Station, names};
+use crate::bundle::road::trust;
 use crate::support::registry::{Fault, Registry, When};
 use crate::support::wait;
 
@@ -35,6 +39,37 @@ fn two_watches_import_each_bundle_once() {
         watch.end();
     }
     assert_runs(&station, &names);
+}
+
+/// Four lines said that each volume would be tried again, and nothing took them back.
+#[test]
+fn what_another_watch_has_taken_away_was_told_as_a_failure() {
+    // The keys are read at the start, after each listing, and before each delivery.
+    for reading in [2, 3] {
+        let station = Station::new();
+        for name in station.export_volumes() {
+            station.bring(&name);
+        }
+        let (drop, policy) = (station.path("drop"), trust(&["snakeoil-p256"]));
+        let readings = AtomicUsize::new(0);
+        let read = move || {
+            if readings.fetch_add(1, Ordering::Relaxed) + 1 == reading {
+                for name in names(&drop) {
+                    std::fs::remove_file(drop.join(name)).unwrap();
+                }
+            }
+            Ok(policy.clone())
+        };
+        let mut watch = station.watch_with(|options| {
+            options.read_trust = Arc::new(read);
+            options.until = Until::Once;
+        });
+        let report = watch.join();
+        assert!(names(&station.path("drop")).is_empty());
+        assert_eq!(report.postponed, 0, "{:#?}", watch.lines());
+        assert_eq!(watch.lines().len(), 1, "{:#?}", watch.lines());
+        assert_eq!(watch.count("watching `"), 1);
+    }
 }
 
 #[test]

@@ -38,6 +38,24 @@ fn a_directory_that_is_not_there_at_the_start_is_waited_for() {
 }
 
 #[test]
+fn a_second_watch_waits_for_the_writer_of_its_layout() {
+    let station = Station::new();
+    let first = station.watch();
+    first.await_line("watching `");
+    let second = station.watch();
+    second.await_line("the target cannot be used: target: another process is writing to `");
+    first.end();
+    second.await_line("the target can be used");
+    assert_eq!(second.count("the target cannot be used"), 1);
+    station.export_chart("chart");
+    station.bring("chart.tar.zst");
+    second.await_line("chart.tar.zst: imported:");
+    let once = watch(&station, &layout(&station), &["--once"]).run();
+    once.assert_code(1)
+        .assert_stderr("hint: a layout has one writer at a time");
+}
+
+#[test]
 fn a_single_round_waits_for_nothing() {
     let station = Station::new();
     watch(&station, "127.0.0.1:1", &["--once"])

@@ -70,6 +70,12 @@ pub(super) async fn run(arguments: MakeArguments, output: Output) -> anyhow::Res
         "expires": request.expires,
     });
     output.print(&url, &document)?;
+    if azure.endpoint.scheme() == "http" && !arguments.allow_http {
+        Output::warn(&format!(
+            "`{}` is without TLS and the signature is for https only, so every command refuses the two together; `--allow-http` makes one that can be used",
+            arguments.place
+        ));
+    }
     Output::note(&format!(
         "this is a secret: who has it can {} until {}; keep it in a file and name that with `file:PATH`",
         request.permissions.words(),

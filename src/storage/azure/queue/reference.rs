@@ -29,8 +29,12 @@ pub struct QueueReference {
 
 /// Why a text names no queue. It never holds a query.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` names no queue: expected `https://ACCOUNT.queue.core.windows.net/QUEUE`")]
-pub struct InvalidQueue(String);
+pub enum InvalidQueue {
+    #[error("`{0}` names no queue: expected `https://ACCOUNT.queue.core.windows.net/QUEUE`")]
+    NoQueue(String),
+    #[error("`{0}` holds a signature, and `credential=` names another one: give one of the two")]
+    TwoCredentials(String),
+}
 
 impl FromStr for QueueReference {
     type Err = InvalidQueue;
@@ -38,7 +42,7 @@ impl FromStr for QueueReference {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let shown = text.split(['?', '#']).next().unwrap_or_default();
         let shown = shown.rsplit('@').next().unwrap_or_default();
-        let invalid = || InvalidQueue(shown.to_owned());
+        let invalid = || InvalidQueue::NoQueue(shown.to_owned());
         let mut url = Url::parse(text).map_err(|_| invalid())?;
         let is_bare = url.username().is_empty() && url.password().is_none();
         if !matches!(url.scheme(), "http" | "https") || !is_bare {
@@ -56,6 +60,9 @@ impl FromStr for QueueReference {
             return Err(invalid());
         };
         let (queue, (credential, sas)) = (queue.clone(), split_credential(&url));
+        if credential.is_some() && !sas.is_empty() {
+            return Err(InvalidQueue::TwoCredentials(shown.to_owned()));
+        }
         url.set_query(None);
         url.set_fragment(None);
         Ok(Self {
@@ -82,16 +89,17 @@ mod tests {
 
     #[test]
     fn a_queue_is_account_and_name() {
-        let text = "https://acme.queue.core.windows.net/bundles?sp=p&sig=a%2Bb&credential=env:SAS";
+        let text = "https://acme.queue.core.windows.net/bundles?sp=p&sig=a%2Bb";
         let queue: QueueReference = text.parse().unwrap();
         assert_eq!((&*queue.account, &*queue.queue), ("acme", "bundles"));
-        assert_eq!(queue.credential.as_deref(), Some("env:SAS"));
         assert_eq!(
             queue.to_string(),
             "https://acme.queue.core.windows.net/bundles"
         );
         assert_eq!(queue.sas.unwrap().expose_secret(), "sp=p&sig=a%2Bb");
-        let local: QueueReference = "http://127.0.0.1:10001/acme/bundles".parse().unwrap();
+        let local = "http://127.0.0.1:10001/acme/bundles?credential=env:SAS";
+        let local: QueueReference = local.parse().unwrap();
+        assert_eq!(local.credential.as_deref(), Some("env:SAS"));
         assert_eq!((&*local.account, &*local.queue), ("acme", "bundles"));
     }
 
@@ -104,6 +112,7 @@ mod tests {
             "https://acme.queue.core.windows.net/a/b?sig=SECRET",
             "https://x:SECRET@acme.queue.core.windows.net/q",
             "http://127.0.0.1:1/acme?sig=SECRET",
+            "http://127.0.0.1:1/acme/q?sig=SECRET&credential=env:SAS",
         ] {
             let error = text.parse::<QueueReference>().unwrap_err();
             assert!(!error.to_string().contains("SECRET"), "{error}");
