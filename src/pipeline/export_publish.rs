@@ -2,7 +2,8 @@
 //!
 //! **Invariants.** The one that carries the artifacts comes last. The ledger forgets none of the uploads before all
 //! volumes are visible: until then it knows by their inventories which of them make one bundle. Where one cannot be
-//! published, what is at the store is in the ledger, or it is removed.
+//! published, what is at the store is in the ledger, or it is removed. A bundle is reported only when all volumes are
+//! still those that were published: not every store can refuse to replace one.
 
 use super::export::ExportedVolume;
 use super::export_memory::warn_of;
@@ -10,7 +11,8 @@ use super::export_plan::ExportPlan;
 use super::export_uploads::Uploads;
 use super::export_volume::Volume;
 use crate::content::{Error, ErrorKind, Events, Result, Uploaded};
-use crate::storage::StorageContainer;
+use crate::oci::Digest;
+use crate::storage::{FoundObject, StorageContainer};
 
 /// A bundle that is about to become visible.
 pub(super) struct Publication<'a> {
@@ -38,6 +40,14 @@ impl From<Error> for GivenUp {
     }
 }
 
+/// A volume that has become visible.
+struct Made<'a> {
+    name: &'a str,
+    inventory: Option<Digest>,
+    /// As it was found then; `None` where nobody tells.
+    object: Option<FoundObject>,
+}
+
 /// Whether something else has the name.
 pub(super) fn is_taken(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed)
@@ -62,21 +72,37 @@ impl Publication<'_> {
                 return Err(error);
             }
             records.push(volume.record);
-            volumes.push((name, volume.inventory));
+            volumes.push(Made {
+                name,
+                inventory: volume.inventory,
+                object: self.container.find(name).await.ok().flatten(),
+            });
         }
         for record in records.into_iter().flatten() {
             record.forget().await?;
         }
         let mut published = Vec::new();
-        for (name, inventory) in volumes {
-            let found = self.container.find(name).await?;
-            published.extend(inventory.map(|inventory_digest| ExportedVolume {
-                object: name.clone(),
-                size_bytes: found.map_or(0, |object| object.size_bytes),
-                inventory_digest,
-            }));
+        for made in volumes {
+            published.extend(self.confirm(made).await?);
         }
         Ok(published)
+    }
+
+    /// The volume is what it was when it became visible. One that was taken away since has arrived somewhere.
+    async fn confirm(&self, made: Made<'_>) -> Result<Option<ExportedVolume>> {
+        let found = self.container.find(made.name).await?;
+        if let (Some(object), Some(found)) = (&made.object, &found)
+            && object.version != found.version
+        {
+            let shown = self.container.shown(made.name);
+            let message = format!("`{shown}` was replaced while its bundle was published");
+            return Err(Error::new(ErrorKind::Changed, message));
+        }
+        Ok(made.inventory.map(|inventory_digest| ExportedVolume {
+            object: made.name.to_owned(),
+            size_bytes: found.map_or(0, |object| object.size_bytes),
+            inventory_digest,
+        }))
     }
 
     /// Removes what no ledger remembers. A directory keeps what is sealed for the next run.

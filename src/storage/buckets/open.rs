@@ -16,6 +16,7 @@ use object_store::client::{
 };
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ClientOptions, RetryConfig, StaticCredentialProvider};
+use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::BucketContainer;
@@ -100,7 +101,11 @@ impl BucketContainer {
             builder = builder.with_endpoint(endpoint);
         }
         let place = BucketPlace::of(&builder, reference);
-        let store = opened(builder.build(), &name)?;
+        let store = opened(builder.clone().build(), &name)?;
+        let creating = builder
+            .with_credentials(Arc::clone(store.credentials()))
+            .with_client_options(ClientOptions::new().with_default_headers(create_only()));
+        let creating = opened(creating.build(), &name)?;
         let signed = place.map(|place| SignedBucket {
             http: client,
             credentials: Arc::clone(store.credentials()),
@@ -111,7 +116,10 @@ impl BucketContainer {
             },
             place,
         });
-        Ok(Self::new(Arc::new(store), name, &reference.prefix, signed))
+        Ok(Self {
+            creating: Some(Arc::new(creating)),
+            ..Self::new(Arc::new(store), name, &reference.prefix, signed)
+        })
     }
 
     /// Sends nothing yet.
@@ -137,6 +145,11 @@ impl BucketContainer {
         let store = opened(builder.build(), &name)?;
         Ok(Self::new(Arc::new(store), name, &reference.prefix, None))
     }
+}
+
+/// The condition that nothing has the name. `object_store` can set it for objects of one part alone.
+fn create_only() -> HeaderMap {
+    HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("*"))])
 }
 
 fn opened<T>(store: object_store::Result<T>, name: &str) -> Result<T> {

@@ -1,7 +1,7 @@
 //! Multipart uploads of S3 that the store has lost, in whole or in part, and answers that do not arrive.
 
-use airlift::content::Uploaded;
-use airlift::storage::{CreateOptions, Resume};
+use airlift::content::{ErrorKind, Uploaded};
+use airlift::storage::{CreateOptions, Overwrite, Resume};
 use bytes::Bytes;
 
 use super::resumed::{LAYER_BYTES, LAYERS, Road, bundle, bytes, push_image, runtime};
@@ -13,6 +13,10 @@ const SECRET: &str = "some-id:some-secret";
 const GONE: &str = "<Error><Code>NoSuchUpload</Code><Message>It is gone.</Message></Error>";
 const INVALID: &str = "<?xml version=\"1.0\"?>\n<Error><Code>InvalidPart</Code><Message>One or more parts could \
     not be found.\nLook</Message><HostId>x</HostId></Error>";
+
+const TAKEN: &str =
+    "<Error><Code>PreconditionFailed</Code><Condition>If-None-Match</Condition></Error>";
+const UNKNOWN: &str = "<Error><Code>NotImplemented</Code><Message>If-None-Match</Message></Error>";
 
 fn completes(seen: &Seen) -> bool {
     seen.method == "POST" && seen.target.contains("uploadId=")
@@ -175,4 +179,39 @@ fn a_refused_completion_is_one_line_and_a_hint() {
     relay.judge(|_| Verdict::Pass);
     let document = bundle(&road.export(&more).run());
     road.check_bundle(&document);
+}
+
+/// moto passes over the condition.
+#[tokio::test]
+async fn an_object_in_parts_never_replaces_one_that_came_meanwhile() {
+    let Some(moto) = Moto::start_or_skip() else {
+        return;
+    };
+    let relay = Relay::before(moto.address);
+    let container = open(&relay.through(&moto.bucket("drop")), Some(SECRET)).await;
+    let content = Bytes::from(vec![7; 9 << 20]);
+    let write = async |overwrite: Overwrite| {
+        let options = CreateOptions {
+            overwrite,
+            ..CreateOptions::default()
+        };
+        let mut writer = container.create("one", options).await.unwrap();
+        writer.write(vec![content.clone()]).await.unwrap();
+        writer.finish().await
+    };
+    relay.judge(|seen| match completes(seen) && seen.is_conditional {
+        true => Verdict::Say(412, TAKEN),
+        false => Verdict::Pass,
+    });
+    let error = write(Overwrite::Refuse).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+    write(Overwrite::Replace).await.unwrap();
+    // A service that does not know the condition is asked without it.
+    let found = container.find("one").await.unwrap().unwrap();
+    container.remove("one", Some(&found.version)).await.unwrap();
+    relay.judge(|seen| match completes(seen) && seen.is_conditional {
+        true => Verdict::Say(501, UNKNOWN),
+        false => Verdict::Pass,
+    });
+    write(Overwrite::Refuse).await.unwrap();
 }
