@@ -12,7 +12,10 @@ use super::export_uploads::Uploads;
 use super::export_volume::Volume;
 use crate::content::{Error, ErrorKind, Events, Result, Uploaded};
 use crate::oci::Digest;
-use crate::storage::{FoundObject, StorageContainer};
+use crate::storage::{FoundObject, ServiceAnswer, StorageContainer};
+
+/// How services say that they have not kept what they were brought.
+const LOST_CODES: [&str; 3] = ["InvalidBlockList", "InvalidPart", "NoSuchUpload"];
 
 /// A bundle that is about to become visible.
 pub(super) struct Publication<'a> {
@@ -123,15 +126,41 @@ impl Publication<'_> {
         }
     }
 
-    /// What was brought to the store of a volume and cannot be put together there, or of a bundle whose names are
-    /// taken before any of it is visible, is not tried again.
+    /// What was brought to the store of a volume and is lost there, or of a bundle whose names are taken, is not
+    /// tried again. When a part of the bundle is visible nothing is given up: only the rest can make it whole.
     async fn abandon_useless(&self, error: &Error, object: &str, is_seen: bool) {
-        let Some(uploads) = self.uploads else { return };
-        let is_lost = matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
-        if is_taken(error) && !is_seen {
+        let Some(uploads) = self.uploads.filter(|_| !is_seen) else {
+            return;
+        };
+        if is_taken(error) {
             warn_of(self.events, uploads.abandon_all().await);
-        } else if self.has_resumed && is_lost {
+        } else if self.has_resumed && is_lost(error) {
             warn_of(self.events, uploads.abandon_volume(object).await);
         }
+    }
+}
+
+/// Whether the store has said that it has not kept what it was brought. A proxy, or an answer that nobody knows, says
+/// nothing about that.
+pub(super) fn is_lost(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(answer) = error.downcast_ref::<ServiceAnswer>() {
+            return answer.status == 404 || LOST_CODES.contains(&answer.code.as_str());
+        }
+        cause = error.source();
+    }
+    error.is_not_found()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_store_says_is_lost() {
+        let error = Error::new(ErrorKind::Failed, "cannot finish `x`");
+        assert!(!is_lost(&error));
+        assert!(is_lost(&Error::not_found("the upload is gone")));
     }
 }

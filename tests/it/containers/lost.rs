@@ -215,3 +215,41 @@ async fn an_object_in_parts_never_replaces_one_that_came_meanwhile() {
     });
     write(Overwrite::Refuse).await.unwrap();
 }
+
+/// An answer that nobody knows, as a proxy's: the rest stays at the store, in the ledger, and is published later.
+#[test]
+fn a_bundle_that_is_visible_in_part_survives_an_unknown_answer() {
+    let Some(moto) = Moto::start_or_skip() else {
+        return;
+    };
+    let runtime = runtime();
+    let relay = Relay::before(moto.address);
+    let url = relay.through(&moto.bucket("drop"));
+    let sizes = [LAYER_BYTES; 4];
+    let road = runtime.block_on(Road::with_layers(&sizes, &url, relay.address, SECRET));
+    let more = ["--pipeline", "plant", "--volume-size", "9MiB"];
+    road.interrupt(&more);
+    let mut passing = 1;
+    relay.judge(move |seen| match completes(seen) {
+        true if passing == 0 => Verdict::Say(407, "<html>who are you?</html>"),
+        true => {
+            passing -= 1;
+            Verdict::Pass
+        }
+        false => Verdict::Pass,
+    });
+    for _ in 0..2 {
+        road.export(&more)
+            .run()
+            .assert_code(1)
+            .assert_stderr("the service answered 407\n");
+        let left = runtime.block_on(road.uploads());
+        assert!(left.len() >= 4, "{left:?}");
+        assert!(left.iter().all(|it| it.complete.is_some()), "{left:?}");
+    }
+    relay.judge(|_| Verdict::Pass);
+    let document = bundle(&road.export(&more).run());
+    assert_eq!(document["sequence"], 1);
+    assert!(runtime.block_on(road.uploads()).is_empty());
+    road.check_bundle(&document);
+}
