@@ -158,6 +158,10 @@ fn kind_of(status: u16, code: &str, retry_after: Option<Duration>) -> ErrorKind 
     match (status, code) {
         (409, "BlobAlreadyExists") => ErrorKind::AlreadyExists,
         (409, "PendingCopyOperation") => ErrorKind::Incomplete,
+        // Somebody else is at the same name or bucket in this moment.
+        (409, "OperationAborted" | "ConditionalRequestConflict") => {
+            ErrorKind::Temporary { retry_after }
+        }
         (401 | 403, _) => ErrorKind::Denied,
         (404, _) => ErrorKind::NotFound,
         (412, _) => ErrorKind::Changed,
@@ -177,7 +181,12 @@ pub(super) fn from_object_store(message: impl Into<String>, error: &object_store
     let answer = ServiceAnswer::of_words(&words);
     let kind = match error {
         Store::NotFound { .. } => ErrorKind::NotFound,
-        Store::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+        // Any answer of 409 is sorted so.
+        Store::AlreadyExists { .. } => match answer.as_ref() {
+            Some(answer) if answer.code == "OperationAborted" => temporary(),
+            Some(answer) if answer.code == "ConditionalRequestConflict" => temporary(),
+            _ => ErrorKind::AlreadyExists,
+        },
         Store::Precondition { .. } | Store::NotModified { .. } => ErrorKind::Changed,
         Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => ErrorKind::Denied,
         Store::NotSupported { .. } | Store::NotImplemented { .. } => ErrorKind::Unsupported,
@@ -238,6 +247,28 @@ mod tests {
         assert!(error.is_temporary());
         assert!(shown.contains("cannot send") && shown.contains("is not there"));
         assert!(!shown.contains("SECRET"), "{shown}");
+    }
+
+    #[test]
+    fn a_conflict_that_passes_is_no_object_of_this_name() {
+        for code in ["OperationAborted", "ConditionalRequestConflict"] {
+            assert_eq!(kind_of(409, code, None), temporary());
+            let words = format!(
+                "Server returned non-2xx status code: 409 Conflict: <Error><Code>{code}</Code></Error>"
+            );
+            let conflict = object_store::Error::AlreadyExists {
+                path: "one".to_owned(),
+                source: words.into(),
+            };
+            let error = from_object_store("cannot finish `s3://drop/one`", &conflict);
+            assert!(error.is_temporary(), "{code}");
+        }
+        let taken = object_store::Error::AlreadyExists {
+            path: "one".to_owned(),
+            source: "status code: 409 Conflict: <Error><Code>EntityExists</Code></Error>".into(),
+        };
+        let error = from_object_store("cannot finish `s3://drop/one`", &taken);
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     }
 
     #[test]
