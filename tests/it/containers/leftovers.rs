@@ -143,6 +143,29 @@ async fn an_empty_blob_in_the_place_of_blocks_takes_no_name() {
     assert!(opened.list_uploads().await.unwrap().unwrap().is_empty());
 }
 
+/// Nothing of them can be there any more.
+#[tokio::test]
+async fn uploads_into_a_container_that_is_gone_can_be_given_up() {
+    let Some(azurite) = Azurite::start_or_skip() else {
+        return;
+    };
+    let url = azurite.container("near", "drop").replace("drop", "gone");
+    let (state, remembered, _) = remembered(&url, "0123456789abcdef").await;
+    let named = format!("{url}?credential=env:DROP");
+    let sas = account_sas("near");
+    let directory = state.path().to_str().unwrap();
+    let words = ["clean", &named, "--older-than", "0s"];
+    container(&words, &sas)
+        .assert_code(1)
+        .assert_stderr("ContainerNotFound");
+    container(&[&words[..], &["--state", directory]].concat(), &sas)
+        .assert_success()
+        .assert_stdout("gone already: one.tar.zst");
+    let place = &remembered.container;
+    let known = remembered.ledger.list_uploads(place).await.unwrap();
+    assert!(known.is_empty(), "{known:?}");
+}
+
 /// moto says that every upload began in 2010: what counts is the last part.
 #[tokio::test]
 async fn open_uploads_of_a_bucket_are_named_and_removed() {
