@@ -25,6 +25,9 @@ const SECRETS: [&str; 6] = [
     "bearer ",
 ];
 
+/// What `object_store` writes before the words of a connection that failed.
+const LOST_MARK: &str = "HTTP error: ";
+
 /// How the SDK of Azure says that it does not try again.
 const GIVEN_UP: [&str; 2] = [
     "retry policy expired and the request will no longer be retried",
@@ -197,7 +200,15 @@ pub(super) fn from_object_store(message: impl Into<String>, error: &object_store
     let error = Error::new(kind, message);
     match answer {
         Some(answer) => error.with_cause(answer),
-        None => error.with_cause(Said::from_words(&words)),
+        None => error.with_cause(Said::from_words(&without_request(&words))),
+    }
+}
+
+/// What was asked of whom is told already; kept is why nothing came back.
+fn without_request(words: &str) -> Cow<'_, str> {
+    match words.split_once(LOST_MARK) {
+        Some((_, why)) => Cow::Owned(format!("the service is not reached: {why}")),
+        None => Cow::Borrowed(words),
     }
 }
 
@@ -247,6 +258,25 @@ mod tests {
         assert!(error.is_temporary());
         assert!(shown.contains("cannot send") && shown.contains("is not there"));
         assert!(!shown.contains("SECRET"), "{shown}");
+    }
+
+    fn generic(source: &str) -> object_store::Error {
+        object_store::Error::Generic {
+            store: "S3",
+            source: source.into(),
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_is_not_reached_is_told_without_its_address() {
+        let lost = "Error performing PUT http://127.0.0.1:9/drop/one?partNumber=1&uploadId=x in 3s, after 6 retries - \
+            HTTP error: error sending request: connection refused";
+        let error = from_object_store("cannot write `s3://drop/one`", &generic(lost));
+        assert!(error.is_temporary());
+        assert_eq!(
+            error.source().unwrap().to_string(),
+            "the service is not reached: error sending request: connection refused"
+        );
     }
 
     #[test]
