@@ -64,7 +64,7 @@ impl HttpService for PatientClient {
         let answer = self.http.call(request);
         let answer = match is_safe {
             true => self.patience.wait(&host, answer).await,
-            false => answer.await,
+            false => self.patience.wait_for_upload(&host, answer).await,
         };
         let cause = |error| StdError::source(error).and_then(|it| it.downcast_ref());
         let status = answer.as_ref().map(|answer| answer.status().as_u16());

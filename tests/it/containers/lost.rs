@@ -1,5 +1,7 @@
 //! Multipart uploads of S3 that the store has lost, in whole or in part, and answers that do not arrive.
 
+use std::time::Duration;
+
 use airlift::content::{ErrorKind, Uploaded};
 use airlift::storage::{CreateOptions, Overwrite, Resume};
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use super::resumed::{LAYER_BYTES, LAYERS, Road, bundle, bytes, push_image, runti
 use super::{open, suite};
 use crate::support::clouds::Moto;
 use crate::support::relay::{Relay, Seen, Verdict};
+use crate::support::wait;
 
 const SECRET: &str = "some-id:some-secret";
 const GONE: &str = "<Error><Code>NoSuchUpload</Code><Message>It is gone.</Message></Error>";
@@ -252,4 +255,26 @@ fn a_bundle_that_is_visible_in_part_survives_an_unknown_answer() {
     assert_eq!(document["sequence"], 1);
     assert!(runtime.block_on(road.uploads()).is_empty());
     road.check_bundle(&document);
+}
+
+#[test]
+fn an_upload_that_gets_no_answer_is_told() {
+    let Some(moto) = Moto::start_or_skip() else {
+        return;
+    };
+    let runtime = runtime();
+    let relay = Relay::before(moto.address);
+    let url = relay.through(&moto.bucket("drop"));
+    let road = runtime.block_on(Road::with_layers(&[1000], &url, relay.address, SECRET));
+    relay.judge(|seen| match seen.method == "PUT" {
+        true => Verdict::Hold,
+        false => Verdict::Pass,
+    });
+    let running = road.export(&["--name", "one"]).spawn();
+    let told = wait::within(Duration::from_mins(1), || {
+        let stderr = running.stderr();
+        stderr.contains("has not answered for 20 s, still waiting")
+    });
+    let output = running.kill();
+    assert!(told, "{}", output.stderr);
 }
