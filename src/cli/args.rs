@@ -62,6 +62,7 @@ pub(super) fn grammar() -> clap::Command {
         .after_help(EXIT_CODES)
         .mut_subcommands(with_exit_codes)
         .mut_subcommand("export", with_short_help)
+        .mut_subcommand("promote", with_short_help)
         .mut_subcommand("import", with_part)
         .mut_subcommand("watch", with_part)
         .mut_subcommand("unpack", with_part)
@@ -115,6 +116,8 @@ pub(super) enum Command {
     Transfer(Box<commands::transfer::TransferArguments>),
     Import(Box<commands::import::ImportArguments>),
     Watch(Box<commands::watch::WatchArguments>),
+    Serve(commands::serve::ServeArguments),
+    Promote(Box<commands::promote::PromoteArguments>),
     Rollback(commands::rollback::RollbackArguments),
     Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
@@ -129,6 +132,7 @@ pub(super) enum Command {
     Sign(commands::sign::SignArguments),
     Key(commands::key::KeyArguments),
     Sas(commands::sas::SasArguments),
+    MirrorConfig(commands::mirror_config::MirrorConfigArguments),
     Config(commands::config::ConfigArguments),
     Completions(commands::completions::CompletionsArguments),
     Manual(commands::manual::ManualArguments),
@@ -139,6 +143,7 @@ impl Command {
     pub(super) fn answers_signals(&self) -> bool {
         match self {
             Self::Watch(arguments) => arguments.is_daemon(),
+            Self::Serve(_) => true,
             Self::Runs(arguments) => arguments.is_endless(),
             Self::Run(arguments) => arguments.answers_signals(),
             _ => false,

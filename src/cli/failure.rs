@@ -9,7 +9,7 @@ use crate::config::InvalidConfiguration;
 use crate::content::{self, ErrorKind, SparseIndexRefused};
 use crate::history::{ChainBreak, NewerLedger, RunCancelled};
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
-use crate::registry::{ConnectionCause, RegistryError};
+use crate::registry::{ConnectionCause, MayNotCreate, RegistryError};
 use crate::selection::CannotRename;
 use crate::storage::sas::Gap;
 use crate::storage::{ServiceAnswer, UnfitSas};
@@ -116,6 +116,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     }
     if let Some(not_trusted) = cause.downcast_ref::<NotTrusted>() {
         return Some(hint_of_trust(not_trusted));
+    }
+    if let Some(denial) = cause.downcast_ref::<MayNotCreate>() {
+        return Some(hint_of_creation(denial).to_owned());
     }
     if let Some(error) = cause.downcast_ref::<RegistryError>() {
         return hint_of_registry(error);
@@ -272,6 +275,17 @@ fn hint_of_registry(error: &RegistryError) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+fn hint_of_creation(denial: &MayNotCreate) -> &'static str {
+    match denial {
+        MayNotCreate::Project(_) => {
+            "give the user or robot account Harbor's right to create projects, or create the project before"
+        }
+        MayNotCreate::Repository(_) => {
+            "allow `ecr:CreateRepository` and `ecr:DescribeRepositories`, or create the repository before"
+        }
+    }
 }
 
 const RENAME: &str =

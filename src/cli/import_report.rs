@@ -64,7 +64,7 @@ pub(super) fn show_report(
     text
 }
 
-fn show_replaced(artifact: &ImportedArtifact) -> String {
+pub(super) fn show_replaced(artifact: &ImportedArtifact) -> String {
     match (&artifact.replaced, &artifact.rollback_tag) {
         (None, _) => String::new(),
         (Some(digest), None) => format!("replaces {}", digest.short()),
@@ -72,7 +72,7 @@ fn show_replaced(artifact: &ImportedArtifact) -> String {
     }
 }
 
-fn show_outcome(outcome: &ArtifactOutcome) -> String {
+pub(super) fn show_outcome(outcome: &ArtifactOutcome) -> String {
     match outcome {
         ArtifactOutcome::Delivered => "delivered".to_owned(),
         ArtifactOutcome::Unchanged => "unchanged".to_owned(),
@@ -127,6 +127,14 @@ pub(super) fn survey_document(plan: &ImportPlan, survey: &Survey) -> Value {
         .zip(plan.source_names())
         .map(|((name, digest), source)| json!({ "name": name, "source": source, "digest": digest }))
         .collect();
+    let to_create = survey.to_create.iter().map(|missing| {
+        json!({
+            "kind": missing.provision.kind.as_str(),
+            "name": missing.provision.name,
+            "isCertain": missing.is_certain,
+        })
+    });
+    let to_create: Vec<Value> = to_create.collect();
     json!({
         "name": plan.bundle.inventory().name,
         "inventoryDigest": plan.bundle.last().inventory_digest(),
@@ -136,6 +144,7 @@ pub(super) fn survey_document(plan: &ImportPlan, survey: &Survey) -> Value {
         "toMoveContents": survey.to_move_contents,
         "presentBytes": survey.present_bytes,
         "presentContents": survey.present_contents,
+        "toCreate": to_create,
     })
 }
 
@@ -170,6 +179,13 @@ pub(super) fn show_survey(plan: &ImportPlan, survey: &Survey, target: &TargetRef
         let reason = format!("left: {rule}{}", left.reason);
         vec![left.source.clone(), left.digest.to_string(), reason]
     });
+    for missing in &survey.to_create {
+        let doubt = match missing.is_certain {
+            true => "",
+            false => ", if it is missing: this login may not ask",
+        };
+        text.push_str(&format!("  creates {}{doubt}\n", missing.provision));
+    }
     for line in table(&taken.chain(left).collect::<Vec<_>>()).lines() {
         text.push_str(&format!("  {line}\n"));
     }

@@ -8,27 +8,34 @@ mod commands;
 mod config_args;
 mod configured;
 mod container_args;
+mod creation_args;
 mod duration;
 mod exit;
 mod export_report;
 mod failure;
 mod import_report;
 mod keys;
+mod mirror_formats;
 mod moment;
 mod origin;
 mod output;
 mod part_args;
 mod permissions;
 mod progress;
+mod promotion_report;
 mod reference_args;
+mod refusal;
 mod registry_args;
 mod selection_args;
 mod selection_report;
 mod service;
+mod serving;
 mod size;
 mod state_args;
 mod tag_args;
 mod transfer_report;
+mod visible;
+mod voice;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -74,7 +81,7 @@ pub fn main() -> ExitCode {
 async fn run_until_signal(command: Command, output: Output) -> Exit {
     let interruption = Interruption::default();
     if command.answers_signals() {
-        let done = run(command, output, &interruption).await;
+        let done = Box::pin(run(command, output, &interruption)).await;
         return done.unwrap_or_else(|error| Output::print_failure(&error));
     }
     let ends_by_signal = command.ends_by_signal();
@@ -86,7 +93,7 @@ async fn run_until_signal(command: Command, output: Output) -> Exit {
         interruption.announce(format!("stopped by {name}"));
     };
     let exit = tokio::select! {
-        done = run(command, output, &interruption) => {
+        done = Box::pin(run(command, output, &interruption)) => {
             return done.unwrap_or_else(|error| Output::print_failure(&error));
         }
         () = signalled => tell_of_signal(ends_by_signal),
@@ -147,10 +154,13 @@ async fn run(
     match command {
         Command::Export(arguments) => commands::export::run(*arguments, &origin, output).await,
         Command::Import(arguments) => commands::import::run(*arguments, &origin, output).await,
+        Command::Promote(arguments) => commands::promote::run(*arguments, &origin, output).await,
         Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
         Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
+        Command::Serve(arguments) => commands::serve::run(arguments, output).await,
+        Command::MirrorConfig(arguments) => commands::mirror_config::run(arguments, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,
-        Command::Runs(arguments) => commands::runs::run(arguments, output).await,
+        Command::Runs(arguments) => commands::runs::run(arguments, &origin, output).await,
         Command::History(arguments) => commands::history::run(arguments, output).await,
         Command::Audit(arguments) => commands::audit::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,

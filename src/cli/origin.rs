@@ -1,6 +1,6 @@
 //! Why a command runs: what started it, and which pipeline of the configuration file it is a run of.
 
-use crate::history::{Interruption, Trigger};
+use crate::history::{Interruption, RunId, RunLink, Trigger};
 
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
@@ -10,6 +10,8 @@ pub(super) struct Origin {
     pub(super) pipeline: Option<String>,
     /// Why, in the words of whoever started it.
     pub(super) comment: Option<String>,
+    /// The run that it does again.
+    pub(super) rerun_of: Option<RunId>,
     /// Why the process is being ended, once it is.
     pub(super) interruption: Interruption,
 }
@@ -21,6 +23,7 @@ impl Origin {
             trigger: None,
             pipeline: None,
             comment: None,
+            rerun_of: None,
             interruption: interruption.clone(),
         }
     }
@@ -37,6 +40,28 @@ impl Origin {
             pipeline: Some(title),
             comment,
             ..self
+        }
+    }
+
+    /// The pipeline's name, as records have it.
+    pub(super) fn pipeline_name(&self) -> Option<String> {
+        let (_, name) = self.pipeline.as_deref()?.split_once('.')?;
+        Some(name.to_owned())
+    }
+
+    /// The same for a run that is done again.
+    pub(super) fn again(self, run: &RunId) -> Self {
+        Self {
+            rerun_of: Some(run.clone()),
+            ..self
+        }
+    }
+
+    /// What the run's record says of it.
+    pub(super) fn link(&self) -> RunLink {
+        RunLink {
+            section: self.pipeline.clone(),
+            rerun_of: self.rerun_of.clone(),
         }
     }
 

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::io::{self, IsTerminal, Write};
 
+use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
 use super::args::Format;
 use super::exit::Exit;
 use super::failure;
+use super::voice::Voice;
 use crate::config::InvalidConfiguration;
 use crate::content::escape_control;
 
@@ -22,16 +25,26 @@ impl Output {
         Self { format }
     }
 
-    pub(super) fn format(self) -> Format {
-        self.format
-    }
-
     pub(super) fn is_json(self) -> bool {
         self.format == Format::Json
     }
 
     /// Prints the text for people, or the document for programs.
+    ///
+    /// Beside others, each line of the text has the name of who speaks before it, and a document is an event in one
+    /// line.
     pub(super) fn print(self, text: &str, document: &impl Serialize) -> anyhow::Result<()> {
+        match (self.format, Voice::current().name()) {
+            (Format::Text, Some(_)) => {
+                text.lines().for_each(Self::stream_line);
+                return Ok(());
+            }
+            (Format::Json, Some(_)) => {
+                self.tell_event("report", document, "");
+                return Ok(());
+            }
+            (_, None) => {}
+        }
         match self.format {
             Format::Text => print_result(text.trim_end_matches('\n').as_bytes()),
             Format::Json => print_result(&serde_json::to_vec_pretty(document)?),
@@ -40,8 +53,30 @@ impl Output {
 
     /// One line of a stream of them: what a daemon tells. Whoever reads it may have gone.
     pub(super) fn stream_line(text: &str) {
-        if let Err(error) = print_result(text.as_bytes()) {
-            tracing::warn!(%error, "a line could not be printed");
+        let named = match Voice::current().name() {
+            Some(name) => format!("{name} {text}"),
+            None => text.to_owned(),
+        };
+        print_line_of_stream(&named);
+    }
+
+    /// One line of what a daemon tells: for people with the time, for machines as JSON.
+    pub(super) fn tell_event(self, event: &str, subject: &impl Serialize, text: &str) {
+        let now = Timestamp::now();
+        match self.format {
+            Format::Text => Self::stream_line(&format!("{now:.0} {text}")),
+            Format::Json => {
+                let mut document = json!({
+                    "time": now.to_string(),
+                    "event": event,
+                    "subject": subject,
+                    "text": text,
+                });
+                if let Some(name) = Voice::current().name() {
+                    document["pipeline"] = name.into();
+                }
+                print_line_of_stream(&document.to_string());
+            }
         }
     }
 
@@ -94,6 +129,13 @@ impl Output {
     }
 }
 
+/// Whoever reads it may have gone.
+fn print_line_of_stream(text: &str) {
+    if let Err(error) = print_result(text.as_bytes()) {
+        tracing::warn!(%error, "a line could not be printed");
+    }
+}
+
 /// A reader that has seen enough (`| head`) is no failure.
 fn print_result(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -114,7 +156,11 @@ fn print_message(label: &str, text: &str) {
         "warning" => "\u{1b}[1;33mwarning:\u{1b}[0m".to_owned(),
         label => format!("\u{1b}[1m{label}:\u{1b}[0m"),
     };
-    print_line(&format!("{label} {}", escape_control(text)));
+    let voice = Voice::current();
+    let speaker = voice
+        .name()
+        .map_or_else(String::new, |name| format!("{name}: "));
+    print_line(&format!("{label} {speaker}{}", escape_control(text)));
 }
 
 fn is_coloured() -> bool {

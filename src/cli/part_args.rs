@@ -39,9 +39,9 @@ pub(super) struct PartArguments {
 impl PartArguments {
     /// Ages are counted from now.
     pub(super) fn tailoring(&self, platform_index: PlatformIndex) -> anyhow::Result<Tailoring> {
-        let tags =
-            self.selection
-                .build(&self.platform, ReferrerPolicy::Carry, OnError::Stop, &[])?;
+        let tags = self
+            .selection
+            .build(&self.platform, ReferrerPolicy::Carry, OnError::Stop)?;
         let is_everything = self.repositories.is_empty()
             && tags.exclude_repositories.is_empty()
             && tags.rules.is_empty();

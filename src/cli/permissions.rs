@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use crate::config::{group_names, login_name};
+
 /// A user, or everybody of a group, in a list of those who may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Person {
@@ -40,6 +42,12 @@ impl std::fmt::Display for Person {
     }
 }
 
+/// A list as messages have it.
+pub(super) fn show_people(list: &[Person]) -> String {
+    let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
+    shown.join(", ")
+}
+
 /// Whoever runs this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Somebody {
@@ -48,7 +56,7 @@ pub(super) struct Somebody {
 }
 
 /// The user and the groups of this process. Without a name it is the number that counts.
-pub(super) fn myself() -> Somebody {
+pub(super) async fn myself() -> Somebody {
     let user = rustix::process::geteuid().as_raw();
     let group = rustix::process::getegid().as_raw();
     let others = rustix::process::getgroups().unwrap_or_default();
@@ -57,24 +65,16 @@ pub(super) fn myself() -> Somebody {
         .map(|group| group.as_raw())
         .chain([group])
         .collect();
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let groups = read("/etc/group");
+    let ids: Vec<u32> = ids.into_iter().collect();
+    let names = group_names(&ids).await;
     Somebody {
-        user: name_of(&read("/etc/passwd"), user).unwrap_or_else(|| user.to_string()),
+        user: login_name(user).await.unwrap_or_else(|| user.to_string()),
         groups: ids
-            .into_iter()
-            .map(|id| name_of(&groups, id).unwrap_or_else(|| id.to_string()))
+            .iter()
+            .zip(names)
+            .map(|(id, name)| name.unwrap_or_else(|| id.to_string()))
             .collect(),
     }
-}
-
-/// The name with this number in the text of `/etc/passwd` or `/etc/group`, which begin alike.
-fn name_of(text: &str, id: u32) -> Option<String> {
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, _, number) = (fields.next()?, fields.next()?, fields.next()?);
-        (number.parse() == Ok(id)).then(|| name.to_owned())
-    })
 }
 
 /// Whether `list` has them; an empty list has everybody.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
+use super::voice::Voice;
 use crate::content::{Event, Events};
 
 /// Shows one action from its first event to its end.
@@ -17,12 +18,13 @@ pub(super) struct Progress {
     output: Output,
     action: &'static str,
     noun: &'static str,
+    voice: Voice,
 }
 
 impl Progress {
     /// `action` is what is being done, as in `exporting`, to how many of `noun`.
     pub(super) fn new(output: Output, action: &'static str, noun: &'static str) -> Self {
-        let bar = ProgressBar::with_draw_target(None, draw_target());
+        let bar = ProgressBar::with_draw_target(None, draw_target(&Voice::current()));
         let style =
             "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
         if let Ok(style) = ProgressStyle::with_template(style) {
@@ -33,12 +35,13 @@ impl Progress {
             output,
             action,
             noun,
+            voice: Voice::current(),
         }
     }
 
     pub(super) fn events(&self) -> Events {
         let this = self.clone();
-        Arc::new(move |event| this.show(event))
+        Arc::new(move |event| this.voice.say(|| this.show(event)))
     }
 
     /// Events of what follows on the same bar, such as reading back what was imported.
@@ -65,6 +68,7 @@ impl Progress {
             Event::ReadingBack(bytes) => self.lengthen(bytes),
             Event::Moved(bytes) | Event::Spared(bytes) => self.bar.inc(bytes),
             Event::Warning(text) => self.bar.suspend(|| Output::warn(&text)),
+            Event::Created(it) => self.bar.suspend(|| Output::note(&format!("created {it}"))),
             Event::ContentDone(_) | Event::Tagged(..) => {}
         }
     }
@@ -84,8 +88,9 @@ impl Progress {
     }
 }
 
-fn draw_target() -> ProgressDrawTarget {
-    if std::io::stderr().is_terminal() {
+/// Several pipelines at once have no bar.
+fn draw_target(voice: &Voice) -> ProgressDrawTarget {
+    if std::io::stderr().is_terminal() && voice.name().is_none() {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()

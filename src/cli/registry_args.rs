@@ -1,7 +1,7 @@
 //! How registries are reached: flags that every command with a registry has, and what the configuration file says of
 //! each registry.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -9,7 +9,11 @@ use clap::{Args, ValueEnum};
 use super::config_args::ConfigArgument;
 use super::exit::Exit;
 use super::failure::UsageError;
-use crate::pipeline::{Connections, TargetReference};
+use super::origin::Origin;
+use super::permissions::{myself, show_people};
+use super::refusal::record_refusal;
+use crate::history::{NewRun, Trigger};
+use crate::pipeline::{Connections, SourceReference, TargetReference};
 use crate::registry::{Credentials, PrivateAddresses, RegistryOptions, Transport};
 
 #[derive(Args, Clone)]
@@ -74,6 +78,42 @@ impl RegistryArguments {
         })
     }
 
+    pub(super) fn config(&self) -> &ConfigArgument {
+        &self.config
+    }
+
+    /// Refuses to read from registries that whoever asks may not look at, and records it as `run`. A schedule asks for
+    /// nobody.
+    pub(super) async fn refuse_unseen(
+        &self,
+        references: &[SourceReference],
+        origin: &Origin,
+        (state, run): (Option<&Path>, &NewRun),
+    ) -> anyhow::Result<()> {
+        let Some(configuration) = self.config.read()? else {
+            return Ok(());
+        };
+        if origin.trigger == Some(Trigger::Schedule) {
+            return Ok(());
+        }
+        let somebody = myself().await;
+        let unseen = references
+            .iter()
+            .find_map(|reference| configuration.find_unseen(reference, &somebody));
+        let Some(registry) = unseen else {
+            return Ok(());
+        };
+        let (user, name) = (&somebody.user, &registry.name);
+        let refusal = UsageError::new(format!("`{user}` may not look at `[registry.{name}]`"))
+            .hint(format!(
+                "its `may-view` has {}",
+                show_people(&registry.section.may_view)
+            ))
+            .exit(Exit::Denied);
+        record_refusal(state, run, &refusal).await;
+        Err(refusal.into())
+    }
+
     /// Refuses to write by hand where only pipelines may.
     pub(super) fn refuse_validated(&self, target: &TargetReference) -> anyhow::Result<()> {
         let configuration = self.config.read()?;
@@ -94,6 +134,10 @@ impl RegistryArguments {
 }
 
 impl ConnectionArguments {
+    pub(super) fn is_plain_http(&self) -> bool {
+        self.plain_http
+    }
+
     pub(super) fn options(&self) -> anyhow::Result<RegistryOptions> {
         let authorities = self.ca_file.iter().map(|path| {
             std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))

@@ -9,7 +9,7 @@ use super::duration::parse_duration;
 use super::failure::UsageError;
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::Platform;
-use crate::pipeline::{SourceReference, TagSelection};
+use crate::pipeline::TagSelection;
 use crate::selection::{
     NEWEST_MAX, Newest, NewestBy, RepositoryPattern, Rules, TagPattern, VersionRange,
 };
@@ -79,7 +79,6 @@ impl SelectionArguments {
         platforms: &[Platform],
         referrers: ReferrerPolicy,
         on_error: OnError,
-        references: &[SourceReference],
     ) -> anyhow::Result<TagSelection> {
         if let (Some(least), Some(most)) = (self.min_age, self.max_age)
             && least > most
@@ -103,10 +102,6 @@ impl SelectionArguments {
                 by: self.newest_by.into(),
             }),
         };
-        let has_rules = !rules.is_empty() || !self.exclude_repositories.is_empty();
-        if has_rules {
-            refuse_layouts(references)?;
-        }
         Ok(TagSelection {
             exclude_repositories: self.exclude_repositories.clone(),
             rules: Rules {
@@ -127,21 +122,4 @@ impl From<NewestByArgument> for NewestBy {
             NewestByArgument::Version => Self::Version,
         }
     }
-}
-
-/// A rule that would silently not apply is worse than none.
-fn refuse_layouts(references: &[SourceReference]) -> anyhow::Result<()> {
-    let whole = references.iter().find_map(|reference| match reference {
-        SourceReference::Layout { path, name: None } => Some(path),
-        _ => None,
-    });
-    let Some(path) = whole else {
-        return Ok(());
-    };
-    let path = path.display();
-    let error = UsageError::new(format!(
-        "rules select among the tags of registries, and `oci:{path}` is a layout"
-    ))
-    .hint(format!("name what is wanted of it: `oci:{path}:TAG`"));
-    Err(error.into())
 }

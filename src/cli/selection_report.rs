@@ -8,7 +8,8 @@ use super::size::count;
 use crate::content::escape_control;
 use crate::oci::Digest;
 use crate::pipeline::{
-    Considered, JudgedRepository, NamedReference, SelectionTotals, SourceReference, TagSelection,
+    Considered, JudgedRepository, NamedEntries, NamedEntry, NamedReference, SelectionTotals,
+    SourceReference, TagSelection,
 };
 use crate::selection::{Left, Taken, Verdict};
 
@@ -60,7 +61,7 @@ impl Explanation {
         let rows = match considered {
             Considered::Named(named) => vec![named_row(named)],
             Considered::Repository(judged) => judged_rows(judged),
-            Considered::Layout { .. } => Vec::new(),
+            Considered::Layout(named) => entry_rows(named),
         };
         if rows.is_empty() {
             return Ok(());
@@ -151,8 +152,21 @@ fn named_row(named: &NamedReference) -> Row {
     }
 }
 
+fn entry_rows(named: &NamedEntries) -> Vec<Row> {
+    let verdict = Verdict::Taken(Taken::Named);
+    let row = |entry: &NamedEntry| Row {
+        repository: format!("oci:{}:{}", named.path.display(), entry.repository),
+        tag: entry.tag.as_ref().map(ToString::to_string),
+        digest: Some(entry.digest.clone()),
+        taken: true,
+        rule: verdict.rule(),
+        reason: verdict.to_string(),
+    };
+    named.entries.iter().map(row).collect()
+}
+
 fn judged_rows(judged: &JudgedRepository) -> Vec<Row> {
-    let repository = format!("{}/{}", judged.registry, judged.repository);
+    let repository = judged.name();
     let rows = judged.tags.iter().map(|it| Row {
         repository: repository.clone(),
         tag: Some(it.tag.to_string()),
@@ -170,11 +184,11 @@ pub(super) fn taken_references(considered: &Considered) -> Vec<String> {
         Considered::Named(named) if named.failure.is_some() => Vec::new(),
         Considered::Named(named) => vec![named.reference.to_string()],
         Considered::Repository(judged) => {
-            let (registry, repository) = (&judged.registry, &judged.repository);
-            let reference = |tag| format!("{registry}/{repository}:{tag}");
+            let name = judged.name();
+            let reference = |tag| format!("{name}:{tag}");
             judged.taken().map(|it| reference(&it.tag)).collect()
         }
-        Considered::Layout { .. } => Vec::new(),
+        Considered::Layout(named) => named.references().collect(),
     }
 }
 

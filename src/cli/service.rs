@@ -32,6 +32,14 @@ pub(super) struct Liveness {
     last_sign_ms: Arc<AtomicU64>,
     started: Instant,
     silence_max: Duration,
+    scope: Scope,
+}
+
+/// Whether the supervisor is told of what one part of the daemon has come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Daemon,
+    Part,
 }
 
 impl Liveness {
@@ -41,27 +49,39 @@ impl Liveness {
             last_sign_ms: Arc::new(AtomicU64::new(0)),
             started: Instant::now(),
             silence_max: SILENCE_MAX.max(interval * SILENT_INTERVALS_MAX),
+            scope: Scope::Daemon,
+        }
+    }
+
+    /// Of a part of the daemon: its signs are the daemon's, and its readiness and status are its own.
+    pub(super) fn part(&self) -> Self {
+        Self {
+            is_ready: Arc::new(AtomicBool::new(false)),
+            scope: Scope::Part,
+            ..self.clone()
         }
     }
 
     /// The first listing is complete: supervisors may start what depends on the watch.
     pub(super) fn become_ready(&self) {
-        if !self.is_ready.swap(true, Ordering::Relaxed) {
+        if !self.is_ready.swap(true, Ordering::Relaxed) && self.scope == Scope::Daemon {
             notify_supervisor("READY=1");
         }
     }
 
     /// It is not ready, for a reason that may pass: that is no reason to be ended.
     pub(super) fn ask_for_time(&self) {
-        if !self.is_ready() {
+        if !self.is_ready() && self.scope == Scope::Daemon {
             let micros = START_EXTENSION.as_micros();
             notify_supervisor(&format!("EXTEND_TIMEOUT_USEC={micros}"));
         }
     }
 
     /// What a supervisor shows beside the name of the service; one line.
-    pub(super) fn tell_status(status: &str) {
-        notify_supervisor(&format!("STATUS={status}"));
+    pub(super) fn tell_status(&self, status: &str) {
+        if self.scope == Scope::Daemon {
+            notify_supervisor(&format!("STATUS={status}"));
+        }
     }
 
     /// A sign of life: something has moved, or was tried.

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use super::failure::UsageError;
 use super::origin::Origin;
 use crate::config::login_name;
-use crate::history::{Ledger, RunKind, Trigger};
+use crate::history::{Ledger, NewRun, RunKind, Trigger};
 use crate::pipeline::{
-    ExportMemory, RememberedUploads, Remembrance, TargetReference, TransferMemory, upload_place,
+    ExportMemory, PromotionMemory, RememberedUploads, Remembrance, TargetReference, TransferMemory,
+    upload_place,
 };
 use crate::storage::ContainerReference;
 
@@ -49,6 +50,44 @@ impl StateArguments {
         }))
     }
 
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.state.as_deref()
+    }
+
+    /// Refuses another directory than that of the configuration file, which a pipeline remembers in.
+    pub(super) fn refuse_other(&self, of_file: Option<&Path>) -> anyhow::Result<()> {
+        let Some(given) = &self.state else {
+            return Ok(());
+        };
+        if of_file == std::path::absolute(given).ok().as_deref() {
+            return Ok(());
+        }
+        let shown = given.display();
+        let error = UsageError::new(format!(
+            "`--state` or `AIRLIFT_STATE` says `{shown}`, and the configuration file says otherwise"
+        ))
+        .hint("a pipeline remembers its runs where its file says: leave `--state` out");
+        Err(error.into())
+    }
+
+    /// The ledger's part of a promotion; without a state directory there is none.
+    pub(super) async fn remember_promotion(
+        &self,
+        run: NewRun,
+        origin: &Origin,
+    ) -> anyhow::Result<Option<PromotionMemory>> {
+        let Some(directory) = &self.state else {
+            return Ok(None);
+        };
+        Ok(Some(PromotionMemory {
+            ledger: Ledger::open(directory)
+                .await?
+                .ended_by(&origin.interruption),
+            run,
+            clock: Timestamp::now,
+        }))
+    }
+
     /// What the ledger knows of uploads into the container.
     pub(super) async fn remembered_uploads(
         &self,
@@ -83,6 +122,7 @@ impl StateArguments {
             comment: comment.comment.clone().or_else(|| origin.comment.clone()),
             container: container.to_string(),
             upload_place: upload_place(&container),
+            link: origin.link(),
             clock: Timestamp::now,
         }))
     }
@@ -106,6 +146,7 @@ impl StateArguments {
             comment: comment.comment.clone().or_else(|| origin.comment.clone()),
             source: absolute_container(source)?.to_string(),
             target: absolute_container(target)?.to_string(),
+            link: origin.link(),
             clock: Timestamp::now,
         }))
     }
@@ -131,6 +172,7 @@ pub(super) async fn remember(
         lane: lane.map(str::to_owned),
         target: absolute(target)?.to_string(),
         container: Some(names.join(" ")),
+        link: origin.link(),
         clock: Timestamp::now,
     })
 }

@@ -1,19 +1,35 @@
-//! Who uses this machine, by the operating system's own table of users: the environment may claim any name.
+//! Who uses this machine, by the operating system's own tables of users and groups: the environment may claim any
+//! name.
 //!
-//! `/etc/passwd` is read as the file that it is, so that a static program needs no part of a C library; users that are
-//! kept elsewhere, such as in a directory service, are asked for with `getent`. A user without a name has none.
-//! Source: `passwd(5)`, `getent(1)`.
+//! `/etc/passwd` and `/etc/group` are read as the files that they are, so that a static program needs no part of a C
+//! library; who is kept elsewhere, such as in a directory service, is asked for with `getent`. A user without a name
+//! has none. Source: `passwd(5)`, `group(5)`, `getent(1)`.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use crate::content::escape_control;
 
-const USERS: &str = "/etc/passwd";
+/// A table of the operating system, and what `getent` calls it. Both begin `name:password:id:`.
+#[derive(Clone, Copy)]
+struct Table<'p> {
+    file: &'p str,
+    word: &'static str,
+}
+
+const USERS: Table<'_> = Table {
+    file: "/etc/passwd",
+    word: "passwd",
+};
+const GROUPS: Table<'_> = Table {
+    file: "/etc/group",
+    word: "group",
+};
 const GETENT: &str = "/usr/bin/getent";
 /// A directory service that does not answer must not keep anybody waiting.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
@@ -22,24 +38,35 @@ const TABLE_SIZE_MAX_BYTES: u64 = 16 << 20;
 
 /// The login name of a user id.
 pub async fn login_name(id: u32) -> Option<String> {
-    find_name(id, Path::new(USERS), Path::new(GETENT), TIME_LIMIT).await
+    find_name(id, USERS, Path::new(GETENT), TIME_LIMIT).await
 }
 
-async fn find_name(id: u32, users: &Path, getent: &Path, limit: Duration) -> Option<String> {
-    let local = match tokio::fs::File::open(users).await {
+/// The names of these groups, in the order of the ids. All of them together wait for no longer than one.
+pub async fn group_names(ids: &[u32]) -> Vec<Option<String>> {
+    let getent = Path::new(GETENT);
+    join_all(
+        ids.iter()
+            .map(|id| find_name(*id, GROUPS, getent, TIME_LIMIT)),
+    )
+    .await
+}
+
+async fn find_name(id: u32, table: Table<'_>, getent: &Path, limit: Duration) -> Option<String> {
+    let local = match tokio::fs::File::open(table.file).await {
         Ok(file) => read_table(file).await.and_then(|text| name_in(&text, id)),
         Err(_) => None,
     };
-    match local {
-        Some(name) => Some(name),
-        None => tokio::time::timeout(limit, ask(id, getent)).await.ok()?,
+    if local.is_some() {
+        return local;
     }
+    let asked = ask(id, table.word, getent);
+    tokio::time::timeout(limit, asked).await.ok()?
 }
 
 /// What the switch of the C library says. It hears nothing of our environment.
-async fn ask(id: u32, getent: &Path) -> Option<String> {
+async fn ask(id: u32, table: &str, getent: &Path) -> Option<String> {
     let mut child = Command::new(getent)
-        .args(["passwd", &id.to_string()])
+        .args([table, &id.to_string()])
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -58,7 +85,7 @@ async fn read_table(table: impl tokio::io::AsyncRead + Unpin) -> Option<String> 
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// `name:password:uid:…`, one user a line; the first line with the id counts.
+/// `name:password:id:…`, one a line; the first line with the id counts.
 fn name_in(table: &str, id: u32) -> Option<String> {
     let name_of = |line: &str| {
         let mut fields = line.split(':');
@@ -110,7 +137,11 @@ broken
             directory.path(),
             r#"[ "$1" = passwd ] && echo "anna:*:$2:100::/:$LOGNAME""#,
         );
-        let find = async |id, limit| find_name(id, &users, &getent, limit).await;
+        let table = Table {
+            file: users.to_str().unwrap(),
+            word: "passwd",
+        };
+        let find = async |id, limit| find_name(id, table, &getent, limit).await;
         let long = Duration::from_secs(30);
         assert_eq!(find(1000, long).await.as_deref(), Some("ops"));
         assert_eq!(find(4711, long).await.as_deref(), Some("anna"));
@@ -118,5 +149,24 @@ broken
         assert_eq!(find(4711, Duration::from_millis(50)).await, None);
         fs::remove_file(&getent).unwrap();
         assert_eq!(find(4711, long).await, None);
+    }
+
+    #[tokio::test]
+    async fn groups_are_kept_in_a_table_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let groups = directory.path().join("group");
+        fs::write(&groups, "wheel:x:10:root,ops\nops:x:1000:\n").unwrap();
+        let getent = script(
+            directory.path(),
+            r#"[ "$1" = group ] && echo "remote:*:$2:ops""#,
+        );
+        let table = Table {
+            file: groups.to_str().unwrap(),
+            word: "group",
+        };
+        let find = async |id| find_name(id, table, &getent, Duration::from_secs(30)).await;
+        assert_eq!(find(10).await.as_deref(), Some("wheel"));
+        assert_eq!(find(5000).await.as_deref(), Some("remote"));
+        assert_eq!(group_names(&[0]).await, [Some("root".to_owned())]);
     }
 }

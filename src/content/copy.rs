@@ -5,10 +5,11 @@
 //! the tags of the artifacts last. Without `OnError::Continue` one failure in phase 1 means no phase 2.
 //!
 //! **Invariants.** A tag moves only when everything that it needs is at the target. Existence is asked of
-//! the target repository itself, and a blob is mounted only from a repository that this copy has filled.
+//! the target repository itself, and a blob is mounted only from a repository that this copy has filled, or
+//! that it reads from within one registry, where the operator has named both ends.
 //! Repeating a copy is harmless and moves only what is missing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -17,6 +18,7 @@ use super::concurrent::for_each;
 use super::copy_options::{CopyOptions, CopyReport, Existing, OnError};
 use super::event::Event;
 use super::plan::{Plan, PlannedManifest};
+use super::provision::provide;
 use super::{
     BlobOutcome, Content, Document, Error, ErrorKind, Result, Source, Target, fetch_document,
 };
@@ -34,7 +36,18 @@ pub struct Copy {
     pub target: Arc<dyn Target>,
     /// By position in [`Plan::repositories`].
     pub names: Vec<Repository>,
+    pub mounts: MountSources,
     pub options: CopyOptions,
+}
+
+/// From where the target may be asked to mount a blob.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MountSources {
+    /// Repositories that this copy has filled.
+    #[default]
+    Filled,
+    /// The repository that the blob would be read from too: source and target are one registry.
+    Source,
 }
 
 #[derive(Default)]
@@ -56,6 +69,10 @@ impl Copy {
         run.copy.announce();
         let chosen = run.choose_artifacts().await?;
         let (first, second) = run.copy.split_manifests(&chosen);
+        let manifests = first.iter().chain(&second);
+        let manifests = manifests.map(|manifest| &run.copy.plan.manifests[*manifest]);
+        let filled = manifests.flat_map(|manifest| &manifest.repositories);
+        run.copy.prepare_target(filled.copied().collect()).await?;
         run.clone().copy_blobs(&first, &second).await?;
         run.clone().push_manifests(&first).await?;
         run.clone().push_manifests(&second).await?;
@@ -77,6 +94,9 @@ impl Copy {
             copy: self,
         });
         run.copy.announce();
+        let filled = run.copy.plan.blobs.iter();
+        let filled = filled.flat_map(|blob| blob.repositories.iter().copied());
+        run.copy.prepare_target(filled.collect()).await?;
         let all = (0..run.copy.plan.blobs.len()).collect();
         run.clone().copy_blobs_at(all).await?;
         let report = std::mem::take(&mut run.lock().report);
@@ -88,6 +108,15 @@ impl Copy {
             contents: self.plan.blobs.len() + self.plan.manifests.len(),
             bytes: self.plan.size_bytes(),
         });
+    }
+
+    /// Lets the target create what it must have before anything is pushed into these repositories of the plan.
+    async fn prepare_target(&self, repositories: BTreeSet<usize>) -> Result<()> {
+        let names: Vec<&Repository> = repositories.into_iter().map(|it| self.name(it)).collect();
+        let CopyOptions {
+            on_error, events, ..
+        } = &self.options;
+        provide(&*self.target, &names, *on_error, events).await
     }
 
     /// The manifests below the artifacts' tags, and those that only their referrers need; in plan order.
@@ -206,7 +235,10 @@ impl Run {
         )
         .with_events(events);
         let size = blob.descriptor.size;
-        let mut filled: Option<&Repository> = None;
+        let mut filled: Option<&Repository> = match self.copy.mounts {
+            MountSources::Filled => None,
+            MountSources::Source => Some(&blob.place.repository),
+        };
         let mut was_moved = false;
         for repository in &blob.repositories {
             let name = self.copy.name(*repository);

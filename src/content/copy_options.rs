@@ -19,7 +19,7 @@ pub enum Existing {
     Overwrite,
     /// The artifact is left as it is at the target.
     Keep,
-    /// Nothing is moved.
+    /// Nothing is moved, or where the copy goes on after errors, nothing of this artifact.
     Fail,
 }
 

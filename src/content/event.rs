@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::provision::Provision;
 use crate::oci::{Digest, Repository, Tag};
 
 /// Something that happened. Numbers are bytes.
@@ -17,6 +18,8 @@ pub enum Event {
     Spared(u64),
     /// A content is at its place.
     ContentDone(Digest),
+    /// The target has got something that it had to have before the first push.
+    Created(Provision),
     /// A tag is visible.
     Tagged(Repository, Tag),
     /// Something that a person should know, and that stops nothing.

@@ -27,6 +27,7 @@ mod memory;
 mod object;
 mod plan;
 mod prefetch;
+mod provision;
 mod publish;
 mod rooted;
 mod source;
@@ -37,7 +38,7 @@ mod walk;
 pub use assemble::assemble;
 pub use check::ReadBack;
 pub use concurrent::for_each;
-pub use copy::{Copy, SparseIndexRefused, describe};
+pub use copy::{Copy, MountSources, SparseIndexRefused, describe};
 pub use copy_options::{
     ArtifactOutcome, CopyOptions, CopyReport, Existing, HeldTags, OnError, OverwriteRules,
     Overwriting, Replaced, TagOverwrite,
@@ -54,6 +55,7 @@ pub use plan::{
     PlannedReferrer,
 };
 pub use prefetch::Prefetch;
+pub use provision::{MissingProvision, Presence, Provision, ProvisionKind, list_missing};
 pub use rooted::RootedDirectory;
 pub use source::{
     Document, MANIFEST_SIZE_MAX_BYTES, RawDocument, Referrer, Source, fetch_document,

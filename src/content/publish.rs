@@ -90,9 +90,24 @@ impl Run {
             .filter_map(|referrer| Some((referrer.tag.as_ref()?, &manifests[referrer.manifest])))
     }
 
-    /// Decides before anything is moved: with `Fail` a tag that is taken ends the copy, with `Keep` the
-    /// artifact whose tag is taken is left as it is.
+    /// Decides before anything is moved: with `Fail` a tag that is taken ends the copy, or where it is to go on fails
+    /// its artifact alone; with `Keep` the artifact whose tag is taken is left as it is.
     pub(super) async fn check_existing(&self, position: usize) -> Result<()> {
+        let goes_on = self.copy.options.on_error == OnError::Continue;
+        let outcome = match self.find_existing(position).await {
+            Ok(Pointed::Kept) => ArtifactOutcome::Kept,
+            Ok(_) => return Ok(()),
+            Err(error) if goes_on && error.kind() == ErrorKind::AlreadyExists => {
+                ArtifactOutcome::Failed(describe(&error))
+            }
+            Err(error) => return Err(error),
+        };
+        self.lock().report.outcomes[position] = Some(outcome);
+        Ok(())
+    }
+
+    /// What stands under the artifact's tag, once none of the tags that come with it is in the way.
+    async fn find_existing(&self, position: usize) -> Result<Pointed> {
         let artifact = &self.copy.plan.artifacts[position];
         let name = self.copy.name(artifact.repository);
         if self.copy.options.existing == Existing::Fail {
@@ -101,13 +116,10 @@ impl Run {
             }
         }
         let Some(tag) = &artifact.tag else {
-            return Ok(());
+            return Ok(Pointed::There);
         };
         let root = &self.copy.plan.manifests[artifact.root];
-        if self.find_taken(name, root, tag).await? == Pointed::Kept {
-            self.lock().report.outcomes[position] = Some(ArtifactOutcome::Kept);
-        }
-        Ok(())
+        self.find_taken(name, root, tag).await
     }
 
     /// Whether the tag points to the manifest, to nothing, or to something that the policy keeps.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Content, Document, Referrer, Result};
+use super::{Content, Document, Presence, Provision, Referrer, Result};
 use crate::oci::{Descriptor, Digest, Repository, Tag};
 
 /// How a blob came to be at the target.
@@ -48,4 +48,19 @@ pub trait Target: Send + Sync {
         subject: &Digest,
         referrer: &Referrer,
     ) -> Result<()>;
+
+    /// What has to be there before anything is pushed into `repository`, where the place does not make that by itself
+    /// and somebody has asked for it to be created.
+    fn provision_of(&self, _repository: &Repository) -> Result<Option<Provision>> {
+        Ok(None)
+    }
+
+    async fn find_provision(&self, _provision: &Provision) -> Result<Presence> {
+        Ok(Presence::There)
+    }
+
+    /// Creates it; `false` where somebody else has created it meanwhile.
+    async fn create_provision(&self, _provision: &Provision) -> Result<bool> {
+        Ok(false)
+    }
 }

@@ -166,6 +166,7 @@ fn keep_and_fail_hold_for_the_tags_of_signatures() {
             sources: vec![Arc::clone(&world.memory) as Arc<dyn Source>],
             target: Arc::clone(&target.memory) as Arc<dyn Target>,
             names: plan.repositories.clone(),
+            mounts: MountSources::Filled,
             options: CopyOptions {
                 existing,
                 on_error: OnError::Stop,

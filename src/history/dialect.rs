@@ -41,6 +41,13 @@ pub(super) const CLAIM_NEXT: &str = "
     )
     RETURNING object, fence, attempts";
 
+/// Hosts of the sources of what was imported below `$1`. A layout is no registry.
+pub(super) const SOURCE_HOSTS: &str = "
+    SELECT DISTINCT substr(source, 1, instr(source, '/') - 1) AS host FROM audit
+    WHERE kind = 'imported' AND substr(target, 1, length($1)) = $1 AND instr(source, '/') > 1
+        AND source NOT LIKE 'oci:%'
+    ORDER BY host";
+
 pub(super) async fn open(file: &Path) -> sqlx::Result<Pool> {
     let options = SqliteConnectOptions::new()
         .filename(file)

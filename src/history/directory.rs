@@ -3,6 +3,7 @@
 //! A file lock ends with its process, so nothing here is ever cleaned up by hand.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -102,6 +103,29 @@ impl StateDirectory {
             // The one before has removed the file that was waited for.
             if is_at(&file, &path) {
                 return Ok(Hold { path, _file: file });
+            }
+        }
+    }
+
+    /// The right to what the name stands for, without waiting. `note` is left for those who find it taken: they get it
+    /// in place of the hold.
+    pub(super) fn hold_with_note(&self, name: &str, note: &str) -> Result<Result<Hold, String>> {
+        let path = self.path.join(hold_file(name));
+        loop {
+            let mut file = self.lock_file(&hold_file(name))?;
+            match file.try_lock() {
+                Ok(()) if !is_at(&file, &path) => {}
+                Ok(()) => {
+                    let written = file
+                        .set_len(0)
+                        .and_then(|()| file.write_all(note.as_bytes()));
+                    written.map_err(|cause| self.unusable(cause))?;
+                    return Ok(Ok(Hold { path, _file: file }));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Ok(Err(std::fs::read_to_string(&path).unwrap_or_default()));
+                }
+                Err(TryLockError::Error(cause)) => return Err(self.unusable(cause)),
             }
         }
     }

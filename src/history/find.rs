@@ -23,8 +23,8 @@ pub struct FoundRuns {
 }
 
 /// Conditions of a [`RunFilter`], as its values are bound by `find_runs`.
-const MATCHES: &str =
-    "($1 IS NULL OR pipeline = $1) AND ($2 IS NULL OR status = $2) AND ($3 IS NULL OR kind = $3)";
+const MATCHES: &str = "($1 IS NULL OR pipeline = $1 OR configured = $1 OR configured IN ('export.' || $1,
+    'transfer.' || $1, 'import.' || $1, 'promotion.' || $1)) AND ($2 IS NULL OR status = $2) AND ($3 IS NULL OR kind = $3)";
 /// Runs that are named where the start of an id fits several.
 const AMBIGUOUS_MAX: i64 = 10;
 

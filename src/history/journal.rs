@@ -26,6 +26,8 @@ words! {
         Started = "started",
         Planned = "planned",
         Warning = "warning",
+        /// A project or repository that the target had to have.
+        Created = "created",
         /// A tag has moved.
         Tagged = "tagged",
         Delivered = "delivered",
@@ -88,6 +90,10 @@ impl Journal {
             Event::Tagged(repository, tag) => {
                 self.tell(LogEvent::Tagged, format!("{repository}:{tag}"));
             }
+            Event::Created(it) => self.tell(
+                LogEvent::Created,
+                format!("{} {}", it.kind.as_str(), it.name),
+            ),
             Event::Warning(text) => self.tell(LogEvent::Warning, text),
         }
     }

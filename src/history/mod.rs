@@ -26,6 +26,7 @@ mod run;
 mod run_bundles;
 mod run_log;
 mod runs;
+mod scheduled;
 mod sequence;
 mod uploads;
 
@@ -48,9 +49,10 @@ pub use interruption::Interruption;
 pub use journal::{LOG_LINES_MAX, LogEvent, LogLine};
 pub use ledger::{Ledger, NewerLedger};
 pub use run::{
-    ArtifactCounts, NewRun, RepositoryCounts, Run, RunFailure, RunKind, RunOutcome, RunPhase,
-    RunProgress, RunStatus, Trigger,
+    ArtifactCounts, NewRun, RepositoryCounts, Run, RunFailure, RunKind, RunLink, RunOutcome,
+    RunPhase, RunProgress, RunStatus, Trigger,
 };
 pub use run_bundles::RunBundle;
+pub use scheduled::{DueProgress, DueRecord, RunHold};
 pub use sequence::{Decision, Judgement, Lane, Link, judge, may_move_tag};
 pub use uploads::{CompleteUpload, NewUpload, Upload, UploadEntry, UploadKey, UploadPart};

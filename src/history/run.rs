@@ -46,6 +46,7 @@ words! {
         Import = "import",
         Watch = "watch",
         Rollback = "rollback",
+        Promotion = "promotion",
     }
 }
 
@@ -73,6 +74,14 @@ words! {
     }
 }
 
+/// Where a run comes from beside its command: a pipeline of the configuration file, and the run that it repeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunLink {
+    /// `KIND.NAME` of the pipeline's section; by hand there is none.
+    pub section: Option<String>,
+    pub rerun_of: Option<RunId>,
+}
+
 /// A run about to start. What is not known yet is `None` and told at its end.
 #[derive(Clone, Debug)]
 pub struct NewRun {
@@ -91,6 +100,16 @@ pub struct NewRun {
     pub set: Option<String>,
     pub inventory: Option<Digest>,
     pub sequence: Option<u64>,
+    pub link: RunLink,
+}
+
+impl NewRun {
+    /// The name that people know the pipeline by: that of its section, or else of the bundle's pipeline.
+    pub fn pipeline_name(&self) -> Option<&str> {
+        let section = self.link.section.as_deref();
+        let name = section.and_then(|section| section.split_once('.'));
+        name.map(|(_, name)| name).or(self.pipeline.as_deref())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::id::RunId;
 use super::journal::{LogEvent, LogLine};
 use super::ledger::{Ledger, count, millis, number, time};
 use super::run::{
-    ArtifactCounts, NewRun, RepositoryCounts, Run, RunKind, RunOutcome, RunStatus, Trigger,
+    ArtifactCounts, NewRun, RepositoryCounts, Run, RunKind, RunLink, RunOutcome, RunStatus, Trigger,
 };
 use super::run_bundles::insert_bundles;
 use super::run_log::append_line;
@@ -78,6 +78,12 @@ impl Ledger {
                     set: row.try_get("set_id")?,
                     inventory: inventory.clone(),
                     sequence: sequence.map(count),
+                    link: RunLink {
+                        section: row.try_get("configured")?,
+                        rerun_of: row
+                            .try_get::<Option<String>, _>("rerun_of")?
+                            .map(RunId::from_ledger),
+                    },
                 },
                 started: time(row.try_get("started_ms")?),
                 ended: row.try_get::<Option<i64>, _>("ended_ms")?.map(time),
@@ -210,8 +216,8 @@ async fn insert(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO run (id, kind, pipeline, run_trigger, who, status, started_ms, container, target,
-            bundle, set_id, inventory, sequence, comment)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            bundle, set_id, inventory, sequence, comment, configured, rerun_of)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(id.as_str())
     .bind(run.kind.as_str())
@@ -227,6 +233,8 @@ async fn insert(
     .bind(run.inventory.as_ref().map(ToString::to_string))
     .bind(run.sequence.map(number))
     .bind(run.comment.as_deref().map(escape_control))
+    .bind(&run.link.section)
+    .bind(run.link.rerun_of.as_ref().map(RunId::as_str))
     .execute(&mut **transaction)
     .await?;
     Ok(())

@@ -119,6 +119,14 @@ async fn connect_s3(mut s3: S3Reference, missing: Missing) -> Result<Arc<dyn Sto
     open_container(&reference, credential, missing).await
 }
 
+/// What this machine is for the services of AWS, where no secret is named.
+pub(super) async fn find_aws_login() -> Result<Credential> {
+    match find_aws_profile().await? {
+        Some(profile) => login_of(profile.login).await,
+        None => Ok(Credential::None),
+    }
+}
+
 /// A program that cannot be used is told now, and not at the first request.
 async fn login_of(login: AwsLogin) -> Result<Credential> {
     Ok(match login {

@@ -20,8 +20,8 @@ use crate::bundle::Inventory;
 use crate::content::{Error, HeldTags, Result};
 use crate::history::{
     ActiveRun, AuditEntry, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger,
-    Link, LogEvent, NewRun, Refusal, RunId, RunKind, RunOutcome, RunPhase, RunStatus, Trigger,
-    judge,
+    Link, LogEvent, NewRun, Refusal, RunId, RunKind, RunLink, RunOutcome, RunPhase, RunStatus,
+    Trigger, judge,
 };
 use crate::oci::{Digest, Repository, Tag};
 
@@ -40,6 +40,7 @@ pub struct Remembrance {
     pub target: String,
     /// Where the bundle came from, for people.
     pub container: Option<String>,
+    pub link: RunLink,
     pub clock: fn() -> Timestamp,
 }
 
@@ -354,6 +355,7 @@ impl Remembrance {
             set: Some(inventory.set.clone()),
             inventory: Some(import.bundle.last().inventory_digest().clone()),
             sequence: inventory.sequence,
+            link: self.link.clone(),
         }
     }
 }

@@ -5,17 +5,31 @@
 use std::collections::BTreeMap;
 
 use super::import::{ImportPlan, ImportReport, ImportedArtifact};
-use crate::content::ArtifactOutcome;
+use crate::content::{ArtifactOutcome, CopyReport, Plan};
 use crate::history::{
     ActiveRun, ArtifactCounts, LogEvent, RepositoryCounts, RunFailure, RunOutcome, RunStatus,
 };
+use crate::oci::Repository;
 
 pub(super) fn outcome_of(import: &ImportPlan, report: &ImportReport) -> RunOutcome {
+    outcome_of_copy(
+        (&import.plan, &import.names),
+        &report.artifacts,
+        &report.copy,
+    )
+}
+
+/// The figures of any copy, with the target's names of the plan's repositories.
+pub(super) fn outcome_of_copy(
+    (plan, names): (&Plan, &[Repository]),
+    artifacts: &[ImportedArtifact],
+    copy: &CopyReport,
+) -> RunOutcome {
     let mut counts = ArtifactCounts::default();
     let mut repositories: BTreeMap<String, ArtifactCounts> = BTreeMap::new();
     let mut failures = Vec::new();
-    for (planned, artifact) in import.plan.artifacts.iter().zip(&report.artifacts) {
-        let repository = import.names[planned.repository].to_string();
+    for (planned, artifact) in plan.artifacts.iter().zip(artifacts) {
+        let repository = names[planned.repository].to_string();
         count_outcome(&mut counts, &artifact.outcome);
         count_outcome(
             repositories.entry(repository).or_default(),
@@ -33,8 +47,8 @@ pub(super) fn outcome_of(import: &ImportPlan, report: &ImportReport) -> RunOutco
         _ => RunStatus::PartlyFailed,
     };
     RunOutcome {
-        moved_bytes: report.copy.pushed_bytes,
-        present_bytes: report.copy.present_bytes,
+        moved_bytes: copy.pushed_bytes,
+        present_bytes: copy.present_bytes,
         artifacts: counts,
         repositories: by_repository(repositories),
         failures,

@@ -10,7 +10,7 @@ use super::place::{Place, TargetReference};
 use super::target_names::name_at_target;
 use crate::bundle::{EarlyVolume, Volume};
 use crate::content::{
-    Copy, CopyOptions, CopyReport, Place as SourcePlace, Plan, PlannedBlob, Result,
+    Copy, CopyOptions, CopyReport, MountSources, Place as SourcePlace, Plan, PlannedBlob, Result,
 };
 use crate::oci::Repository;
 use crate::selection::RenameRules;
@@ -34,6 +34,7 @@ pub(super) async fn push_early(
         plan: Arc::new(plan_blobs(&early)),
         sources: vec![early.into_source()],
         target: place.as_target(),
+        mounts: MountSources::Filled,
         options: options.clone(),
     };
     copy.run_blobs().await.map(Some)

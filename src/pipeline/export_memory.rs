@@ -13,7 +13,7 @@ use super::export_plan::{ExportOptions, ExportPlan};
 use crate::content::{Error, Event, Events, Result, describe};
 use crate::history::{
     ActiveRun, ArtifactCounts, AuditEntry, AuditKind, ExportPosition, ExportedBundle, Ledger,
-    LogEvent, NewRun, RunFailure, RunId, RunKind, RunOutcome, RunStatus, Trigger,
+    LogEvent, NewRun, RunFailure, RunId, RunKind, RunLink, RunOutcome, RunStatus, Trigger,
 };
 use crate::oci::Digest;
 use crate::storage::Overwrite;
@@ -30,6 +30,7 @@ pub struct ExportMemory {
     pub container: String,
     /// What the ledger calls the container's uploads by, see `upload_place`.
     pub upload_place: String,
+    pub link: RunLink,
     pub clock: fn() -> Timestamp,
 }
 
@@ -80,6 +81,7 @@ impl ExportMemory {
             set: None,
             inventory: None,
             sequence: None,
+            link: self.link.clone(),
         }
     }
 

@@ -148,7 +148,7 @@ pub async fn plan_selected(
     Ok(plans)
 }
 
-fn nothing_read(failures: &[(String, String)]) -> Error {
+pub(super) fn nothing_read(failures: &[(String, String)]) -> Error {
     let (shown, reason) = failures.first().cloned().unwrap_or_default();
     Error::new(
         ErrorKind::Failed,
@@ -162,7 +162,12 @@ async fn plan_export(
     roots: &[Root],
     (number, count): (usize, usize),
 ) -> Result<ExportPlan> {
-    let (mut plan, kinds, failures) = walk(options, selected, roots).await?;
+    let walking = Walking {
+        platforms: options.platforms.clone(),
+        referrers: options.referrers,
+        on_error: options.on_error,
+    };
+    let (mut plan, kinds, failures) = walk_roots(&walking, selected, roots).await?;
     describe_images(&mut plan, &selected.sources, &kinds).await;
     plan.keep_each_digest_once();
     check_collisions(&plan)?;
@@ -200,12 +205,24 @@ async fn plan_export(
     Ok(export)
 }
 
+/// How graphs are walked at the source.
+pub(super) struct Walking {
+    pub platforms: Vec<Platform>,
+    pub referrers: ReferrerPolicy,
+    pub on_error: OnError,
+}
+
 type Walked = (Plan, Vec<crate::oci::ManifestKind>, Vec<(String, String)>);
 
-async fn walk(options: &ExportOptions, selected: &Selected, roots: &[Root]) -> Result<Walked> {
+/// The plan of these roots, and what could not be read.
+pub(super) async fn walk_roots(
+    walking: &Walking,
+    selected: &Selected,
+    roots: &[Root],
+) -> Result<Walked> {
     let walk_options = WalkOptions {
-        platforms: options.platforms.clone(),
-        referrers: options.referrers,
+        platforms: walking.platforms.clone(),
+        referrers: walking.referrers,
         absent: HashMap::new(),
     };
     let walk = Walk::new(selected.sources.clone(), walk_options);
@@ -223,7 +240,7 @@ async fn walk(options: &ExportOptions, selected: &Selected, roots: &[Root]) -> R
         let shown = show_root(root, &selected.source_names);
         match walked {
             Ok(artifact) => found.push(artifact),
-            Err(error) if options.on_error == OnError::Stop => {
+            Err(error) if walking.on_error == OnError::Stop => {
                 return Err(error.within(format!("source: cannot read `{shown}`")));
             }
             Err(error) => failures.push((shown, describe(&error))),
@@ -270,7 +287,7 @@ fn drop_attached(found: &mut Vec<FoundArtifact>) {
 }
 
 /// The source host is dropped at the target, so one name must not stand for two contents.
-fn check_collisions(plan: &Plan) -> Result<()> {
+pub(super) fn check_collisions(plan: &Plan) -> Result<()> {
     let mut seen: HashMap<(usize, &Tag), usize> = HashMap::new();
     for artifact in &plan.artifacts {
         let attached = artifact
@@ -285,7 +302,7 @@ fn check_collisions(plan: &Plan) -> Result<()> {
                 return Err(Error::new(
                     ErrorKind::Refused,
                     format!(
-                        "two sources have different content for `{repository}:{tag}`; export them apart"
+                        "two sources have different content for `{repository}:{tag}`; take them apart"
                     ),
                 ));
             }

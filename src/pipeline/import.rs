@@ -16,8 +16,8 @@ use super::target_names::{check_collisions, name_at_target};
 use crate::bundle::{Artifact, Bundle, Inventory, KeyId};
 use crate::content::{
     ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, FoundArtifact,
-    Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Walk, WalkOptions,
-    assemble,
+    MountSources, Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Walk,
+    WalkOptions, assemble,
 };
 use crate::history::RunId;
 use crate::oci::{Digest, Pin, Repository, Tag};
@@ -336,18 +336,41 @@ pub async fn run_import(
     options: &ImportOptions,
 ) -> Result<ImportReport> {
     let overwrites = overwrites_of(import, target, options)?;
-    overwrites.check(import)?;
+    overwrites.check(&import.names)?;
     let copy = Copy {
         plan: Arc::clone(&import.plan),
         sources: vec![Arc::clone(&import.bundle) as Arc<dyn Source>],
         target: target.as_target(),
         names: import.names.clone(),
+        mounts: MountSources::Filled,
         options: CopyOptions {
             overwrites: Some(Arc::new(overwrites)),
             ..options.copy.clone()
         },
     };
     let report = copy.run().await?;
+    let read_back = match &options.read_back {
+        None => None,
+        Some(events) => {
+            let delivered = (&import.plan, &import.names[..], &report);
+            let concurrency = options.copy.concurrency;
+            Some(read_back(delivered, target, concurrency, events).await?)
+        }
+    };
+    Ok(ImportReport {
+        artifacts: list_artifacts(import.artifact_names(), &report),
+        copy: report,
+        read_back,
+    })
+}
+
+/// Reads everything back that is said to be at the target now, and counts it.
+pub(super) async fn read_back(
+    (plan, names, report): (&Arc<Plan>, &[Repository], &CopyReport),
+    target: &Place,
+    concurrency: usize,
+    events: &Events,
+) -> Result<usize> {
     let is_there = |position: &usize| {
         let outcome = &report.outcomes[*position];
         matches!(
@@ -355,26 +378,16 @@ pub async fn run_import(
             Some(ArtifactOutcome::Delivered | ArtifactOutcome::Unchanged)
         )
     };
-    let read_back = match &options.read_back {
-        None => None,
-        Some(events) => {
-            let check = ReadBack {
-                plan: Arc::clone(&import.plan),
-                names: import.names.clone(),
-                target: target.as_source(),
-                artifacts: (0..report.outcomes.len()).filter(is_there).collect(),
-                concurrency: options.copy.concurrency,
-                events: Arc::clone(events),
-            };
-            let checked = check.run().await;
-            Some(checked.map_err(|error| error.within("target: what was read back is not right"))?)
-        }
+    let check = ReadBack {
+        plan: Arc::clone(plan),
+        names: names.to_vec(),
+        target: target.as_source(),
+        artifacts: (0..report.outcomes.len()).filter(is_there).collect(),
+        concurrency,
+        events: Arc::clone(events),
     };
-    Ok(ImportReport {
-        artifacts: list_artifacts(import, &report),
-        copy: report,
-        read_back,
-    })
+    let checked = check.run().await;
+    checked.map_err(|error| error.within("target: what was read back is not right"))
 }
 
 fn overwrites_of(
@@ -399,10 +412,13 @@ fn overwrites_of(
     })
 }
 
-fn list_artifacts(import: &ImportPlan, report: &CopyReport) -> Vec<ImportedArtifact> {
+/// What became of each artifact of a plan, by its name at the target and its digest.
+pub(super) fn list_artifacts<'p>(
+    names: impl Iterator<Item = (String, &'p Digest)>,
+    report: &CopyReport,
+) -> Vec<ImportedArtifact> {
     let unreached = || ArtifactOutcome::Failed("it was not reached".to_owned());
-    import
-        .artifact_names()
+    names
         .zip(&report.outcomes)
         .enumerate()
         .map(|(position, ((name, digest), outcome))| {

@@ -64,7 +64,7 @@ impl Judge {
         let outcome = self.judge_into(&mut judged, is_named).await;
         match outcome {
             Err(error) if self.selection.on_error == OnError::Continue => {
-                let name = format!("{}/{}", judged.registry, judged.repository);
+                let name = judged.name();
                 judged.failures.push((name, describe(&error)));
                 Ok(judged)
             }
@@ -91,7 +91,7 @@ impl Judge {
         let mut learning = Learning {
             judge: Arc::clone(self),
             source,
-            place: format!("{}/{repository}", judged.registry),
+            place: judged.name(),
             repository,
             known: HashMap::new(),
             digests: HashMap::new(),
@@ -114,7 +114,7 @@ struct Learning {
     judge: Arc<Judge>,
     source: Arc<dyn Source>,
     repository: Repository,
-    /// `REGISTRY/REPOSITORY`.
+    /// `REGISTRY/REPOSITORY` or `oci:DIR:REPOSITORY`.
     place: String,
     known: HashMap<Tag, Option<Facts>>,
     digests: HashMap<Tag, Digest>,

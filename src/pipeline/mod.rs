@@ -8,10 +8,12 @@
 
 mod admission;
 mod containers;
+mod creation;
 mod deliver;
 mod deliver_events;
 mod deliver_outcome;
 mod describe;
+mod due;
 mod early;
 mod export;
 mod export_finish;
@@ -41,10 +43,15 @@ mod open_bundles;
 mod overwrite;
 mod part;
 mod place;
+mod promote;
+mod promotion_edge;
+mod promotion_memory;
 mod rebuild;
 mod rollback;
 mod schedule;
+mod scheduler;
 mod select;
+mod select_layout;
 mod select_named;
 mod select_tags;
 mod sign;
@@ -55,6 +62,7 @@ mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
+pub use creation::RepositoryCreation;
 pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_known::CannotNumber;
@@ -80,10 +88,18 @@ pub use open_bundles::{
 pub use overwrite::{MovesBack, TagPast, TagRules};
 pub use part::{LeftArtifact, PartSelection};
 pub use place::{Connections, InvalidSource, Place, SourceReference, TargetReference};
+pub use promote::{
+    PromotionOptions, PromotionPlan, PromotionReport, plan_promotion, run_promotion,
+    survey_promotion,
+};
+pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
+pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
 pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
+pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};
+pub use select_layout::{NamedEntries, NamedEntry};
 pub use select_named::{NamedReference, NamedReferences};
 pub use select_tags::{
     Considered, JudgedRepository, JudgedTag, Selecting, SelectionTotals, TagSelection,

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::facts::FactsReader;
-use super::import::ImportPlan;
 use super::place::Place;
 use crate::content::{
     Error, ErrorKind, Event, Events, OverwriteRules, Overwriting, Plan, Result, Source,
@@ -199,14 +198,14 @@ impl Overwrites {
     }
 
     /// Refuses, before anything moves, a template that some tag is too long for.
-    pub(super) fn check(&self, import: &ImportPlan) -> Result<()> {
+    pub(super) fn check(&self, names: &[Repository]) -> Result<()> {
         let Some(template) = &self.rules.rollback else {
             return Ok(());
         };
-        for artifact in &import.plan.artifacts {
+        for artifact in &self.plan.artifacts {
             let Some(tag) = &artifact.tag else { continue };
-            let digest = &import.plan.manifests[artifact.root].descriptor.digest;
-            self.render(template, &import.names[artifact.repository], tag, digest)?;
+            let digest = &self.plan.manifests[artifact.root].descriptor.digest;
+            self.render(template, &names[artifact.repository], tag, digest)?;
         }
         Ok(())
     }

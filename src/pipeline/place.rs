@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::creation::RepositoryCreation;
 use crate::content::{Error, ErrorKind, Result, Source, Target};
 use crate::layout::Layout;
 use crate::oci::{InvalidReference, Reference, Repository, refuse_url};
@@ -148,6 +149,8 @@ pub struct Connections {
     /// How the hosts are reached for which that was said apart.
     of_hosts: HashMap<String, RegistryOptions>,
     registries: Mutex<HashMap<String, Registry>>,
+    /// What targets are asked to create.
+    creation: RepositoryCreation,
 }
 
 impl Connections {
@@ -156,7 +159,13 @@ impl Connections {
             options,
             of_hosts: HashMap::new(),
             registries: Mutex::default(),
+            creation: RepositoryCreation::None,
         }
+    }
+
+    /// Says what targets that are opened from now on are asked to create.
+    pub fn set_creation(&mut self, creation: RepositoryCreation) {
+        self.creation = creation;
     }
 
     /// Says how one host is reached, in place of what is said for all.
@@ -172,12 +181,16 @@ impl Connections {
         if let Some(registry) = registries.get(host) {
             return Ok(registry.clone());
         }
-        let options = self.of_hosts.get(host).unwrap_or(&self.options);
+        let options = self.options_of(host);
         let registry = Registry::new(host, options.clone()).map_err(|cause| {
             Error::new(cause.kind(), format!("cannot use registry `{host}`")).with_cause(cause)
         })?;
         registries.insert(host.to_owned(), registry.clone());
         Ok(registry)
+    }
+
+    fn options_of(&self, host: &str) -> &RegistryOptions {
+        self.of_hosts.get(host).unwrap_or(&self.options)
     }
 
     /// Opens an existing layout directory.
@@ -201,7 +214,11 @@ impl Connections {
                 let registry = self.registry(host)?;
                 let probed = registry.probe().await;
                 probed.map_err(|error| error.on_side("target"))?;
-                Ok(Place::Registry(registry))
+                let creator = self.creation.open(host, self.options_of(host)).await?;
+                Ok(Place::Registry(match creator {
+                    Some(creator) => registry.with_creator(creator),
+                    None => registry,
+                }))
             }
             TargetReference::Layout { path } => {
                 let layout = Layout::create(path).map_err(|error| error.on_side("target"))?;

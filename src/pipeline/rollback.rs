@@ -12,7 +12,7 @@ use super::place::{Place, TargetReference};
 use crate::content::{Document, Error, ErrorKind, Result, fetch_document};
 use crate::history::{
     ActiveRun, ArtifactCounts, AuditEntry, AuditKind, Ledger, LogEvent, NewRun, RepositoryCounts,
-    RunId, RunKind, RunOutcome, RunStatus, TagMove, Trigger, reference_at,
+    RunId, RunKind, RunLink, RunOutcome, RunStatus, TagMove, Trigger, reference_at,
 };
 use crate::oci::{Digest, Pin, Repository, Tag};
 
@@ -163,6 +163,7 @@ fn describe(plan: &RollbackPlan, author: &RollbackAuthor) -> NewRun {
         set: None,
         inventory: None,
         sequence: None,
+        link: RunLink::default(),
     }
 }
 

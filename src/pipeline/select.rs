@@ -8,10 +8,11 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 
 use super::place::{Connections, SourceReference};
+use super::select_layout::{NamedEntries, layout_name, open_layout, path_of};
 use super::select_named::NamedReferences;
 use super::select_tags::{Considered, JudgedRepository, Selecting, SelectionTotals, TagSelection};
-use crate::content::{AttachedTag, Error, ErrorKind, Place, Result, Root, Source};
-use crate::oci::{Digest, Pin, Reference, Repository, Tag};
+use crate::content::{Place, Result, Root, Source};
+use crate::oci::{Pin, Reference, Repository, Tag};
 
 /// The places and roots that references stand for.
 #[derive(Default)]
@@ -39,9 +40,7 @@ pub async fn select(
         match considered? {
             Considered::Named(named) => collecting.add_named(&named.reference, connections)?,
             Considered::Repository(judged) => collecting.add_judged(judged, connections)?,
-            Considered::Layout { path, name } => {
-                collecting.add_layout(&path, name.as_deref()).await?;
-            }
+            Considered::Layout(named) => collecting.add_entries(named)?,
         }
     }
     let mut selected = collecting.selected;
@@ -78,6 +77,19 @@ impl Collecting {
         Ok(self.source(host, host, || Arc::new(registry)))
     }
 
+    fn layout(&mut self, path: &Path) -> Result<usize> {
+        let layout = open_layout(path)?;
+        Ok(self.source(&layout_name(path), "oci", || layout as Arc<dyn Source>))
+    }
+
+    /// What a selection calls so.
+    fn place(&mut self, name: &str, connections: &Connections) -> Result<usize> {
+        match path_of(name) {
+            Some(path) => self.layout(path),
+            None => self.registry(name, connections),
+        }
+    }
+
     fn push(&mut self, source: usize, repository: &Repository, pin: Pin, tag: Option<Tag>) {
         self.selected.roots.push(Root {
             place: Place {
@@ -106,7 +118,7 @@ impl Collecting {
     fn add_judged(&mut self, judged: JudgedRepository, connections: &Connections) -> Result<()> {
         self.selected.totals.count(&judged);
         for taken in judged.taken() {
-            let source = self.registry(&judged.registry, connections)?;
+            let source = self.place(&judged.registry, connections)?;
             let tag = taken.tag.clone();
             let pin = match &taken.digest {
                 Some(digest) => Pin::Digest(digest.clone()),
@@ -118,54 +130,16 @@ impl Collecting {
         Ok(())
     }
 
-    async fn add_layout(&mut self, path: &Path, name: Option<&str>) -> Result<()> {
-        let layout = Connections::layout(path).map_err(|error| error.on_side("source"))?;
-        let key = format!("oci:{}", path.display());
-        let source = self.source(&key, "oci", || Arc::clone(&layout) as Arc<dyn Source>);
-        let named = layout.named().await;
-        let chosen = choose_named(&named, name);
-        if chosen.is_empty() {
-            let path = layout.path().display();
-            let what = name.map_or("no named manifest".to_owned(), |name| {
-                format!("no `{name}`")
-            });
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("source: the layout `{path}` has {what}"),
-            ));
-        }
-        for (repository, tag, digest) in chosen {
-            let is_table = tag.as_ref().is_some_and(|tag| {
-                matches!(
-                    AttachedTag::parse(tag),
-                    Some(AttachedTag::ReferrersTable(_))
-                )
-            });
-            if !is_table {
-                self.push(source, &repository, Pin::Digest(digest), tag);
-            }
+    fn add_entries(&mut self, named: NamedEntries) -> Result<()> {
+        let source = self.layout(&named.path)?;
+        for entry in named.entries {
+            self.push(
+                source,
+                &entry.repository,
+                Pin::Digest(entry.digest),
+                entry.tag,
+            );
         }
         Ok(())
     }
-}
-
-type Named = (Repository, Option<Tag>, Digest);
-
-/// The entries that `name` selects: `REPOSITORY:TAG`, a tag, a digest, or without a name everything that
-/// has a tag, and in a layout without tags everything.
-fn choose_named(named: &[Named], name: Option<&str>) -> Vec<Named> {
-    let is_chosen = |(repository, tag, digest): &&Named| match (name, tag) {
-        (None, tag) => tag.is_some(),
-        (Some(name), Some(tag)) => {
-            tag.as_str() == name
-                || format!("{repository}:{tag}") == name
-                || digest.to_string() == name
-        }
-        (Some(name), None) => digest.to_string() == name,
-    };
-    let chosen: Vec<Named> = named.iter().filter(is_chosen).cloned().collect();
-    if chosen.is_empty() && name.is_none() {
-        return named.to_vec();
-    }
-    chosen
 }

@@ -1,4 +1,4 @@
-//! The selection applied to registries: which repositories there are, which of their tags are taken, and why.
+//! The selection applied to registries and layouts: which repositories there are, which of their tags are taken, and why.
 //!
 //! It hands over one repository after another in the order of the references and keeps none, so that a registry
 //! with any number of tags is looked through in little memory. The rules themselves are in `selection`.
@@ -15,6 +15,9 @@ use jiff::Timestamp;
 
 use super::judge_tags::Judge;
 use super::place::{Connections, SourceReference};
+use super::select_layout::{
+    NamedEntries, find_entries, layout_name, open_layout, path_of, place_name, tagged_repositories,
+};
 use super::select_named::{NamedReference, NamedReferences};
 use crate::content::{AttachedTag, OnError, ReferrerPolicy, Result, Source};
 use crate::oci::{Digest, Reference, Repository, Tag};
@@ -47,6 +50,11 @@ impl TagSelection {
         }
     }
 
+    /// Whether anything is asked of repositories or tags.
+    fn looks_at_tags(&self) -> bool {
+        !self.rules.is_empty() || !self.exclude_repositories.is_empty()
+    }
+
     pub(super) fn candidate(&self, tag: Tag) -> Candidate {
         let is_referrer = match AttachedTag::parse(&tag) {
             Some(AttachedTag::ReferrersTable(_)) => true,
@@ -62,12 +70,13 @@ impl TagSelection {
 /// What a reference has come to.
 pub enum Considered {
     Named(NamedReference),
-    Layout { path: PathBuf, name: Option<String> },
+    Layout(NamedEntries),
     Repository(JudgedRepository),
 }
 
 /// The tags of one repository, sorted, each with its verdict.
 pub struct JudgedRepository {
+    /// A registry's host, or `oci:DIR`.
     pub registry: String,
     pub repository: Repository,
     pub tags: Vec<JudgedTag>,
@@ -76,6 +85,11 @@ pub struct JudgedRepository {
 }
 
 impl JudgedRepository {
+    /// `REGISTRY/REPOSITORY` or `oci:DIR:REPOSITORY`.
+    pub fn name(&self) -> String {
+        place_name(&self.registry, &self.repository)
+    }
+
     pub fn taken(&self) -> impl Iterator<Item = &JudgedTag> {
         self.tags.iter().filter(|it| it.verdict.is_taken())
     }
@@ -145,12 +159,11 @@ impl Selecting {
         selection: &TagSelection,
         named: NamedReferences,
     ) -> Result<Self> {
-        let items = expand(references, connections, &selection.exclude_repositories).await?;
+        let items = expand(references, connections, (selection, named)).await?;
         let mut sources = HashMap::new();
         for registry in items.iter().filter_map(Item::registry) {
-            let opened = connections.registry(registry);
-            let opened = opened.map_err(|error| error.on_side("source"))?;
-            sources.insert(registry.to_owned(), Arc::new(opened) as Arc<dyn Source>);
+            let opened = open_place(registry, connections)?;
+            sources.insert(registry.to_owned(), opened);
         }
         let judge = Arc::new(Judge::new(selection, sources));
         Ok(Self {
@@ -167,10 +180,8 @@ impl Selecting {
                 registry,
                 repository,
                 ..
-            } => Some(format!("{registry}/{repository}")),
-            Item::Named(reference) => {
-                Some(format!("{}/{}", reference.registry, reference.repository))
-            }
+            } => Some(place_name(registry, repository)),
+            Item::Named(reference) => Some(place_name(&reference.registry, &reference.repository)),
             Item::Layout { .. } => None,
         })
     }
@@ -192,21 +203,49 @@ impl Selecting {
     }
 }
 
+/// What a selection calls so.
+fn open_place(name: &str, connections: &Connections) -> Result<Arc<dyn Source>> {
+    if let Some(path) = path_of(name) {
+        return Ok(open_layout(path)?);
+    }
+    let registry = connections.registry(name);
+    Ok(Arc::new(registry.map_err(|error| error.on_side("source"))?))
+}
+
 /// References with every glob replaced by what it stands for, each once.
 async fn expand(
     references: &[SourceReference],
     connections: &Connections,
-    exclude: &[RepositoryPattern],
+    (selection, named): (&TagSelection, NamedReferences),
 ) -> Result<Vec<Item>> {
+    let exclude = &selection.exclude_repositories;
     let mut catalogs: HashMap<&str, Vec<Repository>> = HashMap::new();
     let mut items = Vec::new();
     for reference in references {
         match reference {
             SourceReference::Registry(reference) => items.extend(item_of(reference, exclude)),
-            SourceReference::Layout { path, name } => items.push(Item::Layout {
-                path: path.clone(),
-                name: name.clone(),
-            }),
+            SourceReference::Layout { path, name } => {
+                let tagged = match (
+                    name,
+                    selection.looks_at_tags() || named == NamedReferences::Check,
+                ) {
+                    (None, true) => tagged_repositories(path).await?,
+                    _ => Vec::new(),
+                };
+                if tagged.is_empty() && (name.is_some() || !selection.looks_at_tags()) {
+                    items.push(Item::Layout {
+                        path: path.clone(),
+                        name: name.clone(),
+                    });
+                }
+                let is_excluded = |it: &Repository| exclude.iter().any(|no| no.matches(it));
+                let tagged = tagged.into_iter().filter(|it| !is_excluded(it));
+                items.extend(tagged.map(|repository| Item::Repository {
+                    registry: layout_name(path),
+                    repository,
+                    is_named: false,
+                }));
+            }
             SourceReference::Glob { registry, pattern } => {
                 if !catalogs.contains_key(&**registry) {
                     let names = read_catalog(registry, pattern, connections).await?;
@@ -214,7 +253,7 @@ async fn expand(
                 }
                 let selection = RepositorySelection {
                     include: vec![pattern.clone()],
-                    exclude: exclude.to_vec(),
+                    exclude: exclude.clone(),
                 };
                 let names = catalogs[&**registry].iter();
                 let taken = names.filter(|repository| selection.takes(repository));
@@ -277,7 +316,9 @@ async fn read_catalog(
 async fn consider(judge: &Arc<Judge>, named: NamedReferences, item: Item) -> Result<Considered> {
     Ok(match item {
         Item::Named(reference) => Considered::Named(judge.look_up(named, reference).await?),
-        Item::Layout { path, name } => Considered::Layout { path, name },
+        Item::Layout { path, name } => {
+            Considered::Layout(find_entries(path, name.as_deref()).await?)
+        }
         Item::Repository {
             registry,
             repository,

@@ -93,6 +93,11 @@ impl Client {
         Attempts::new(&self.wire.options, &self.pace)
     }
 
+    /// The user name and password for this registry, where those are what it is logged in to with.
+    pub(super) async fn basic_login(&self) -> Result<Option<Authorization>> {
+        self.auth.basic(&self.wire).await
+    }
+
     pub(super) async fn download_place(&self) -> OwnedSemaphorePermit {
         place(&self.downloads).await
     }

@@ -24,6 +24,17 @@ pub(super) type Result<T, E = RegistryError> = std::result::Result<T, E>;
 /// How much of the text of a registry is shown.
 const TEXT_LENGTH_MAX: usize = 400;
 
+/// Codes that say no whatever the status is: those of registries, and those of AWS.
+const DENIALS: [&str; 7] = [
+    "DENIED",
+    "UNAUTHORIZED",
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "UnrecognizedClientException",
+];
+
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RegistryError {
     #[error("`{0}` is not a registry: expected `HOST` or `HOST:PORT`")]
@@ -182,11 +193,22 @@ struct EnvelopeEntry {
     message: Option<String>,
 }
 
+/// The one error that a service of AWS tells, without a list; the name of its model may stand before the code. Some
+/// tell the message twice, in both spellings.
+fn entry_of_aws(body: &[u8]) -> Option<EnvelopeEntry> {
+    let told: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let text = |name: &str| told.get(name)?.as_str().map(str::to_owned);
+    let code = text("__type")?.rsplit('#').next().map(str::to_owned);
+    let message = text("message").or_else(|| text("Message"));
+    Some(EnvelopeEntry { code, message })
+}
+
 impl Answer {
     pub(super) fn new(host: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let entry = serde_json::from_slice::<Envelope>(body)
             .ok()
-            .and_then(|envelope| envelope.errors.into_iter().next());
+            .and_then(|envelope| envelope.errors.into_iter().next())
+            .or_else(|| entry_of_aws(body));
         let text = match &entry {
             Some(entry) => entry.message.clone(),
             None => Some(String::from_utf8_lossy(body).trim().to_owned()),
@@ -224,7 +246,10 @@ impl Answer {
             _ if retry::is_retried(self.status) => ErrorKind::Temporary {
                 retry_after: self.retry_after,
             },
-            400..500 if self.has_code(&["DENIED", "UNAUTHORIZED"]) => ErrorKind::Denied,
+            400..500 if self.has_code(&DENIALS) => ErrorKind::Denied,
+            400 if self.has_code(&["ThrottlingException"]) => ErrorKind::Temporary {
+                retry_after: self.retry_after,
+            },
             400..500 => ErrorKind::Refused,
             _ => ErrorKind::Failed,
         }

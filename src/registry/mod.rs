@@ -17,6 +17,7 @@
 mod addresses;
 mod auth;
 mod client;
+mod creation;
 mod download;
 mod error;
 mod listing;
@@ -42,10 +43,12 @@ use reqwest::Method;
 use self::client::{Ask, Client};
 use self::turns::Turns;
 use crate::content::{
-    self, BlobOutcome, Content, Document, RawDocument, RawStream, Referrer, Source, Target,
+    self, BlobOutcome, Content, Document, ErrorKind, Presence, Provision, RawDocument, RawStream,
+    Referrer, Source, Target,
 };
 use crate::oci::{Descriptor, Digest, Pin, Repository, Tag};
 
+pub use self::creation::{Creator, Ecr, EcrName, MayNotCreate};
 pub use self::error::{Answer, RegistryError};
 pub use self::options::{Credentials, PrivateAddresses, RegistryOptions, Timeouts, Transport};
 pub use crate::http::ConnectionCause;
@@ -56,6 +59,8 @@ pub struct Registry {
     client: Arc<Client>,
     /// One writer of a lookup table at a time, by subject.
     table_turns: Arc<Turns>,
+    /// `None`: the registry makes projects and repositories by itself, or somebody else does.
+    creator: Option<Arc<Creator>>,
 }
 
 impl Registry {
@@ -64,7 +69,16 @@ impl Registry {
         Ok(Self {
             client: Arc::new(Client::new(host, options)?),
             table_turns: Arc::default(),
+            creator: None,
         })
+    }
+
+    /// The same registry, which is also asked to create what is missing.
+    pub fn with_creator(self, creator: Creator) -> Self {
+        Self {
+            creator: Some(Arc::new(creator)),
+            ..self
+        }
     }
 
     pub fn host(&self) -> &str {
@@ -79,6 +93,15 @@ impl Registry {
             Ok(_) => Ok(()),
             Err(error) => Err(error.during(format!("cannot use `{}` as a registry", self.host()))),
         }
+    }
+
+    /// Whether the API says that the repository, or its project, is not there. A registry may refuse every question
+    /// about what is in there, instead of saying that it does not know it.
+    async fn lacks_provision(&self, repository: &Repository) -> content::Result<bool> {
+        let Some(provision) = self.provision_of(repository)? else {
+            return Ok(false);
+        };
+        Ok(self.find_provision(&provision).await? == Presence::Missing)
     }
 
     /// What an action on a place in this registry is called.
@@ -163,7 +186,15 @@ impl Target for Registry {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> content::Result<bool> {
-        Source::has(self, repository, descriptor).await
+        match Source::has(self, repository, descriptor).await {
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                match self.lacks_provision(repository).await? {
+                    true => Ok(false),
+                    false => Err(error),
+                }
+            }
+            found => found,
+        }
     }
 
     async fn push_blob(
@@ -203,12 +234,20 @@ impl Target for Registry {
         tag: &Tag,
     ) -> content::Result<Option<Digest>> {
         let resolved = manifests::resolve(&self.client, repository, tag).await;
-        resolved.map_err(|error| {
-            error.during(format!(
-                "cannot resolve the tag `{tag}` of `{}`",
-                self.at(repository)
-            ))
-        })
+        match resolved {
+            Err(error)
+                if error.kind() == ErrorKind::Denied
+                    && self.lacks_provision(repository).await? =>
+            {
+                Ok(None)
+            }
+            resolved => resolved.map_err(|error| {
+                error.during(format!(
+                    "cannot resolve the tag `{tag}` of `{}`",
+                    self.at(repository)
+                ))
+            }),
+        }
     }
 
     async fn tag(
@@ -248,6 +287,39 @@ impl Target for Registry {
                 "cannot link the referrer `{digest}` to `{subject}` in `{}`",
                 self.at(repository)
             ))
+        })
+    }
+
+    fn provision_of(&self, repository: &Repository) -> content::Result<Option<Provision>> {
+        let Some(creator) = &self.creator else {
+            return Ok(None);
+        };
+        let provision = creator.provision_of(self.host(), repository);
+        let needed = provision.map_err(|error| error.during("cannot create what is missing"))?;
+        Ok(Some(needed))
+    }
+
+    async fn find_provision(&self, provision: &Provision) -> content::Result<Presence> {
+        let Some(creator) = &self.creator else {
+            return Ok(Presence::There);
+        };
+        let found = creator.find(&self.client, provision).await;
+        found.map_err(|error| {
+            error.during(format!("cannot look for {provision} of `{}`", self.host()))
+        })
+    }
+
+    async fn create_provision(&self, provision: &Provision) -> content::Result<bool> {
+        let Some(creator) = &self.creator else {
+            return Ok(false);
+        };
+        let created = creator.create(&self.client, provision).await;
+        created.map_err(|error| {
+            let action = format!("cannot create {provision} of `{}`", self.host());
+            match creator.explain(error) {
+                Ok(denial) => content::Error::new(ErrorKind::Denied, action).with_cause(denial),
+                Err(error) => error.during(action),
+            }
         })
     }
 }

@@ -8,6 +8,7 @@
 #![doc = include_str!("GRAMMAR.md")]
 
 mod evaluate;
+mod mirrored;
 mod pattern;
 mod rename;
 mod rollback_tag;
@@ -19,6 +20,7 @@ mod verdict;
 mod tests;
 
 pub use evaluate::{Candidate, Evaluation, evaluate};
+pub use mirrored::{Mirrored, MirroredName, Scope};
 pub use pattern::{InvalidPattern, RepositoryPattern, RepositorySelection, TagPattern};
 pub use rename::{CannotRename, InvalidRenameRule, RenameRule, RenameRules};
 pub use rollback_tag::{InvalidRollbackTag, Overwritten, RollbackTag};

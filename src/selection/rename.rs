@@ -24,7 +24,7 @@ pub struct RenameRule {
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+pub(super) enum Kind {
     /// Both end with a slash, or are empty: what is below the one goes below the other.
     Prefix { from: String, to: String },
     /// One repository.
@@ -35,7 +35,7 @@ enum Kind {
 
 /// A piece of what a regular expression's rule makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Literal(String),
     Group(usize),
 }
@@ -67,6 +67,10 @@ impl RenameRules {
         Self(rules)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RenameRule> {
+        self.0.iter()
+    }
+
     /// The new name, by the first rule that matches.
     pub fn apply(&self, repository: &Repository) -> Result<Repository, CannotRename> {
         let renamed = self
@@ -85,6 +89,10 @@ impl RenameRules {
 }
 
 impl RenameRule {
+    pub(super) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
     /// What it makes of a name, or `None` where it does not match.
     fn apply(&self, name: &str) -> Option<String> {
         match &self.kind {

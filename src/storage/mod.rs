@@ -25,6 +25,8 @@ mod xml;
 
 use std::sync::Arc;
 
+use object_store::aws::AwsCredentialProvider;
+
 pub use self::answer::ServiceAnswer;
 use self::azure::AzureContainer;
 pub use self::azure::{
@@ -50,6 +52,11 @@ use crate::content::Result;
 pub enum Missing {
     Refuse,
     Create,
+}
+
+/// The keys of AWS that `credential` stands for, or that this machine has where it stands for none.
+pub fn find_aws_keys(credential: &Credential) -> Result<AwsCredentialProvider> {
+    buckets::find_keys(credential)
 }
 
 /// Opens the container.

@@ -14,6 +14,7 @@ mod frozen;
 mod hostile;
 mod identities;
 mod kill;
+mod models;
 mod real;
 mod road;
 #[allow(

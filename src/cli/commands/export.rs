@@ -24,8 +24,9 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
 use crate::cli::size::{parse_size, show_size};
-use crate::cli::state_args::{CommentArgument, StateArguments};
+use crate::cli::state_args::{CommentArgument, StateArguments, who};
 use crate::content::{OnError, ReferrerPolicy};
+use crate::history::{NewRun, RunKind, Trigger};
 use crate::oci::Platform;
 use crate::pipeline::{
     Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, NameTemplate,
@@ -147,6 +148,12 @@ pub(in crate::cli) async fn run(
     let connections = arguments.registries.connect().await?;
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
+    let refused = arguments.describe(origin).await;
+    let state = arguments.state.directory();
+    arguments
+        .registries
+        .refuse_unseen(&options.references, origin, (state, &refused))
+        .await?;
     // A signature that is not enough is told before the plan is made; a directory is made only after it.
     let cloud = match &arguments.container {
         ContainerReference::Directory(_) => None,
@@ -156,12 +163,10 @@ pub(in crate::cli) async fn run(
         .state
         .remember_export(&arguments.container, &arguments.comment, origin)
         .await?;
-    let selection = arguments.selection.build(
-        &options.platforms,
-        options.referrers,
-        options.on_error,
-        &options.references,
-    )?;
+    let selection =
+        arguments
+            .selection
+            .build(&options.platforms, options.referrers, options.on_error)?;
     let remembered = memory.as_ref().filter(|_| !arguments.dry_run);
     let mut plans = plan(&options, &connections, &selection, remembered).await?;
     if arguments.dry_run {
@@ -283,6 +288,28 @@ impl ExportArguments {
             return Err(error.into());
         }
         Ok(())
+    }
+
+    /// The record of an export that is refused before anything is planned.
+    async fn describe(&self, origin: &Origin) -> NewRun {
+        NewRun {
+            kind: RunKind::Export,
+            pipeline: self.pipeline.clone(),
+            trigger: origin.trigger.unwrap_or(Trigger::Manual),
+            who: who().await,
+            comment: self
+                .comment
+                .comment
+                .clone()
+                .or_else(|| origin.comment.clone()),
+            container: Some(self.container.to_string()),
+            target: None,
+            bundle: None,
+            set: None,
+            inventory: None,
+            sequence: None,
+            link: origin.link(),
+        }
     }
 
     fn options(&self, progress: &Progress) -> anyhow::Result<ExportOptions> {

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::cli::config_args::ConfigArgument;
+use crate::cli::configured::Trace;
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::cli::state_args::open_ledger;
+use crate::cli::visible::note_on_hidden;
 use crate::content::escape_control;
 use crate::history::{AuditKind, HistoryOf, TimelineEvent};
 use crate::oci::{Digest, Reference};
@@ -32,6 +35,9 @@ pub(in crate::cli) struct HistoryArguments {
     /// How many events are told, from the newest
     #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
+
+    #[command(flatten)]
+    config: ConfigArgument,
 }
 
 fn parse_artifact(text: &str) -> Result<HistoryOf, String> {
@@ -58,7 +64,12 @@ pub(in crate::cli) async fn run(
     let ledger = open_ledger(&arguments.state).await?;
     // What was tampered with tells nothing.
     ledger.check_audit(Vec::new()).await?;
-    let events = ledger.find_history(&arguments.artifact).await?;
+    let mut events = ledger.find_history(&arguments.artifact).await?;
+    let known = events.len();
+    let visibility = arguments.config.visibility().await?;
+    // What a bundle has told is of the pipelines of another side.
+    events.retain(|event| event.number.is_none() || visibility.shows(Trace::of_event(event)));
+    let hidden = known - events.len();
     let shown = show_artifact(&arguments.artifact);
     let total = events.len();
     let skipped = total.saturating_sub(usize::try_from(arguments.top)?);
@@ -66,6 +77,7 @@ pub(in crate::cli) async fn run(
     let document = json!({
         "of": shown,
         "total": total,
+        "hidden": hidden,
         "events": events.iter().map(document_of).collect::<Vec<Value>>(),
     });
     let text = match events.is_empty() {
@@ -73,6 +85,9 @@ pub(in crate::cli) async fn run(
         false => events.iter().map(show).collect::<Vec<_>>().join("\n"),
     };
     output.print(&text, &document)?;
+    if let Some(note) = note_on_hidden(hidden, "event").filter(|_| !output.is_json()) {
+        Output::note(&note);
+    }
     if skipped > 0 {
         Output::note(&format!(
             "these are the newest {} of {total} events; `--top N` shows more",

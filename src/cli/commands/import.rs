@@ -1,10 +1,14 @@
 //! `airlift import`: verified bundles into a registry or a layout.
 
+use std::error::Error as StdError;
+
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::bundle::NotTrusted;
 use crate::cli::container_args::{locate, parse_container};
+use crate::cli::creation_args::CreationArguments;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::import_report::{
@@ -24,8 +28,8 @@ use crate::content::{
 };
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
-    Remembrance, Survey, Tailoring, TargetReference, open_bundles, plan_import, run_import,
-    survey_import,
+    Remembrance, RepositoryCreation, Survey, Tailoring, TargetReference, open_bundles, plan_import,
+    run_import, survey_import,
 };
 use crate::storage::{ContainerReference, Purpose};
 
@@ -53,6 +57,9 @@ pub(in crate::cli) struct ImportArguments {
 
     #[command(flatten)]
     tags: TagArguments,
+
+    #[command(flatten)]
+    creation: CreationArguments,
 
     #[command(flatten)]
     pub(super) delivery: DeliveryArguments,
@@ -126,6 +133,7 @@ pub(in crate::cli) async fn run(
     if !origin.is_pipeline() {
         delivery.registries.refuse_validated(&target)?;
     }
+    let creation = arguments.creation.build(&target)?;
     let lane = (&target, delivery.lane.as_deref());
     let described = (&*arguments.bundles, &arguments.comment);
     let memory = arguments.state.remember(lane, described, origin).await?;
@@ -133,7 +141,7 @@ pub(in crate::cli) async fn run(
     delivery
         .deliver(
             &arguments.bundles,
-            (&target, before),
+            (&target, before, creation),
             memory.as_ref(),
             output,
         )
@@ -153,13 +161,14 @@ impl DeliveryArguments {
     pub(super) async fn deliver(
         &self,
         bundles: &[ContainerReference],
-        (target, before): (&TargetReference, Before),
+        (target, before, creation): (&TargetReference, Before, RepositoryCreation),
         memory: Option<&Remembrance>,
         output: Output,
     ) -> anyhow::Result<Exit> {
         let tailoring = self.tailoring()?;
         let policy = self.trust.policy()?;
-        let connections = self.registries.connect().await?;
+        let mut connections = self.registries.connect().await?;
+        connections.set_creation(creation);
         let places = locate(bundles, Purpose::Import).await?;
         let options = self.options(before, output);
         let planned = async {
@@ -169,6 +178,7 @@ impl DeliveryArguments {
         let planned = planned.await;
         if let (Err(error), Some(memory)) = (&planned, memory.filter(|_| !self.dry_run))
             && error.kind() == ErrorKind::Unverified
+            && !waits_for_signatures(error)
         {
             memory.note_refusal(None, &describe(error)).await?;
         }
@@ -248,6 +258,14 @@ impl DeliveryArguments {
             recorded: None,
         }
     }
+}
+
+/// Whether a bundle lacks nothing but signatures that may still come: that refuses nothing for good.
+fn waits_for_signatures(error: &(dyn StdError + 'static)) -> bool {
+    anyhow::Chain::new(error).any(|cause| {
+        let refusal = cause.downcast_ref::<NotTrusted>();
+        matches!(refusal, Some(NotTrusted::BelowThreshold { .. }))
+    })
 }
 
 /// Contents that are pushed at once; large ones wait for room in the copy's window of memory.

@@ -1,20 +1,24 @@
 //! `airlift run`: runs a pipeline of the configuration file, once.
 
 use clap::{Args, Parser, ValueEnum};
+use jiff::Timestamp;
 
-use super::{export, import, transfer, watch};
+use super::watch::Supervision;
+use super::{export, import, promote, transfer, watch};
 use crate::cli::config_args::ConfigArgument;
 use crate::cli::configured::{
-    Configuration, ExportSection, ImportSection, Pipeline, SectionKind, Settings, TransferSection,
-    Words,
+    Configuration, ExportSection, ImportSection, Pipeline, PromotionSection, SectionKind, Settings,
+    TransferSection, Words, expand_from,
 };
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::output::Output;
-use crate::cli::permissions::{is_allowed, myself};
+use crate::cli::permissions::{is_allowed, myself, show_people};
+use crate::cli::refusal::record_refusal;
+use crate::cli::state_args::who;
 use crate::config::find_near;
-use crate::history::Trigger;
+use crate::history::{Hold, Ledger, RunHold, Trigger};
 
 /// Run a pipeline of the configuration file, once
 ///
@@ -31,7 +35,7 @@ pub(in crate::cli) struct RunArguments {
     #[arg(value_name = "PIPELINE")]
     name: String,
 
-    /// Of an export: only these artifacts, as `references` names them; of an import: only these bundles
+    /// Of an export or a promotion: only these artifacts, as `references` names them; otherwise: only these bundles
     #[arg(value_name = "ARTIFACT|BUNDLE")]
     only: Vec<String>,
 
@@ -52,6 +56,7 @@ enum KindArgument {
     Export,
     Transfer,
     Import,
+    Promotion,
 }
 
 impl RunArguments {
@@ -67,15 +72,20 @@ impl From<KindArgument> for SectionKind {
             KindArgument::Export => Self::Export,
             KindArgument::Transfer => Self::Transfer,
             KindArgument::Import => Self::Import,
+            KindArgument::Promotion => Self::Promotion,
         }
     }
 }
 
 /// What one run of a pipeline is asked beside what its section says.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(in crate::cli) struct Request {
     pub(in crate::cli) only: Vec<String>,
     pub(in crate::cli) dry_run: bool,
+    /// What `only` names is what it means, beside the pipeline's registry.
+    pub(in crate::cli) is_exact: bool,
+    /// Of a daemon that the run is a part of.
+    pub(in crate::cli) supervision: Option<Supervision>,
 }
 
 pub(in crate::cli) async fn run(
@@ -85,15 +95,52 @@ pub(in crate::cli) async fn run(
 ) -> anyhow::Result<Exit> {
     let configuration = arguments.config.require()?;
     let pipeline = find_pipeline(&configuration, arguments.kind.into(), &arguments.name)?;
-    refuse_others(pipeline)?;
     let request = Request {
         only: arguments.only,
         dry_run: arguments.dry_run,
+        ..Request::default()
     };
     let origin = origin
         .clone()
         .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
-    start(&configuration, pipeline, request, &origin, output).await
+    refuse_others(&configuration, pipeline, &origin).await?;
+    let hold = match arguments.dry_run {
+        true => None,
+        false => hold_run(&configuration, &pipeline.title()).await?,
+    };
+    let exit = start(&configuration, pipeline, request, &origin, output).await;
+    drop(hold);
+    exit
+}
+
+/// The right to run the pipeline, which one process has at a time. Without a state directory nothing tells.
+pub(in crate::cli) async fn hold_run(
+    configuration: &Configuration,
+    title: &str,
+) -> anyhow::Result<Option<(Ledger, Hold)>> {
+    let Some(state) = &configuration.state else {
+        return Ok(None);
+    };
+    let ledger = Ledger::open(state).await?;
+    match ledger.try_hold_run_of(title, &name_holder("airlift run").await)? {
+        RunHold::Ours(hold) => Ok(Some((ledger, hold))),
+        RunHold::Theirs(holder) => {
+            let error = UsageError::new(format!("`[{title}]` is being run already by {holder}"))
+                .hint("`airlift runs` shows how far it is; `airlift runs cancel` stops it")
+                .exit(Exit::Failed);
+            Err(error.into())
+        }
+    }
+}
+
+/// Who has a pipeline, for those who want it too.
+pub(in crate::cli) async fn name_holder(command: &str) -> String {
+    let process = std::process::id();
+    let now = Timestamp::now();
+    format!(
+        "{}, `{command}`, process {process}, since {now:.0}",
+        who().await
+    )
 }
 
 /// The pipeline of this name, or what was perhaps meant.
@@ -117,19 +164,24 @@ pub(in crate::cli) fn find_pipeline<'c>(
     Err(error.into())
 }
 
-/// Refuses whoever is not on the pipeline's list.
-pub(in crate::cli) fn refuse_others(pipeline: &Pipeline) -> anyhow::Result<()> {
-    let somebody = myself();
+/// Refuses whoever is not on the pipeline's list, and records it.
+pub(in crate::cli) async fn refuse_others(
+    configuration: &Configuration,
+    pipeline: &Pipeline,
+    origin: &Origin,
+) -> anyhow::Result<()> {
+    let somebody = myself().await;
     let may_run = &pipeline.settings.keys().may_run;
     if is_allowed(&somebody, may_run) {
         return Ok(());
     }
     let title = pipeline.title();
     let user = somebody.user;
-    let shown: Vec<String> = may_run.iter().map(ToString::to_string).collect();
     let error = UsageError::new(format!("`{user}` may not run `[{title}]`"))
-        .hint(format!("its `may-run` has {}", shown.join(", ")))
+        .hint(format!("its `may-run` has {}", show_people(may_run)))
         .exit(Exit::Denied);
+    let state = configuration.state.as_deref();
+    record_refusal(state, &pipeline.refused_run(origin).await, &error).await;
     Err(error.into())
 }
 
@@ -147,7 +199,9 @@ pub(in crate::cli) async fn start(
     }
     match &pipeline.settings {
         Settings::Export(section) => {
-            if !request.only.is_empty() {
+            if request.is_exact {
+                words.plain.clone_from(&request.only);
+            } else if !request.only.is_empty() {
                 words.plain = name_artifacts(configuration, section, &request.only)?;
             }
             let section = ExportSection::try_parse_from(words.line())?;
@@ -155,6 +209,8 @@ pub(in crate::cli) async fn start(
         }
         Settings::Transfer(_) => {
             let bundles = request.only.iter();
+            // It belongs to the source trigger.
+            words.flags.retain(|flag| !flag.starts_with("--interval="));
             words
                 .flags
                 .extend(bundles.map(|name| format!("--bundle={name}")));
@@ -164,6 +220,17 @@ pub(in crate::cli) async fn start(
         Settings::Import(_) if request.dry_run => {
             preview_import(&words, &request, origin, output).await
         }
+        Settings::Promotion(section) => {
+            if !request.only.is_empty() {
+                let source = section.promotion.edge()?.source().to_string();
+                let only = request.only.iter();
+                let named = only.map(|text| expand_from(Some(configuration), &source, text));
+                let named: Result<Vec<String>, String> = named.collect();
+                words.plain = named.map_err(UsageError::new)?;
+            }
+            let section = PromotionSection::try_parse_from(words.line())?;
+            promote::carry(section.promotion, origin, output).await
+        }
         Settings::Import(_) => {
             words.flags.push("--once".to_owned());
             let bundles = request.only.iter();
@@ -171,7 +238,12 @@ pub(in crate::cli) async fn start(
                 .flags
                 .extend(bundles.map(|name| format!("--bundle={name}")));
             let section = ImportSection::try_parse_from(words.line())?;
-            watch::run(section.watch, origin, output).await
+            match request.supervision {
+                Some(supervision) => {
+                    watch::run_supervised(section.watch, origin, output, supervision).await
+                }
+                None => watch::run(section.watch, origin, output).await,
+            }
         }
     }
 }
@@ -197,23 +269,9 @@ async fn preview_import(
     origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    #[derive(Parser)]
-    #[command(no_binary_name = true)]
-    struct Preview {
-        #[command(flatten)]
-        import: import::ImportArguments,
-    }
-    let grammar = <Preview as clap::CommandFactory>::command();
-    let is_known = |flag: &&String| {
-        let name = flag.trim_start_matches("--");
-        let name = name.split('=').next().unwrap_or_default();
-        grammar
-            .get_arguments()
-            .any(|it| it.get_long() == Some(name))
-    };
     let container = words.plain.first().cloned().unwrap_or_default();
     let words = Words {
-        flags: words.flags.iter().filter(is_known).cloned().collect(),
+        flags: words.flags.clone(),
         plain: match request.only.is_empty() {
             true => vec![container],
             false => request
@@ -223,12 +281,34 @@ async fn preview_import(
                 .collect(),
         },
     };
-    let preview = Preview::try_parse_from(words.line())?;
-    import::run(preview.import, origin, output).await
+    import::run(import_of(&words)?, origin, output).await
+}
+
+/// An import with the words of a watch.
+pub(in crate::cli) fn import_of(words: &Words) -> anyhow::Result<import::ImportArguments> {
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Import {
+        #[command(flatten)]
+        import: import::ImportArguments,
+    }
+    let grammar = <Import as clap::CommandFactory>::command();
+    let is_known = |flag: &&String| {
+        let name = flag.trim_start_matches("--");
+        let name = name.split('=').next().unwrap_or_default();
+        grammar
+            .get_arguments()
+            .any(|it| it.get_long() == Some(name))
+    };
+    let words = Words {
+        flags: words.flags.iter().filter(is_known).cloned().collect(),
+        plain: words.plain.clone(),
+    };
+    Ok(Import::try_parse_from(words.line())?.import)
 }
 
 /// A bundle in a container, as one would type it.
-fn object_url(container: &str, name: &str) -> String {
+pub(in crate::cli) fn object_url(container: &str, name: &str) -> String {
     match container.split_once('?') {
         Some((before, query)) => format!("{}/{name}?{query}", before.trim_end_matches('/')),
         None => format!("{}/{name}", container.trim_end_matches('/')),

@@ -17,7 +17,9 @@ use crate::cli::selection_report::{
 };
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::Platform;
-use crate::pipeline::{Considered, NamedReferences, Selecting, SelectionTotals, SourceReference};
+use crate::pipeline::{
+    Considered, NamedEntry, NamedReferences, Selecting, SelectionTotals, SourceReference,
+};
 
 /// Show which tags a selection takes, and why
 ///
@@ -61,9 +63,7 @@ pub(in crate::cli) async fn run(
     };
     // Cosign's tags are no choice of their own: an export finds them with their subjects.
     let (platforms, referrers) = (&arguments.platform, ReferrerPolicy::Leave);
-    let selection = arguments
-        .selection
-        .build(platforms, referrers, on_error, &references)?;
+    let selection = arguments.selection.build(platforms, referrers, on_error)?;
     let connections = arguments.registries.connect().await?;
     let named = NamedReferences::Check;
     let selecting = Selecting::start(&references, &connections, &selection, named).await?;
@@ -89,14 +89,7 @@ impl SelectArguments {
             );
             return Err(error.into());
         }
-        let references = self.references.read()?;
-        let is_layout = |it: &SourceReference| matches!(it, SourceReference::Layout { .. });
-        if references.iter().any(is_layout) {
-            let error = UsageError::new("tags are selected in registries, not in layouts")
-                .hint("`airlift list oci:DIR` shows what a layout has");
-            return Err(error.into());
-        }
-        Ok(references)
+        self.references.read()
     }
 }
 
@@ -114,8 +107,7 @@ impl Told {
         match considered {
             Considered::Repository(judged) => {
                 self.totals.count(&judged);
-                let name = format!("{}/{}", judged.registry, judged.repository);
-                self.repositories.insert(name);
+                self.repositories.insert(judged.name());
                 self.failures.extend(judged.failures);
             }
             Considered::Named(named) => {
@@ -127,7 +119,13 @@ impl Told {
                 let failure = named.failure.map(|reason| (reference.to_string(), reason));
                 self.failures.extend(failure);
             }
-            Considered::Layout { .. } => {}
+            Considered::Layout(named) => {
+                let layout = format!("oci:{}", named.path.display());
+                let name = |it: &NamedEntry| format!("{layout}:{}", it.repository);
+                self.repositories.extend(named.entries.iter().map(name));
+                self.totals.tags += named.entries.len();
+                self.totals.taken += named.entries.len();
+            }
         }
         self.totals.repositories = self.repositories.len();
     }

@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::Output;
 use crate::cli::tag_args::Before;
-use crate::pipeline::TargetReference;
+use crate::pipeline::{RepositoryCreation, TargetReference};
 use crate::storage::ContainerReference;
 
 /// Turn a bundle into an OCI image layout directory
@@ -43,7 +43,7 @@ pub(in crate::cli) async fn run(
         .delivery
         .deliver(
             &[arguments.bundle],
-            (&target, Before::default()),
+            (&target, Before::default(), RepositoryCreation::None),
             None,
             output,
         )

@@ -9,12 +9,13 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::Format;
 use crate::cli::commands::import::{DeliveryArguments, parse_target};
 use crate::cli::container_args::{
     parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
 };
+use crate::cli::creation_args::CreationArguments;
 use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
@@ -24,11 +25,13 @@ use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
 use crate::cli::tag_args::TagArguments;
+use crate::cli::voice::Voice;
 use crate::content::{Error, ErrorKind, Event};
 use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
 use crate::pipeline::{
-    DeliveredSource, OneOff, Opener, Place, SETTLE_TIME, TargetReference, Until, WatchEvent,
-    WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container, connect_queue, run_watch,
+    DeliveredSource, OneOff, Opener, Place, RepositoryCreation, SETTLE_TIME, TargetReference,
+    Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container,
+    connect_queue, run_watch,
 };
 use crate::storage::{
     AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
@@ -47,7 +50,6 @@ use crate::storage::{
 pub(in crate::cli) struct WatchArguments {
     #[command(subcommand)]
     command: Option<WatchCommand>,
-
     /// The container to watch: a directory or a URL
     #[arg(value_name = "CONTAINER", value_parser = parse_container, required = true)]
     container: Option<ContainerReference>,
@@ -90,7 +92,8 @@ pub(in crate::cli) struct WatchArguments {
 
     #[command(flatten)]
     tags: TagArguments,
-
+    #[command(flatten)]
+    creation: CreationArguments,
     #[command(flatten)]
     delivery: DeliveryArguments,
 }
@@ -119,7 +122,6 @@ struct RetryArguments {
     /// Bundles or objects, as `airlift watch list` calls them
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-
     /// The state directory of the watch
     #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
     state: PathBuf,
@@ -133,13 +135,43 @@ pub(in crate::cli) async fn run(
     match &arguments.command {
         Some(WatchCommand::List(list)) => print_list(list, output).await,
         Some(WatchCommand::Retry(retry)) => bring_back(retry, output).await,
-        None => watch(&arguments, origin, output).await,
+        None => {
+            let supervision = arguments.supervise().await?;
+            watch(&arguments, origin, output, supervision).await
+        }
     }
+}
+
+/// Who ends a watch, and whom it gives signs of life.
+pub(in crate::cli) struct Supervision {
+    pub(in crate::cli) stop: CancellationToken,
+    pub(in crate::cli) liveness: Liveness,
+}
+
+/// Watches as a part of a daemon, until that one stops it.
+pub(in crate::cli) async fn run_supervised(
+    arguments: WatchArguments,
+    origin: &Origin,
+    output: Output,
+    supervision: Supervision,
+) -> anyhow::Result<Exit> {
+    watch(&arguments, origin, output, supervision).await
 }
 
 impl WatchArguments {
     pub(in crate::cli) fn is_daemon(&self) -> bool {
         self.command.is_none()
+    }
+
+    /// As a daemon of its own: signals end it, and it answers for its health.
+    async fn supervise(&self) -> anyhow::Result<Supervision> {
+        let liveness = Liveness::new(self.interval);
+        if let Some(address) = self.health {
+            let bound = serve_health(address, liveness.clone()).await?;
+            Output::note(&format!("health is told on http://{bound}/health"));
+        }
+        let stop = stop_on_signal();
+        Ok(Supervision { stop, liveness })
     }
 }
 
@@ -147,6 +179,7 @@ async fn watch(
     arguments: &WatchArguments,
     origin: &Origin,
     output: Output,
+    supervision: Supervision,
 ) -> anyhow::Result<Exit> {
     let (Some(container), Some(target), Some(state)) =
         (&arguments.container, &arguments.target, &arguments.state)
@@ -163,6 +196,7 @@ async fn watch(
     if !origin.is_pipeline() {
         delivery.registries.refuse_validated(&target)?;
     }
+    let creation = arguments.creation.build(&target)?;
     delivery.trust.policy()?;
     let tailoring = delivery.tailoring()?;
     refuse_file(container)?;
@@ -176,11 +210,7 @@ async fn watch(
     let memory = remember(state, lane, containers, origin).await?;
     let trigger = origin.trigger.unwrap_or(Trigger::Source);
     let memory = memory.called(RunKind::Watch, trigger);
-    let liveness = Liveness::new(arguments.interval);
-    if let Some(address) = arguments.health {
-        let bound = serve_health(address, liveness.clone()).await?;
-        Output::note(&format!("health is told on http://{bound}/health"));
-    }
+    let Supervision { stop, liveness } = supervision;
     let moving = liveness.clone();
     let signs: crate::content::Events = Arc::new(move |_: Event| moving.sign());
     let options = WatchOptions {
@@ -191,7 +221,7 @@ async fn watch(
         },
         queue,
         read_trust: delivery.trust.reader(),
-        open_target: target_opener(&delivery.registries, &target),
+        open_target: target_opener(&delivery.registries, &target, creation),
         target,
         import: delivery.options_with(arguments.tags.before(), Arc::clone(&signs), || signs),
         tailoring,
@@ -212,7 +242,7 @@ async fn watch(
         only: arguments.bundle.clone(),
         events: tell(output, liveness),
     };
-    let report = run_watch(&options, &memory, &stop_on_signal()).await?;
+    let report = run_watch(&options, &memory, &stop).await?;
     Ok(exit_of(&report, options.until))
 }
 
@@ -242,17 +272,22 @@ fn container_opener(
 }
 
 /// Connects to the target with the login of now.
-fn target_opener(registries: &RegistryArguments, target: &TargetReference) -> Opener<Place> {
-    let ends = (registries.clone(), target.clone());
+fn target_opener(
+    registries: &RegistryArguments,
+    target: &TargetReference,
+    creation: RepositoryCreation,
+) -> Opener<Place> {
+    let ends = (registries.clone(), target.clone(), creation);
     Arc::new(move || {
-        let (registries, target) = ends.clone();
+        let (registries, target, creation) = ends.clone();
         Box::pin(async move {
-            let connections = registries.connect().await.map_err(|cause| {
+            let mut connections = registries.connect().await.map_err(|cause| {
                 Error::new(
                     ErrorKind::Failed,
                     format!("cannot reach `{target}`: {cause:#}"),
                 )
             })?;
+            connections.set_creation(creation);
             connections.target(&target).await
         })
     })
@@ -392,6 +427,7 @@ fn exit_of(report: &WatchReport, until: Until) -> Exit {
 
 /// One line for each event: for people with the time, for machines as JSON.
 fn tell(output: Output, liveness: Liveness) -> WatchEvents {
+    let voice = Voice::current();
     Arc::new(move |event: &WatchEvent| {
         liveness.sign();
         if matches!(event, WatchEvent::Ready { .. }) {
@@ -402,24 +438,12 @@ fn tell(output: Output, liveness: Liveness) -> WatchEvents {
             WatchEvent::Ready { .. }
             | WatchEvent::Unreachable { .. }
             | WatchEvent::Reachable
-            | WatchEvent::TargetUnreachable { .. } => Liveness::tell_status(&event.to_string()),
+            | WatchEvent::TargetUnreachable { .. } => liveness.tell_status(&event.to_string()),
             _ => {}
         }
         if matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
             return;
         }
-        let now = Timestamp::now();
-        match output.format() {
-            Format::Text => Output::stream_line(&format!("{now:.0} {event}")),
-            Format::Json => {
-                let document = json!({
-                    "time": now.to_string(),
-                    "event": event.name(),
-                    "subject": event.subject(),
-                    "text": event.to_string(),
-                });
-                Output::stream_line(&document.to_string());
-            }
-        }
+        voice.say(|| output.tell_event(event.name(), &event.subject(), &event.to_string()));
     })
 }

@@ -99,6 +99,15 @@ impl Configuration {
         validated.find(|registry| registry.holds(target) || registry.is_within(target))
     }
 
+    /// Whether the file says that the host of `target` speaks plain HTTP.
+    pub(in crate::cli) fn speaks_plain_http(&self, target: &TargetReference) -> bool {
+        let TargetReference::Registry { host, .. } = target else {
+            return false;
+        };
+        let mut registries = self.registries.iter().filter(|it| it.host() == host);
+        registries.any(|it| it.section.connection.is_plain_http())
+    }
+
     /// Says for each host of the file how it is reached. Logins are read now.
     pub(in crate::cli) async fn connect(
         &self,

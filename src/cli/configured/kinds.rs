@@ -7,6 +7,7 @@
 use clap::{ArgAction, Args, CommandFactory, Parser};
 
 use crate::cli::commands::export::ExportArguments;
+use crate::cli::commands::promote::PromoteArguments;
 use crate::cli::commands::transfer::TransferArguments;
 use crate::cli::commands::watch::WatchArguments;
 use crate::cli::permissions::Person;
@@ -21,6 +22,7 @@ pub(in crate::cli) enum SectionKind {
     Export,
     Transfer,
     Import,
+    Promotion,
 }
 
 /// A registry, or the part of it below a prefix
@@ -115,6 +117,10 @@ pub(in crate::cli) struct ExportSection {
 #[derive(Parser)]
 #[command(no_binary_name = true)]
 pub(in crate::cli) struct TransferSection {
+    /// Whether `airlift serve` looks at the source again and again, and copies what has come
+    #[arg(long, conflicts_with = "schedule")]
+    pub(in crate::cli) source_trigger: bool,
+
     #[command(flatten)]
     pub(in crate::cli) keys: PipelineKeys,
 
@@ -130,7 +136,7 @@ pub(in crate::cli) struct ImportSection {
     #[arg(long, value_name = "BOOLEAN", default_value_t = true, action = ArgAction::Set)]
     pub(in crate::cli) source_trigger: bool,
 
-    /// Other import pipelines that may write the same tags; whichever runs last decides
+    /// Other pipelines that may write the same tags; whichever runs last decides
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) shares_tags_with: Vec<String>,
 
@@ -141,13 +147,29 @@ pub(in crate::cli) struct ImportSection {
     pub(in crate::cli) watch: WatchArguments,
 }
 
+/// A promotion pipeline: artifacts of one connected registry to another
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+pub(in crate::cli) struct PromotionSection {
+    /// Other pipelines that may write the same tags; whichever runs last decides
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) shares_tags_with: Vec<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) keys: PipelineKeys,
+
+    #[command(flatten)]
+    pub(in crate::cli) promotion: PromoteArguments,
+}
+
 impl SectionKind {
-    pub(in crate::cli) const ALL: [Self; 5] = [
+    pub(in crate::cli) const ALL: [Self; 6] = [
         Self::Registry,
         Self::Container,
         Self::Export,
         Self::Transfer,
         Self::Import,
+        Self::Promotion,
     ];
 
     /// The first word of the section's head.
@@ -158,6 +180,7 @@ impl SectionKind {
             Self::Export => "export",
             Self::Transfer => "transfer",
             Self::Import => "import",
+            Self::Promotion => "promotion",
         }
     }
 
@@ -177,6 +200,7 @@ impl SectionKind {
             Self::Export => ExportSection::command(),
             Self::Transfer => TransferSection::command(),
             Self::Import => ImportSection::command(),
+            Self::Promotion => PromotionSection::command(),
         };
         // Only then it is known which argument stands where.
         grammar.build();
@@ -205,8 +229,9 @@ impl SectionKind {
         match self {
             // The pipeline is called as its section is; where to go on is asked once.
             Self::Export => ["pipeline", "sequence"].contains(&key),
-            Self::Transfer => key == "watch" || key == "interval",
+            Self::Transfer => key == "watch",
             Self::Import => ["once", "health"].contains(&key),
+            Self::Promotion => key == "to",
             Self::Registry | Self::Container => false,
         }
     }

@@ -10,6 +10,8 @@ mod ends;
 mod kinds;
 mod names;
 mod overlap;
+mod promotion;
+mod rights;
 mod words;
 
 use std::collections::BTreeMap;
@@ -19,10 +21,13 @@ use clap::Parser;
 
 use self::kinds::{ContainerSection, PipelineKeys};
 pub(super) use self::kinds::{
-    ExportSection, ImportSection, Key, RegistrySection, SectionKind, TransferSection,
+    ExportSection, ImportSection, Key, PromotionSection, RegistrySection, SectionKind,
+    TransferSection,
 };
 use self::names::Names;
 use self::overlap::find_overlaps;
+pub(super) use self::promotion::{expand_from, tell_edges};
+pub(super) use self::rights::Trace;
 use self::words::Reader;
 pub(super) use self::words::Words;
 use crate::config::{
@@ -30,6 +35,9 @@ use crate::config::{
 };
 use crate::pipeline::{Schedule, TargetReference};
 use crate::storage::ContainerReference;
+
+/// What makes a transfer repeat itself.
+pub(super) const WATCH: &str = "--watch";
 
 /// A file that is right.
 pub(super) struct Configuration {
@@ -61,6 +69,7 @@ pub(super) enum Settings {
     Export(Box<ExportSection>),
     Transfer(Box<TransferSection>),
     Import(Box<ImportSection>),
+    Promotion(Box<PromotionSection>),
 }
 
 impl Settings {
@@ -69,6 +78,7 @@ impl Settings {
             Self::Export(_) => SectionKind::Export,
             Self::Transfer(_) => SectionKind::Transfer,
             Self::Import(_) => SectionKind::Import,
+            Self::Promotion(_) => SectionKind::Promotion,
         }
     }
 
@@ -77,6 +87,7 @@ impl Settings {
             Self::Export(section) => &section.keys,
             Self::Transfer(section) => &section.keys,
             Self::Import(section) => &section.keys,
+            Self::Promotion(section) => &section.keys,
         }
     }
 }
@@ -85,6 +96,13 @@ impl Pipeline {
     /// `KIND.NAME`, as the section's head has it.
     pub(super) fn title(&self) -> String {
         format!("{}.{}", self.settings.kind().word(), self.name)
+    }
+
+    /// The schedule and its zone as they are written.
+    pub(super) fn expression(&self) -> Option<String> {
+        let keys = self.settings.keys();
+        let schedule = keys.schedule.as_deref()?;
+        Some(format!("{schedule} {}", keys.time_zone))
     }
 }
 
@@ -309,12 +327,22 @@ impl Building {
                 (Settings::Export(Box::new(parsed)), words)
             }
             SectionKind::Transfer => {
-                let (parsed, words) = self.parse::<TransferSection>(reader, &more)?;
+                // The source trigger is the command's `--watch`, which a single run is not asked for.
+                if reader.says("source-trigger") {
+                    more.push(WATCH.to_owned());
+                }
+                let (parsed, mut words) = self.parse::<TransferSection>(reader, &more)?;
+                words.flags.retain(|flag| flag != WATCH);
                 (Settings::Transfer(Box::new(parsed)), words)
             }
             SectionKind::Import => {
                 let (parsed, words) = self.parse::<ImportSection>(reader, &more)?;
                 (Settings::Import(Box::new(parsed)), words)
+            }
+            SectionKind::Promotion => {
+                let (parsed, words) = self.parse::<PromotionSection>(reader, &more)?;
+                self.check_promotion(reader.section, &parsed, state)?;
+                (Settings::Promotion(Box::new(parsed)), words)
             }
             SectionKind::Registry | SectionKind::Container => return None,
         };

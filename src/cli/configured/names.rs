@@ -50,11 +50,22 @@ impl Names {
             Some(slash) => text.split_at(slash),
             None => (text, ""),
         };
-        if first.contains(['.', ':']) || first == "localhost" {
+        if is_host(first) {
             return Ok(text.to_owned());
         }
         let address = find(&self.registries, first, "registry")?;
         Ok(format!("{address}{rest}"))
+    }
+
+    /// `NAME/…` and `HOST/…` as ever, and everything else below `source`. What has no `/` is no registry.
+    pub(super) fn below_source(&self, source: &str, text: &str) -> Result<String, UnknownName> {
+        let is_named = text
+            .split_once('/')
+            .is_some_and(|(first, _)| is_host(first) || self.registries.contains_key(first));
+        match is_named || text.starts_with(LAYOUT_SCHEME) {
+            true => self.registry(text),
+            false => Ok(format!("{}/{text}", source.trim_end_matches('/'))),
+        }
     }
 
     /// What is meant below the registry of this name.
@@ -62,6 +73,10 @@ impl Names {
         let address = find(&self.registries, registry, "registry")?;
         Ok(format!("{address}/{text}"))
     }
+}
+
+fn is_host(word: &str) -> bool {
+    word.contains(['.', ':']) || word == "localhost"
 }
 
 pub(super) fn absolute(path: &str) -> Result<String, UnknownName> {
@@ -117,6 +132,23 @@ mod tests {
             "oci:/srv/layout:x",
         ] {
             assert_eq!(names.registry(literal), Ok(literal.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_promoted_is_named_by_registry_by_host_or_below_the_source() {
+        let names = names();
+        let named = |text| names.below_source("rc.example/team", text);
+        let below = |text| Ok(format!("rc.example/team/{text}"));
+        for relative in ["web:1.4", "apps/web:1.4", "web@sha256:00", "**/web"] {
+            assert_eq!(named(relative), below(relative));
+        }
+        assert_eq!(
+            named("dev/apps/web:1"),
+            Ok("dev.example:5000/team/apps/web:1".to_owned())
+        );
+        for host in ["r.example/web:1", "r:5000/web", "localhost/web"] {
+            assert_eq!(named(host), Ok(host.to_owned()));
         }
     }
 

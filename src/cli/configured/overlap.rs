@@ -60,6 +60,7 @@ fn explain(later: &Pipeline, earlier: &Pipeline) -> Fault {
 fn shares(one: &Pipeline, other: &Pipeline) -> bool {
     let listed = match &one.settings {
         Settings::Import(section) => &section.shares_tags_with,
+        Settings::Promotion(section) => &section.shares_tags_with,
         Settings::Export(_) | Settings::Transfer(_) => return false,
     };
     listed.contains(&other.name)
@@ -68,7 +69,7 @@ fn shares(one: &Pipeline, other: &Pipeline) -> bool {
 /// Everything that the pipeline may write to a registry or a layout.
 fn reaches_of(pipeline: &Pipeline) -> Vec<Reach> {
     match &pipeline.settings {
-        Settings::Import(_) => reaches_in(&pipeline.words),
+        Settings::Import(_) | Settings::Promotion(_) => reaches_in(&pipeline.words),
         Settings::Export(_) | Settings::Transfer(_) => Vec::new(),
     }
 }

@@ -159,8 +159,17 @@ impl<'a> Reader<'a> {
             return absolute(&text);
         }
         match (self.kind, key.name.as_str()) {
-            (SectionKind::Import, "target") => self.names.registry(&text),
-            (SectionKind::Export, "references") => match self.registry() {
+            (SectionKind::Import, "target") | (SectionKind::Promotion, "source" | "target") => {
+                self.names.registry(&text)
+            }
+            (SectionKind::Promotion, "references") => match self.text_of("source") {
+                Some(source) => {
+                    let source = self.names.registry(source)?;
+                    self.names.below_source(&source, &text)
+                }
+                None => Ok(text),
+            },
+            (SectionKind::Export, "references") => match self.text_of("registry") {
                 Some(registry) => self.names.below(registry, &text),
                 None => self.names.registry(&text),
             },
@@ -173,9 +182,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The registry that the section names.
-    fn registry(&self) -> Option<&str> {
-        match &self.section.entry("registry")?.setting {
+    /// Whether a flag is on.
+    pub(super) fn says(&self, key: &str) -> bool {
+        let entry = self.section.entry(key);
+        entry.is_some_and(|entry| matches!(entry.setting, Setting::Flag(true)))
+    }
+
+    /// What the section says under this key.
+    fn text_of(&self, key: &str) -> Option<&str> {
+        match &self.section.entry(key)?.setting {
             Setting::Text(name) => Some(name),
             _ => None,
         }
@@ -190,6 +205,10 @@ impl<'a> Reader<'a> {
             ErrorKind::MissingRequiredArgument if shown == "state" => Fault::at(
                 0,
                 "`state` is missing: the directory of the ledger, above all sections",
+            ),
+            ErrorKind::MissingRequiredArgument if shown == "watch" => self.fault(
+                self.section.line_of("interval"),
+                "`interval` needs `source-trigger = true`",
             ),
             ErrorKind::MissingRequiredArgument => {
                 self.fault(self.section.line, &format!("has no `{shown}`"))

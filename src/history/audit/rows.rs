@@ -10,6 +10,7 @@ use sqlx::Row as _;
 use super::head::AuditHead;
 use super::record::{AuditEntry, AuditKind, AuditRecord, RefusedArtifact, reference_at};
 use crate::content::{Result, escape_control};
+use crate::history::dialect::SOURCE_HOSTS;
 use crate::history::dialect::{Row, Transaction};
 use crate::history::id::RunId;
 use crate::history::ledger::{Ledger, count, millis, number, time};
@@ -350,6 +351,16 @@ impl Ledger {
             .map_err(self.failed("cannot record the refusal"))?;
         self.note_head(head).await;
         Ok(())
+    }
+
+    /// Hosts of the registries that what was imported to `target`, or below it, came from.
+    pub async fn list_source_hosts(&self, target: &str) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = sqlx::query_as(SOURCE_HOSTS)
+            .bind(format!("{target}/"))
+            .fetch_all(self.pool())
+            .await
+            .map_err(self.failed("cannot read the audit log"))?;
+        Ok(rows.into_iter().map(|(host,)| host).collect())
     }
 
     /// Whether an export is recorded of the bundle with this inventory.

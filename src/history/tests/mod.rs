@@ -9,7 +9,7 @@ mod sequence;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Lane, Ledger, Link, NewRun, PipelineId, RunId, RunKind, Trigger};
+use super::{Lane, Ledger, Link, NewRun, PipelineId, RunId, RunKind, RunLink, Trigger};
 use crate::oci::Digest;
 
 const PIPELINE: &str = "00112233445566778899aabbccddeeff";
@@ -57,6 +57,7 @@ fn import() -> NewRun {
         set: None,
         inventory: None,
         sequence: Some(1),
+        link: RunLink::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::survey::ContainerSurvey;
 use crate::content::{Error, OnError, Result, describe};
 use crate::history::{
     ActiveRun, AuditEntry, CarriedBundle, Ledger, LogEvent, NewRun, RunBundle, RunCancelled,
-    RunFailure, RunKind, RunOutcome, RunPhase, RunStatus, Trigger,
+    RunFailure, RunKind, RunLink, RunOutcome, RunPhase, RunStatus, Trigger,
 };
 
 /// Which ledger remembers a transfer, and what it is told about it.
@@ -26,6 +26,7 @@ pub struct TransferMemory {
     /// The two containers as messages show them, paths absolute.
     pub source: String,
     pub target: String,
+    pub link: RunLink,
     pub clock: fn() -> Timestamp,
 }
 
@@ -88,6 +89,7 @@ impl TransferMemory {
             set: None,
             inventory: None,
             sequence: None,
+            link: self.link.clone(),
         };
         ActiveRun::begin(&self.ledger, &run, self.clock).await
     }

@@ -123,7 +123,8 @@ impl Auth {
         }
     }
 
-    async fn basic(&self, wire: &Wire) -> Result<Option<Authorization>> {
+    /// `None` where there is no user name and password.
+    pub(super) async fn basic(&self, wire: &Wire) -> Result<Option<Authorization>> {
         let Login::Basic { username, password } = self.login(wire).await? else {
             return Ok(None);
         };

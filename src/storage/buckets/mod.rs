@@ -30,6 +30,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use self::object::BucketObject;
+pub(in crate::storage) use self::open::find_keys;
 use self::service::SignedBucket;
 use self::upload::{PARTS_MAX, PartsOfUpload};
 use super::container::{

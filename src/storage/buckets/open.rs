@@ -152,6 +152,18 @@ fn create_only() -> HeaderMap {
     HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("*"))])
 }
 
+/// The keys of AWS that a bucket would be opened with, for requests to another of its services. Sends nothing yet.
+pub(in crate::storage) fn find_keys(credential: &Credential) -> Result<AwsCredentialProvider> {
+    let name = "AWS";
+    let builder = s3_login(name, credential)?
+        // No request is sent to it; a builder without one has nothing to build.
+        .with_bucket_name("none")
+        .with_http_connector(SharedConnector(http::client(None)?))
+        .with_retry(retry());
+    let store = opened(builder.build(), name)?;
+    Ok(Arc::clone(store.credentials()))
+}
+
 fn opened<T>(store: object_store::Result<T>, name: &str) -> Result<T> {
     store.map_err(|error| failure::from_object_store(format!("cannot open `{name}`"), &error))
 }

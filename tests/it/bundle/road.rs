@@ -11,8 +11,8 @@ use airlift::bundle::{
     plan_volumes, room_in_last, verify_volume,
 };
 use airlift::content::{
-    Copy, CopyOptions, CopyReport, Events, Existing, Memory, OnError, Place, ReferrerPolicy,
-    Result, Root as WalkRoot, Source, Walk, WalkOptions, assemble, ignore_events,
+    Copy, CopyOptions, CopyReport, Events, Existing, Memory, MountSources, OnError, Place,
+    ReferrerPolicy, Result, Root as WalkRoot, Source, Walk, WalkOptions, assemble, ignore_events,
 };
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
@@ -235,6 +235,7 @@ pub(crate) async fn deliver(import: &ImportPlan, target: &Arc<Memory>) -> Result
         sources: vec![Arc::clone(&import.bundle) as Arc<dyn Source>],
         target: Arc::clone(target) as _,
         names: import.names.clone(),
+        mounts: MountSources::Filled,
         options: CopyOptions {
             existing: Existing::Overwrite,
             on_error: OnError::Stop,

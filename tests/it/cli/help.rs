@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 44] = [
     "",
     "export",
     "transfer",
@@ -12,11 +12,13 @@ const COMMANDS: [&str; 40] = [
     "watch",
     "watch list",
     "watch retry",
+    "promote",
     "rollback",
     "run",
     "runs",
     "runs show",
     "runs log",
+    "runs rerun",
     "runs cancel",
     "runs clean",
     "history",
@@ -43,6 +45,8 @@ const COMMANDS: [&str; 40] = [
     "config show",
     "config schema",
     "config import-acr",
+    "serve",
+    "mirror-config",
     "completions",
     "manual",
 ];

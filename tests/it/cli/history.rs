@@ -190,6 +190,21 @@ fn a_refused_bundle_is_remembered_once() {
 }
 
 #[test]
+fn a_bundle_that_waits_for_signatures_is_not_recorded_as_refused() {
+    let desk = Desk::with_bundle();
+    let line = "import usb --target oci:far --trust ops.key.pub --trust other.key.pub --threshold 2 --state state";
+    desk.run(line)
+        .assert_code(4)
+        .assert_stderr("the missing signers run `airlift sign`");
+    let recorded = || desk.run("audit export --state state").stdout;
+    assert_eq!(recorded(), "");
+    // One that nobody trusted has signed is refused for good.
+    desk.run("import usb --target oci:far --trust other.key.pub --state state")
+        .assert_code(4);
+    assert_eq!(recorded().lines().count(), 1, "{}", recorded());
+}
+
+#[test]
 fn what_a_watch_refuses_is_remembered_once() {
     let desk = Desk::with_bundle();
     let line = "watch usb --target oci:far --trust ops.key.pub --state state --once";

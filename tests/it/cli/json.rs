@@ -5,11 +5,13 @@ use std::fs;
 
 use serde_json::Value;
 
+use super::creation::planned_creation;
 use super::{Desk, registry_with_layers, repository_root};
 use crate::support::registry::{Fault, When};
 
 /// Documented as one field each: their insides are told in words.
-const WHOLE: [&str; 9] = [
+const WHOLE: [&str; 10] = [
+    "subject",
     "bundles[].past",
     "counts",
     "sections[].settings",
@@ -102,11 +104,12 @@ fn imports_print_what_is_documented() {
         run(&desk, &format!("{line} --tags none --dry-run")),
         run(&desk, &format!("{line} --dry-run")),
         run(&desk, &format!("{line} --check")),
+        planned_creation(),
     ];
     assert_documented("import", &documents);
     let unpacked = run(&desk, "unpack usb oci:out --trust ops.key.pub --check");
-    let [left, planned, _] = documents;
-    assert_documented("import", &[left, planned, unpacked]);
+    let [left, planned, _, creating] = documents;
+    assert_documented("import", &[left, planned, unpacked, creating]);
 }
 
 #[test]

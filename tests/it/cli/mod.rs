@@ -5,6 +5,7 @@
 
 mod config;
 mod container;
+mod creation;
 mod documents;
 mod export;
 mod help;
@@ -12,18 +13,22 @@ mod history;
 mod import;
 mod import_rules;
 mod json;
+mod mirror;
 mod mistakes;
 mod outages;
 mod output;
 mod pipelines;
+mod promotion;
 mod recorded;
 mod registries;
+mod rerun;
 mod rollback;
 mod runs;
 mod sas;
 mod secrets;
 mod select;
 mod select_large;
+mod serve;
 mod signals;
 
 use std::fs;

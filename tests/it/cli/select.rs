@@ -387,6 +387,62 @@ async fn a_run_that_had_nothing_to_do_is_recorded() {
     assert_eq!(runs[0].outcome.reason.as_deref(), Some("nothing selected"));
 }
 
+/// The registry's own content in a layout: the rules take from it what they take from the registry.
+#[test]
+fn rules_take_the_same_from_a_layout() {
+    let (desk, registry) = (Desk::new(), shop());
+    let host = registry.address();
+    desk.run(&format!(
+        "export {host}/** --container usb --sign-key ops.key --name all"
+    ))
+    .assert_success();
+    desk.run("import usb --target oci:far --trust ops.key.pub")
+        .assert_success();
+    let lines = |from: &str, rules: &str| -> Vec<String> {
+        let told = desk.run(&format!("select {from} {rules}"));
+        told.assert_success();
+        let names = told.stdout.lines();
+        let mut names: Vec<String> = names
+            .map(|it| it.replace(&format!("{host}/"), "").replace("oci:far:", ""))
+            .collect();
+        names.sort();
+        names
+    };
+    for rules in [
+        "--newest 1 --newest-by version",
+        "--newest 1",
+        "--min-age 72h --tags [0-9.]+",
+        "--exclude-repositories **/web --versions *",
+        "--platform linux/arm64",
+        "--versions >=3",
+    ] {
+        let taken = lines("oci:far", rules);
+        assert_eq!(taken, lines(&format!("{host}/**"), rules), "{rules}");
+        assert_eq!(taken.is_empty(), rules.ends_with(">=3"), "{rules}");
+    }
+    assert!(lines("oci:far", "").contains(&"apps/web:2.0.0".to_owned()));
+    assert_eq!(lines("oci:far:apps/web:2.0.0", ""), ["apps/web:2.0.0"]);
+
+    let rules = "--exclude-repositories **/api --newest 1 --newest-by version";
+    let explained = desk.run(&format!("select oci:far {rules} --explain"));
+    explained
+        .assert_success()
+        .assert_stdout("\noci:far:apps/web      2.0.0             yes    newest")
+        .assert_stdout("is not among the newest 1");
+    let selected = lines("oci:far", rules);
+    let line = format!("export oci:far {rules} --container out --dry-run --output json");
+    let planned = desk.run(&line).assert_success().json();
+    let artifacts = planned["bundles"][0]["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter();
+    let mut exported: Vec<String> = artifacts
+        .map(|it| it["reference"].as_str().unwrap().replace("oci/", ""))
+        .collect();
+    exported.sort();
+    assert_eq!(exported, selected);
+}
+
 #[test]
 fn mistakes_in_selections_are_explained() {
     let (desk, registry) = (Desk::new(), shop());
@@ -404,8 +460,8 @@ fn mistakes_in_selections_are_explained() {
         "select r.example/apps/*:1.4",
         "select apps/*",
         "select r.example/apps/[a",
-        "select oci:near/helm-chart",
-        "export oci:near/helm-chart --tags 1.* --container out --unsigned",
+        "select oci:near/helm-chart:9.9",
+        "select oci:nowhere --tags 1.*",
     ]);
     registry.behave(|it| it.catalog = false);
     text.push_str(&desk.transcript(&[&format!("select {host}/apps/*")]));

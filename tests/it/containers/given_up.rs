@@ -8,7 +8,7 @@ use airlift::content::{
     Error, ErrorKind, Event, Events, ObjectWriter, RangedRead, Result, Uploaded, UploadedPart,
     Version,
 };
-use airlift::history::{Ledger, RunStatus, Trigger};
+use airlift::history::{Ledger, RunLink, RunStatus, Trigger};
 use airlift::pipeline::{ExportMemory, ExportOptions, Exporter, plan_exports, run_export};
 use airlift::storage::{Abandonment, CreateOptions, FoundObject, OpenUpload, StorageContainer};
 use async_trait::async_trait;
@@ -231,6 +231,7 @@ async fn an_error_of_the_ledger_does_not_hide_the_one_of_the_store() {
         comment: None,
         container: "store".to_owned(),
         upload_place: "store".to_owned(),
+        link: RunLink::default(),
         clock: Timestamp::now,
     };
     let exporter = Exporter {

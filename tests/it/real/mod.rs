@@ -9,6 +9,8 @@ mod holdings;
 mod layouts;
 mod limits;
 mod logins;
+mod mirrors;
+mod promotion;
 mod rules;
 mod selecting;
 

@@ -109,6 +109,11 @@ fn documents_name_paths_that_exist() {
 }
 
 #[test]
+fn what_is_compared_with_the_models_is_tested() {
+    hold("the comparison", &documents::unproven_rows());
+}
+
+#[test]
 fn scripts_start_and_stop_properly() {
     hold("scripts", &documents::careless_scripts());
 }

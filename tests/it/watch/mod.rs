@@ -27,7 +27,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use airlift::bundle::SignaturePolicy;
-use airlift::history::{Ledger, RunKind, Trigger};
+use airlift::history::{Ledger, RunKind, RunLink, Trigger};
 use airlift::pipeline::{
     Connections, DeliveredSource, OneOff, Opener, PolicyReader, Remembrance, Tailoring,
     TargetReference, Until, WatchEvent, WatchOptions, WatchReport, run_watch,
@@ -181,6 +181,7 @@ impl Station {
             lane: None,
             target: target.to_string(),
             container: None,
+            link: RunLink::default(),
             clock: Timestamp::now,
         }
     }

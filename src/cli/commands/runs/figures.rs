@@ -28,7 +28,9 @@ pub(super) fn row_of(run: &Run, now: Timestamp) -> Vec<String> {
     let nothing = || NOTHING.to_owned();
     vec![
         id.get(..ID_SHOWN).unwrap_or(id).to_owned(),
-        run.start.pipeline.clone().unwrap_or_else(nothing),
+        run.start
+            .pipeline_name()
+            .map_or_else(nothing, str::to_owned),
         run.start.kind.as_str().to_owned(),
         run.outcome.status.as_str().to_owned(),
         run.start.trigger.as_str().to_owned(),
@@ -120,6 +122,8 @@ pub(super) fn run_document(run: &Run, now: Timestamp) -> Map<String, Value> {
         "id": run.id.as_str(),
         "kind": start.kind.as_str(),
         "pipeline": start.pipeline,
+        "section": start.link.section,
+        "rerunOf": start.link.rerun_of.as_ref().map(ToString::to_string),
         "status": outcome.status.as_str(),
         "reason": outcome.reason,
         "trigger": start.trigger.as_str(),

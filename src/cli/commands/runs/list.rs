@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use super::RunsArguments;
 use super::figures::{HEADS, row_of, run_document};
 use crate::cli::Signals;
+use crate::cli::configured::Trace;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::{Output, table};
 use crate::cli::state_args::open_ledger;
+use crate::cli::visible::{Visibility, note_on_hidden};
 use crate::history::{FoundRuns, Ledger, Run, RunFilter, RunId, RunStatus};
 
 /// As often as runs write down how far they are.
@@ -30,16 +32,18 @@ pub(super) async fn list(arguments: &RunsArguments, output: Output) -> anyhow::R
             _name = signals.wait() => Ok(Exit::Done),
         };
     }
-    let (found, now) = arguments.find(&ledger).await?;
+    let visibility = arguments.config.visibility().await?;
+    let (found, now) = arguments.find(&ledger, &visibility).await?;
     let runs: Vec<Value> = found
         .runs
         .iter()
         .map(|run| run_document(run, now).into())
         .collect();
-    let document = json!({ "runs": runs, "total": found.total });
+    let document = json!({ "runs": runs, "total": found.total, "hidden": found.hidden });
     output.print(&show_table(&found.runs, now), &document)?;
-    if let Some(note) = note_on_others(&found).filter(|_| !output.is_json()) {
-        Output::note(&note);
+    let notes = [note_on_others(&found), note_on_hidden(found.hidden, "run")];
+    for note in notes.iter().flatten().filter(|_| !output.is_json()) {
+        Output::note(note);
     }
     Ok(Exit::Done)
 }
@@ -50,8 +54,8 @@ fn show_table(runs: &[Run], now: Timestamp) -> String {
     table(&rows)
 }
 
-fn note_on_others(found: &FoundRuns) -> Option<String> {
-    let shown = found.runs.len();
+fn note_on_others(found: &ShownRuns) -> Option<String> {
+    let shown = found.runs.len() + found.hidden;
     let has_more = found.total > shown as u64;
     has_more.then(|| {
         format!(
@@ -61,8 +65,33 @@ fn note_on_others(found: &FoundRuns) -> Option<String> {
     })
 }
 
+/// The runs that whoever asks may look at, among the newest.
+struct ShownRuns {
+    runs: Vec<Run>,
+    total: u64,
+    /// How many of the newest are left out.
+    hidden: usize,
+}
+
+impl ShownRuns {
+    fn of(found: FoundRuns, visibility: &Visibility) -> Self {
+        let count = found.runs.len();
+        let mut runs = found.runs;
+        runs.retain(|run| visibility.shows(Trace::of_run(run)));
+        Self {
+            hidden: count - runs.len(),
+            runs,
+            total: found.total,
+        }
+    }
+}
+
 impl RunsArguments {
-    async fn find(&self, ledger: &Ledger) -> anyhow::Result<(FoundRuns, Timestamp)> {
+    async fn find(
+        &self,
+        ledger: &Ledger,
+        visibility: &Visibility,
+    ) -> anyhow::Result<(ShownRuns, Timestamp)> {
         let now = Timestamp::now();
         ledger.interrupt_abandoned_runs(now).await?;
         let filter = RunFilter {
@@ -70,17 +99,19 @@ impl RunsArguments {
             status: self.status,
             kind: self.kind,
         };
-        Ok((ledger.find_runs(&filter, self.top).await?, now))
+        let found = ledger.find_runs(&filter, self.top).await?;
+        Ok((ShownRuns::of(found, visibility), now))
     }
 
     /// Ends only when something fails.
     async fn watch(&self, ledger: &Ledger, output: Output) -> anyhow::Result<Exit> {
         let mut changes = Changes::default();
+        let visibility = self.config.visibility().await?;
         if !output.is_json() && !Output::is_terminal() {
             Output::stream_line(table(&[HEADS.map(str::to_owned).to_vec()]).trim_end());
         }
         loop {
-            let (found, now) = self.find(ledger).await?;
+            let (found, now) = self.find(ledger, &visibility).await?;
             if !output.is_json() && Output::is_terminal() {
                 let note = note_on_others(&found).unwrap_or_default();
                 Output::redraw(&format!("{}{note}", show_table(&found.runs, now)));

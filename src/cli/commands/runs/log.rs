@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::find_one;
+use crate::cli::config_args::ConfigArgument;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::{Output, table};
@@ -22,6 +23,9 @@ pub(super) struct LogArguments {
     /// The state directory that the run was given
     #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
     state: PathBuf,
+
+    #[command(flatten)]
+    config: ConfigArgument,
 }
 
 pub(super) async fn print_log(arguments: &LogArguments, output: Output) -> anyhow::Result<Exit> {
@@ -31,6 +35,7 @@ pub(super) async fn print_log(arguments: &LogArguments, output: Output) -> anyho
         Some(id) => find_one(&ledger, id).await?,
         None => find_newest(&ledger).await?,
     };
+    arguments.config.visibility().await?.refuse_hidden(&run)?;
     let lines = ledger.list_log(&run.id).await?;
     output.print(&show_log(&lines), &log_document(&run, &lines))?;
     if lines.is_empty() {

@@ -4,6 +4,7 @@ mod change;
 mod figures;
 mod list;
 mod log;
+mod rerun;
 mod show;
 
 use std::path::PathBuf;
@@ -12,8 +13,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use crate::cli::config_args::ConfigArgument;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
+use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::state_args::open_ledger;
 use crate::history::{Ledger, Run, RunKind, RunStatus};
@@ -50,6 +53,9 @@ pub(in crate::cli) struct RunsArguments {
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     kind: Option<RunKind>,
 
+    #[command(flatten)]
+    config: ConfigArgument,
+
     /// Go on showing them until Ctrl-C; where there is no terminal, a line for each run that begins or ends
     #[arg(long)]
     watch: bool,
@@ -65,6 +71,13 @@ enum RunsCommand {
     ///
     /// Example: airlift runs log --state /var/lib/airlift
     Log(log::LogArguments),
+    /// Do a run of a configured pipeline again, with the rules that the file has now
+    ///
+    /// Where something failed only that is done again; what is there is not moved again. The new run's record names
+    /// the old one.
+    ///
+    /// Example: airlift runs rerun 01a202e5740902bf --config airlift.toml
+    Rerun(Box<rerun::RerunArguments>),
     /// Ask a run to stop; nothing of it is half published, and it can be run again
     ///
     /// Example: airlift runs cancel 01a202e5740902bf --state /var/lib/airlift
@@ -84,6 +97,9 @@ struct RunArgument {
     /// The state directory that the run was given
     #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
     state: PathBuf,
+
+    #[command(flatten)]
+    config: ConfigArgument,
 }
 
 fn kinds() -> impl TypedValueParser<Value = RunKind> {
@@ -116,10 +132,15 @@ impl RunsArguments {
     }
 }
 
-pub(in crate::cli) async fn run(arguments: RunsArguments, output: Output) -> anyhow::Result<Exit> {
+pub(in crate::cli) async fn run(
+    arguments: RunsArguments,
+    origin: &Origin,
+    output: Output,
+) -> anyhow::Result<Exit> {
     match &arguments.command {
         Some(RunsCommand::Show(run)) => show::show(run, output).await,
         Some(RunsCommand::Log(log)) => log::print_log(log, output).await,
+        Some(RunsCommand::Rerun(run)) => rerun::rerun(run, origin, output).await,
         Some(RunsCommand::Cancel(run)) => change::cancel(run, output).await,
         Some(RunsCommand::Clean(clean)) => change::clean(clean, output).await,
         None => list::list(&arguments, output).await,
@@ -131,6 +152,7 @@ impl RunArgument {
         let ledger = open_ledger(&self.state).await?;
         ledger.interrupt_abandoned_runs(Timestamp::now()).await?;
         let run = find_one(&ledger, &self.id).await?;
+        self.config.visibility().await?.refuse_hidden(&run)?;
         Ok((ledger, run))
     }
 }

@@ -11,7 +11,9 @@ use super::figures::{
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, table};
 use crate::cli::size::show_size;
-use crate::history::{ArtifactCounts, RepositoryCounts, Run, RunBundle, RunFailure, RunProgress};
+use crate::history::{
+    ArtifactCounts, RepositoryCounts, Run, RunBundle, RunFailure, RunKind, RunProgress,
+};
 
 /// Everything that is known of a run.
 struct FullRun {
@@ -69,6 +71,11 @@ impl FullRun {
             ("run", Some(self.run.id.to_string())),
             ("kind", Some(start.kind.as_str().to_owned())),
             ("pipeline", start.pipeline.clone()),
+            ("section", start.link.section.clone()),
+            (
+                "rerun of",
+                start.link.rerun_of.as_ref().map(ToString::to_string),
+            ),
             ("sequence", start.sequence.map(|number| number.to_string())),
             ("status", Some(outcome.status.as_str().to_owned())),
             ("reason", outcome.reason.clone()),
@@ -80,7 +87,7 @@ impl FullRun {
             ("started", Some(format!("{:.0}", self.run.started))),
             ("ended", self.run.ended.map(|ended| format!("{ended:.0}"))),
             ("duration", Some(show_duration(self.run.duration(self.now)))),
-            ("container", start.container.clone()),
+            (source_label(start.kind), start.container.clone()),
             ("target", start.target.clone()),
             ("bundle", start.bundle.clone()),
             ("set", start.set.clone()),
@@ -132,6 +139,14 @@ impl FullRun {
             document.insert("progress".to_owned(), progress_document(progress));
         }
         document
+    }
+}
+
+/// A promotion reads from a registry.
+fn source_label(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Promotion => "source",
+        _ => "container",
     }
 }
 

@@ -42,6 +42,19 @@ pub(crate) struct Behaviour {
     /// Tags that cannot be written, and the status that says so.
     pub(crate) refused_tags: BTreeMap<Tag, u16>,
     pub(crate) blob_redirect: Option<Redirect>,
+    /// It is one of Harbor.
+    pub(crate) harbor: Option<Harbor>,
+}
+
+/// What Harbor has beside the specification.
+#[derive(Clone, Debug)]
+pub(crate) struct Harbor {
+    pub(crate) login: Login,
+    /// Whether the login may ask which projects there are.
+    pub(crate) may_ask: bool,
+    pub(crate) may_create: bool,
+    /// By name, and whether everybody sees them.
+    pub(crate) projects: BTreeMap<String, bool>,
 }
 
 /// Who may come in, and how they show it.
@@ -200,6 +213,7 @@ impl Default for Behaviour {
             deletes: true,
             refused_tags: BTreeMap::new(),
             blob_redirect: None,
+            harbor: None,
         }
     }
 }

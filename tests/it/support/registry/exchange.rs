@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::behaviour::Behaviour;
 use super::fault::{Fault, RetryAfter};
 use super::route::{Query, Route};
-use super::{Shared, auth, blobs, body, lists, manifests, uploads};
+use super::{Shared, auth, blobs, body, harbor, lists, manifests, uploads};
 
 /// The connection ends here, without a reply.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,9 @@ impl Exchange {
             return self.answer_first(fault).await;
         }
         let route = Route::of(&self.path);
-        let mut answer = match auth::check(self, &route) {
+        let checked = auth::check(self, &route);
+        let checked = checked.and_then(|()| harbor::check(self, &route));
+        let mut answer = match checked {
             Ok(()) => self.answer_route(route).await?,
             Err(challenge) => {
                 self.drain().await?;
@@ -101,6 +103,7 @@ impl Exchange {
         Ok(match route {
             Route::Base => Answer::new(200).json(&serde_json::json!({})),
             Route::Token => auth::token(self).await?,
+            Route::Projects => harbor::projects(self).await?,
             Route::Catalog => lists::catalog(self),
             Route::Tags(repository) => lists::tags(self, &repository),
             Route::Referrers(repository, digest) => lists::referrers(self, &repository, &digest),

@@ -13,6 +13,7 @@ mod blobs;
 mod body;
 mod exchange;
 mod fault;
+mod harbor;
 mod lists;
 mod log;
 mod manifests;
@@ -36,7 +37,7 @@ use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use behaviour::{
-    Auth, Bearer, Behaviour, Location, Login, Paging, Redirect, Referrers, Uploads,
+    Auth, Bearer, Behaviour, Harbor, Location, Login, Paging, Redirect, Referrers, Uploads,
 };
 pub(crate) use fault::{Fault, RetryAfter, When};
 pub(crate) use log::{Authorization, Log, Request};
@@ -226,6 +227,12 @@ impl Registry {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.shared.store().snapshot()
+    }
+
+    /// Harbor's projects, and whether everybody sees them.
+    pub(crate) fn harbor_projects(&self) -> Vec<(String, bool)> {
+        let harbor = self.shared.behaviour().harbor.clone();
+        harbor.into_iter().flat_map(|it| it.projects).collect()
     }
 
     pub(crate) fn tag(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {

@@ -8,6 +8,8 @@ use reqwest::Url;
 pub(super) enum Route {
     Base,
     Token,
+    /// Of Harbor.
+    Projects,
     Catalog,
     Tags(Repository),
     Manifest(Repository, String),
@@ -24,6 +26,7 @@ impl Route {
         match path {
             "/v2" | "/v2/" => return Self::Base,
             "/token" => return Self::Token,
+            "/api/v2.0/projects" => return Self::Projects,
             "/v2/_catalog" => return Self::Catalog,
             _ => {}
         }
@@ -65,7 +68,12 @@ impl Route {
             | Self::Blob(name, _)
             | Self::Session(name, _)
             | Self::Referrers(name, _) => Some(name),
-            Self::Base | Self::Token | Self::Catalog | Self::Unknown | Self::InvalidName => None,
+            Self::Base
+            | Self::Token
+            | Self::Projects
+            | Self::Catalog
+            | Self::Unknown
+            | Self::InvalidName => None,
         }
     }
 }

@@ -59,7 +59,7 @@ impl<'a> Lives<'a> {
             if self.kills() >= kills {
                 break;
             }
-            assert!(tries < 3 * kills, "only {:?} of {tries}", self.struck);
+            assert!(tries < 6 * kills, "only {:?} of {tries}", self.struck);
             let due = volumes * (self.kills() + 1) / kills + LEAD;
             self.live(due.saturating_sub(self.arrived.len()));
             self.far.assert_sound(self.station);
