@@ -16,13 +16,11 @@ pub(super) fn check(exchange: &Exchange, route: &Route) -> Result<(), Answer> {
         return Ok(());
     };
     let project = repository.as_str().split('/').next().unwrap_or_default();
-    match harbor.projects.contains_key(project) {
-        true => Ok(()),
-        false => {
-            let text = format!("project {project} not found: project {project} not found");
-            Err(Answer::error(401, "UNAUTHORIZED", &text))
-        }
+    if harbor.projects.contains_key(project) {
+        return Ok(());
     }
+    let text = format!("project {project} not found: project {project} not found");
+    Err(Answer::error(401, "UNAUTHORIZED", &text))
 }
 
 pub(super) async fn projects(exchange: &mut Exchange) -> Result<Answer, Cut> {
