@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 /// Trouble that lasts for less is nobody's business.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
+/// What is sent takes its time on a slow line.
+const TOLD_AFTER_SENDING: Duration = Duration::from_secs(20);
 /// The same is not told more often.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
 
@@ -26,12 +28,27 @@ struct Trouble {
 impl Patience {
     /// Waits for an answer that should not take long, and tells when it does.
     pub async fn wait<T>(&self, host: &str, answer: impl Future<Output = T>) -> T {
+        self.wait_silently(TOLD_AFTER, host, answer).await
+    }
+
+    /// The same of an answer to a request that may carry many bytes.
+    pub async fn wait_for_upload<T>(&self, host: &str, answer: impl Future<Output = T>) -> T {
+        self.wait_silently(TOLD_AFTER_SENDING, host, answer).await
+    }
+
+    /// Says nothing for this long.
+    async fn wait_silently<T>(
+        &self,
+        silence: Duration,
+        host: &str,
+        answer: impl Future<Output = T>,
+    ) -> T {
         let (begun, mut answer) = (Instant::now(), pin!(answer));
-        if let Ok(answered) = tokio::time::timeout(TOLD_AFTER, answer.as_mut()).await {
+        if let Ok(answered) = tokio::time::timeout(silence, answer.as_mut()).await {
             return answered;
         }
         if self.trouble().is_news(begun, Instant::now()) {
-            let seconds = TOLD_AFTER.as_secs();
+            let seconds = silence.as_secs();
             tracing::warn!("`{host}` has not answered for {seconds} s, still waiting");
         }
         answer.await

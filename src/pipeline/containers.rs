@@ -2,6 +2,7 @@
 //!
 //! **Invariant.** A shared access signature is judged by what the container is opened for, before any request.
 
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -49,8 +50,7 @@ async fn find_credential(secret: Option<&str>, identity: Identity) -> Result<Cre
 pub fn upload_place(reference: &ContainerReference) -> String {
     let endpoint = match reference {
         ContainerReference::Directory(path) => {
-            let absolute = std::path::absolute(path).ok();
-            return absolute.as_deref().unwrap_or(path).display().to_string();
+            return resolve_directory(path).display().to_string();
         }
         ContainerReference::S3(s3) => s3.endpoint.as_ref(),
         ContainerReference::Gcs(gcs) => gcs.endpoint.as_ref(),
@@ -60,6 +60,31 @@ pub fn upload_place(reference: &ContainerReference) -> String {
         Some(endpoint) => format!("{reference} at {endpoint}"),
         None => reference.to_string(),
     }
+}
+
+/// The one path of a directory, however it is written: without links, `..` and a `/` at its end. What does not exist
+/// yet has no links, and keeps its path when it is made.
+fn resolve_directory(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Ok(resolved) = absolute.canonicalize() {
+        return resolved;
+    }
+    let mut clean = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    let resolve = |existing: &Path| {
+        let rest = clean.strip_prefix(existing).ok()?;
+        Some(existing.canonicalize().ok()?.join(rest))
+    };
+    let resolved = clean.ancestors().skip(1).find_map(resolve);
+    resolved.unwrap_or(clean)
 }
 
 /// Opens a container for a purpose; `now` decides whether a signature still holds.
@@ -189,4 +214,31 @@ pub async fn locate_bundles(
             .with_cause("there is no such object"));
     }
     Ok(BundlePlace { container, object })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::create_dir;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_is_one_place_however_it_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        create_dir(root.join("drop")).unwrap();
+        symlink(root.join("drop"), root.join("link")).unwrap();
+        let place = |path: &str| upload_place(&ContainerReference::from(&*root.join(path)));
+        let drop = place("drop");
+        for path in ["drop/", "drop/../drop", "./drop/.", "link", "link/"] {
+            assert_eq!(place(path), drop, "{path}");
+        }
+        // Before it is made and after.
+        let written = ["link/new/", "drop/new", "drop/other/../new"];
+        let before = written.map(place);
+        assert!(before.iter().all(|it| *it == before[0]), "{before:?}");
+        create_dir(root.join("drop/new")).unwrap();
+        assert_eq!(place("drop/new"), before[0]);
+    }
 }

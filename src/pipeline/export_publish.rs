@@ -2,7 +2,8 @@
 //!
 //! **Invariants.** The one that carries the artifacts comes last. The ledger forgets none of the uploads before all
 //! volumes are visible: until then it knows by their inventories which of them make one bundle. Where one cannot be
-//! published, what is at the store is in the ledger, or it is removed.
+//! published, what is at the store is in the ledger, or it is removed. A bundle is reported only when all volumes are
+//! still those that were published: not every store can refuse to replace one.
 
 use super::export::ExportedVolume;
 use super::export_memory::warn_of;
@@ -10,7 +11,11 @@ use super::export_plan::ExportPlan;
 use super::export_uploads::Uploads;
 use super::export_volume::Volume;
 use crate::content::{Error, ErrorKind, Events, Result, Uploaded};
-use crate::storage::StorageContainer;
+use crate::oci::Digest;
+use crate::storage::{FoundObject, ServiceAnswer, StorageContainer};
+
+/// How services say that they have not kept what they were brought.
+const LOST_CODES: [&str; 3] = ["InvalidBlockList", "InvalidPart", "NoSuchUpload"];
 
 /// A bundle that is about to become visible.
 pub(super) struct Publication<'a> {
@@ -38,6 +43,14 @@ impl From<Error> for GivenUp {
     }
 }
 
+/// A volume that has become visible.
+struct Made<'a> {
+    name: &'a str,
+    inventory: Option<Digest>,
+    /// As it was found then; `None` where nobody tells.
+    object: Option<FoundObject>,
+}
+
 /// Whether something else has the name.
 pub(super) fn is_taken(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Changed)
@@ -62,21 +75,37 @@ impl Publication<'_> {
                 return Err(error);
             }
             records.push(volume.record);
-            volumes.push((name, volume.inventory));
+            volumes.push(Made {
+                name,
+                inventory: volume.inventory,
+                object: self.container.find(name).await.ok().flatten(),
+            });
         }
         for record in records.into_iter().flatten() {
             record.forget().await?;
         }
         let mut published = Vec::new();
-        for (name, inventory) in volumes {
-            let found = self.container.find(name).await?;
-            published.extend(inventory.map(|inventory_digest| ExportedVolume {
-                object: name.clone(),
-                size_bytes: found.map_or(0, |object| object.size_bytes),
-                inventory_digest,
-            }));
+        for made in volumes {
+            published.extend(self.confirm(made).await?);
         }
         Ok(published)
+    }
+
+    /// The volume is what it was when it became visible. One that was taken away since has arrived somewhere.
+    async fn confirm(&self, made: Made<'_>) -> Result<Option<ExportedVolume>> {
+        let found = self.container.find(made.name).await?;
+        if let (Some(object), Some(found)) = (&made.object, &found)
+            && object.version != found.version
+        {
+            let shown = self.container.shown(made.name);
+            let message = format!("`{shown}` was replaced while its bundle was published");
+            return Err(Error::new(ErrorKind::Changed, message));
+        }
+        Ok(made.inventory.map(|inventory_digest| ExportedVolume {
+            object: made.name.to_owned(),
+            size_bytes: found.map_or(0, |object| object.size_bytes),
+            inventory_digest,
+        }))
     }
 
     /// Removes what no ledger remembers. A directory keeps what is sealed for the next run.
@@ -97,15 +126,41 @@ impl Publication<'_> {
         }
     }
 
-    /// What was brought to the store of a volume and cannot be put together there, or of a bundle whose names are
-    /// taken before any of it is visible, is not tried again.
+    /// What was brought to the store of a volume and is lost there, or of a bundle whose names are taken, is not
+    /// tried again. When a part of the bundle is visible nothing is given up: only the rest can make it whole.
     async fn abandon_useless(&self, error: &Error, object: &str, is_seen: bool) {
-        let Some(uploads) = self.uploads else { return };
-        let is_lost = matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
-        if is_taken(error) && !is_seen {
+        let Some(uploads) = self.uploads.filter(|_| !is_seen) else {
+            return;
+        };
+        if is_taken(error) {
             warn_of(self.events, uploads.abandon_all().await);
-        } else if self.has_resumed && is_lost {
+        } else if self.has_resumed && is_lost(error) {
             warn_of(self.events, uploads.abandon_volume(object).await);
         }
+    }
+}
+
+/// Whether the store has said that it has not kept what it was brought. A proxy, or an answer that nobody knows, says
+/// nothing about that.
+pub(super) fn is_lost(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(answer) = error.downcast_ref::<ServiceAnswer>() {
+            return answer.status == 404 || LOST_CODES.contains(&answer.code.as_str());
+        }
+        cause = error.source();
+    }
+    error.is_not_found()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_store_says_is_lost() {
+        let error = Error::new(ErrorKind::Failed, "cannot finish `x`");
+        assert!(!is_lost(&error));
+        assert!(is_lost(&Error::not_found("the upload is gone")));
     }
 }

@@ -9,6 +9,7 @@ use super::export_inventory::frame_of;
 use super::export_left::LeftBundle;
 use super::export_memory::ExportMemory;
 use super::export_plan::{ExportOptions, ExportPlan};
+use super::export_publish::is_lost;
 use super::open_bundles::open_volume;
 use crate::bundle::{Bundle, PublicKey, SignaturePolicy, SigningKey, TrustedKeys, Volume};
 use crate::content::{Error, ErrorKind, Result};
@@ -113,12 +114,13 @@ impl Room<'_> {
     }
 }
 
-/// Whether the next try would end the same.
+/// Whether the next try would end the same. What nobody knows may pass, and giving up is for good.
 pub(super) fn is_final(error: &Error) -> bool {
-    !matches!(
-        error.kind(),
-        ErrorKind::Temporary { .. } | ErrorKind::Denied | ErrorKind::NoSpace
-    )
+    match error.kind() {
+        ErrorKind::Temporary { .. } | ErrorKind::Denied | ErrorKind::NoSpace => false,
+        ErrorKind::Failed => is_lost(error),
+        _ => true,
+    }
 }
 
 fn describe((object, volume): (String, Volume)) -> ExportedVolume {

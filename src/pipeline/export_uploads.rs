@@ -40,7 +40,7 @@ pub(super) struct Interrupted {
 /// The volumes of a bundle that an interrupted run has left.
 pub(super) struct Found {
     pub volumes: Vec<Option<Interrupted>>,
-    /// The bundle's `created`, where there are any.
+    /// The bundle's `created`, where any was begun.
     pub created: Option<Timestamp>,
 }
 
@@ -71,8 +71,9 @@ impl<'a> Uploads<'a> {
     }
 
     /// What can be gone on with, by volume. What has no use any more is abandoned, as is what was begun with another
-    /// time than the one that is asked for. `frame_of` digests what the bytes of a volume depend on beside its
-    /// contents.
+    /// time than the one that is asked for, or than the volumes before it. The time of the first run holds also where
+    /// nothing else of it is kept: its rows are taken up, and all volumes of a bundle have one time. `frame_of`
+    /// digests what the bytes of a volume depend on beside its contents.
     pub(super) async fn find(
         &self,
         wanted: Created,
@@ -84,7 +85,10 @@ impl<'a> Uploads<'a> {
         let mut left = Vec::new();
         for object in self.export.object_names() {
             let upload = match self.find_own(&object).await? {
-                Some(begun) if !wanted.admits(begun.upload.created) => {
+                Some(begun)
+                    if !wanted.admits(begun.upload.created)
+                        || created.is_some_and(|first| first != begun.upload.created) =>
+                {
                     self.abandon(&begun).await?;
                     None
                 }
@@ -101,8 +105,6 @@ impl<'a> Uploads<'a> {
             left.push(volume);
         }
         let mut left = keep_what_fits(&self.export.plan, &self.export.volumes, left);
-        let is_kept = left.iter().any(|left| !left.uploaded.parts.is_empty());
-        let created = created.filter(|_| is_kept);
         if let Some(created) = created {
             reopen_changed(&mut left, |number, before| {
                 frame_of(number, before, created)

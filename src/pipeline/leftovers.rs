@@ -119,7 +119,11 @@ async fn gather_uploads(
     container: &dyn StorageContainer,
     remembered: Option<&RememberedUploads>,
 ) -> Result<Option<Gathered>> {
-    let listed = container.list_uploads().await?;
+    let listed = match container.list_uploads().await {
+        // Nothing is left in a container that is not there, also of what is remembered.
+        Err(error) if error.is_not_found() && remembered.is_some() => Some(Vec::new()),
+        listed => listed?,
+    };
     if listed.is_none() && remembered.is_none() {
         return Ok(None);
     }

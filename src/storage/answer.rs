@@ -25,8 +25,9 @@ pub struct ServiceAnswer {
 impl ServiceAnswer {
     pub(super) fn new(status: u16, code: &str, body: &str) -> Self {
         let said = |name| element(body, name).unwrap_or_default();
+        // An SDK may put the status in the place of a code that was not told.
         let code = match code {
-            "" => said("Code"),
+            code if code.is_empty() || code == status.to_string() => said("Code"),
             code => code.to_owned(),
         };
         Self {
@@ -99,6 +100,12 @@ mod tests {
             ServiceAnswer::of_words(in_success).unwrap().to_string(),
             "the service answered 200 InternalError"
         );
+    }
+
+    #[test]
+    fn a_status_is_told_once() {
+        let answer = ServiceAnswer::new(407, "407", "");
+        assert_eq!(answer.to_string(), "the service answered 407");
     }
 
     #[test]

@@ -25,6 +25,9 @@ const SECRETS: [&str; 6] = [
     "bearer ",
 ];
 
+/// What `object_store` writes before the words of a connection that failed.
+const LOST_MARK: &str = "HTTP error: ";
+
 /// How the SDK of Azure says that it does not try again.
 const GIVEN_UP: [&str; 2] = [
     "retry policy expired and the request will no longer be retried",
@@ -158,6 +161,10 @@ fn kind_of(status: u16, code: &str, retry_after: Option<Duration>) -> ErrorKind 
     match (status, code) {
         (409, "BlobAlreadyExists") => ErrorKind::AlreadyExists,
         (409, "PendingCopyOperation") => ErrorKind::Incomplete,
+        // Somebody else is at the same name or bucket in this moment.
+        (409, "OperationAborted" | "ConditionalRequestConflict") => {
+            ErrorKind::Temporary { retry_after }
+        }
         (401 | 403, _) => ErrorKind::Denied,
         (404, _) => ErrorKind::NotFound,
         (412, _) => ErrorKind::Changed,
@@ -177,7 +184,12 @@ pub(super) fn from_object_store(message: impl Into<String>, error: &object_store
     let answer = ServiceAnswer::of_words(&words);
     let kind = match error {
         Store::NotFound { .. } => ErrorKind::NotFound,
-        Store::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+        // Any answer of 409 is sorted so.
+        Store::AlreadyExists { .. } => match answer.as_ref() {
+            Some(answer) if answer.code == "OperationAborted" => temporary(),
+            Some(answer) if answer.code == "ConditionalRequestConflict" => temporary(),
+            _ => ErrorKind::AlreadyExists,
+        },
         Store::Precondition { .. } | Store::NotModified { .. } => ErrorKind::Changed,
         Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => ErrorKind::Denied,
         Store::NotSupported { .. } | Store::NotImplemented { .. } => ErrorKind::Unsupported,
@@ -188,7 +200,15 @@ pub(super) fn from_object_store(message: impl Into<String>, error: &object_store
     let error = Error::new(kind, message);
     match answer {
         Some(answer) => error.with_cause(answer),
-        None => error.with_cause(Said::from_words(&words)),
+        None => error.with_cause(Said::from_words(&without_request(&words))),
+    }
+}
+
+/// What was asked of whom is told already; kept is why nothing came back.
+fn without_request(words: &str) -> Cow<'_, str> {
+    match words.split_once(LOST_MARK) {
+        Some((_, why)) => Cow::Owned(format!("the service is not reached: {why}")),
+        None => Cow::Borrowed(words),
     }
 }
 
@@ -238,6 +258,47 @@ mod tests {
         assert!(error.is_temporary());
         assert!(shown.contains("cannot send") && shown.contains("is not there"));
         assert!(!shown.contains("SECRET"), "{shown}");
+    }
+
+    fn generic(source: &str) -> object_store::Error {
+        object_store::Error::Generic {
+            store: "S3",
+            source: source.into(),
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_is_not_reached_is_told_without_its_address() {
+        let lost = "Error performing PUT http://127.0.0.1:9/drop/one?partNumber=1&uploadId=x in 3s, after 6 retries - \
+            HTTP error: error sending request: connection refused";
+        let error = from_object_store("cannot write `s3://drop/one`", &generic(lost));
+        assert!(error.is_temporary());
+        assert_eq!(
+            error.source().unwrap().to_string(),
+            "the service is not reached: error sending request: connection refused"
+        );
+    }
+
+    #[test]
+    fn a_conflict_that_passes_is_no_object_of_this_name() {
+        for code in ["OperationAborted", "ConditionalRequestConflict"] {
+            assert_eq!(kind_of(409, code, None), temporary());
+            let words = format!(
+                "Server returned non-2xx status code: 409 Conflict: <Error><Code>{code}</Code></Error>"
+            );
+            let conflict = object_store::Error::AlreadyExists {
+                path: "one".to_owned(),
+                source: words.into(),
+            };
+            let error = from_object_store("cannot finish `s3://drop/one`", &conflict);
+            assert!(error.is_temporary(), "{code}");
+        }
+        let taken = object_store::Error::AlreadyExists {
+            path: "one".to_owned(),
+            source: "status code: 409 Conflict: <Error><Code>EntityExists</Code></Error>".into(),
+        };
+        let error = from_object_store("cannot finish `s3://drop/one`", &taken);
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     }
 
     #[test]

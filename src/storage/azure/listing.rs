@@ -16,7 +16,8 @@ pub(super) fn objects<'a>(
     container: &'a AzureContainer,
     prefix: &str,
 ) -> BoxStream<'a, Result<FoundObject>> {
-    blobs(container, prefix, ListBlobsIncludeItem::Copy)
+    let include = vec![ListBlobsIncludeItem::Copy, ListBlobsIncludeItem::Metadata];
+    blobs(container, prefix, include)
         .try_filter_map(|blob| std::future::ready(Ok(object(container, blob))))
         .boxed()
 }
@@ -24,13 +25,13 @@ pub(super) fn objects<'a>(
 fn blobs<'a>(
     container: &'a AzureContainer,
     prefix: &str,
-    include: ListBlobsIncludeItem,
+    include: Vec<ListBlobsIncludeItem>,
 ) -> BoxStream<'a, Result<BlobItem>> {
     let told = |error: azure_core::Error| {
         failure::from_azure(format!("cannot list `{}`", container.name), &error)
     };
     let options = BlobContainerClientListBlobsOptions {
-        include: Some(vec![include]),
+        include: Some(include),
         prefix: Some(format!("{}{prefix}", container.prefix)),
         ..BlobContainerClientListBlobsOptions::default()
     };
@@ -56,6 +57,9 @@ fn name_of(container: &AzureContainer, blob: &BlobItem) -> Option<String> {
 
 fn object(container: &AzureContainer, blob: BlobItem) -> Option<FoundObject> {
     let name = name_of(container, &blob)?;
+    if leftovers::emptied_upload(&blob).is_some() {
+        return None;
+    }
     let properties = blob.properties?;
     let is_pending = properties.copy_status == Some(CopyStatus::Pending);
     let size_bytes = properties.content_length.unwrap_or(0);
@@ -68,20 +72,33 @@ fn object(container: &AzureContainer, blob: BlobItem) -> Option<FoundObject> {
     })
 }
 
-/// Names for which blocks were staged and nothing was committed. Blocks staged for a name that has a blob already
+/// Names for which blocks were staged and nothing was committed, or nothing but an empty blob in their place. Blocks staged for a name that has a blob already
 /// are in no listing; the service removes them after a week.
 pub(super) async fn uploads(container: &AzureContainer) -> Result<Vec<OpenUpload>> {
     let mut found = Vec::new();
-    let mut blobs = blobs(container, "", ListBlobsIncludeItem::UncommittedBlobs);
+    let include = vec![
+        ListBlobsIncludeItem::UncommittedBlobs,
+        ListBlobsIncludeItem::Metadata,
+    ];
+    let mut blobs = blobs(container, "", include);
     while let Some(blob) = blobs.try_next().await? {
         let size_bytes = blob.properties.as_ref().and_then(|it| it.content_length);
         if size_bytes.unwrap_or(0) > 0 {
             continue;
         }
         if let Some(name) = name_of(container, &blob) {
-            let modified = blob.properties.and_then(|it| it.last_modified);
+            let modified = blob.properties.as_ref().and_then(|it| it.last_modified);
             let modified = modified.and_then(|at| Timestamp::from_second(at.unix_timestamp()).ok());
-            found.extend(inspect(container, name, modified).await?);
+            match leftovers::emptied_upload(&blob) {
+                Some(upload_id) => found.push(OpenUpload {
+                    object: name,
+                    upload_id: upload_id.to_owned(),
+                    size_bytes: Some(0),
+                    modified,
+                    is_held: false,
+                }),
+                None => found.extend(inspect(container, name, modified).await?),
+            }
         }
     }
     Ok(found)

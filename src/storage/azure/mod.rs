@@ -111,6 +111,9 @@ impl AzureContainer {
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(told(error)),
         };
+        if leftovers::is_emptied(&found) {
+            return Ok(None);
+        }
         let is_pending = found.copy_status().map_err(told)? == Some(CopyStatus::Pending);
         let etag = found.etag().map_err(told)?;
         let etag =

@@ -90,6 +90,9 @@ impl BlockUpload {
             return Ok(());
         }
         let error = match self.blob.get_properties(None).await {
+            Ok(found) if leftovers::is_emptied(&found) => {
+                return leftovers::clear(&self.blob, &found, &self.name).await;
+            }
             Ok(_) => return Err(already_exists(&self.name)),
             Err(error) if is_absent(&error) => return Ok(()),
             Err(error) => failure::from_azure(format!("cannot inspect `{}`", self.name), &error),

@@ -91,7 +91,7 @@ impl SigningWire {
         let answer = self.http.execute(request);
         let answer = match is_safe {
             true => self.patience.wait(&host, answer).await,
-            false => answer.await,
+            false => self.patience.wait_for_upload(&host, answer).await,
         };
         let status = answer.as_ref().map(|answer| answer.status().as_u16());
         http::notice(&self.patience, &host, status.map_err(Some));

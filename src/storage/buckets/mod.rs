@@ -3,9 +3,10 @@
 //! A version is an `ETag`, which every ranged read names. What these services cannot do in one step is done in
 //! several, and said here:
 //!
-//! - *Create only*: an object smaller than a part is created by one conditional request. One in parts is looked for
-//!   before the first part and again before they are put together, and read again after: who loses a race is told,
-//!   but may have replaced the other's object. Bundles have unique names for that reason.
+//! - *Create only*: an object smaller than a part is created by one conditional request, and one in parts is put
+//!   together by one, as S3 can. Google cannot, and services that only speak S3's protocol may not know the condition
+//!   or pass over it: there an object in parts is looked for before the first part and again before they are put
+//!   together, and looked at again after. Who loses a race is told, but may have replaced the other's object.
 //! - *Remove one version*: the version is compared, then the object is removed.
 //! - *List uploads*: S3 is asked by requests of our own. Google is not, nor who may not list them: a run's ledger
 //!   knows its own, and others are found by a lifecycle rule of the bucket.
@@ -49,6 +50,9 @@ impl<T: ObjectStore + MultipartStore + PaginatedListStore> Bucket for T {}
 #[derive(Clone)]
 pub(super) struct BucketContainer {
     store: Arc<dyn Bucket>,
+    /// The same, and all that it asks is asked under the condition that nothing has the name. `None` where the service
+    /// knows no such condition for objects in parts.
+    creating: Option<Arc<dyn Bucket>>,
     name: String,
     /// With a `/` at its end, unless it is empty.
     prefix: String,
@@ -69,6 +73,7 @@ impl BucketContainer {
         };
         Self {
             store,
+            creating: None,
             name,
             prefix,
             signed: signed.map(Arc::new),

@@ -16,6 +16,7 @@ use object_store::client::{
 };
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ClientOptions, RetryConfig, StaticCredentialProvider};
+use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::BucketContainer;
@@ -63,7 +64,7 @@ impl HttpService for PatientClient {
         let answer = self.http.call(request);
         let answer = match is_safe {
             true => self.patience.wait(&host, answer).await,
-            false => answer.await,
+            false => self.patience.wait_for_upload(&host, answer).await,
         };
         let cause = |error| StdError::source(error).and_then(|it| it.downcast_ref());
         let status = answer.as_ref().map(|answer| answer.status().as_u16());
@@ -100,7 +101,11 @@ impl BucketContainer {
             builder = builder.with_endpoint(endpoint);
         }
         let place = BucketPlace::of(&builder, reference);
-        let store = opened(builder.build(), &name)?;
+        let store = opened(builder.clone().build(), &name)?;
+        let creating = builder
+            .with_credentials(Arc::clone(store.credentials()))
+            .with_client_options(ClientOptions::new().with_default_headers(create_only()));
+        let creating = opened(creating.build(), &name)?;
         let signed = place.map(|place| SignedBucket {
             http: client,
             credentials: Arc::clone(store.credentials()),
@@ -111,7 +116,10 @@ impl BucketContainer {
             },
             place,
         });
-        Ok(Self::new(Arc::new(store), name, &reference.prefix, signed))
+        Ok(Self {
+            creating: Some(Arc::new(creating)),
+            ..Self::new(Arc::new(store), name, &reference.prefix, signed)
+        })
     }
 
     /// Sends nothing yet.
@@ -137,6 +145,11 @@ impl BucketContainer {
         let store = opened(builder.build(), &name)?;
         Ok(Self::new(Arc::new(store), name, &reference.prefix, None))
     }
+}
+
+/// The condition that nothing has the name. `object_store` can set it for objects of one part alone.
+fn create_only() -> HeaderMap {
+    HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("*"))])
 }
 
 /// The keys of AWS that a bucket would be opened with, for requests to another of its services. Sends nothing yet.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{PutMode, PutOptions};
+use object_store::{PutMode, PutOptions, PutResult};
 use tokio::sync::OnceCell;
 
 use super::BucketContainer;
@@ -121,6 +121,32 @@ impl PartsOfUpload {
         }
     }
 
+    /// Only where nothing has the name, unless it may be replaced.
+    async fn put_together(
+        &self,
+        upload_id: &String,
+        parts: &[UploadedPart],
+    ) -> object_store::Result<PutResult> {
+        let ids = || {
+            let id = |part: &UploadedPart| PartId {
+                content_id: part.id.clone(),
+            };
+            parts.iter().map(id).collect()
+        };
+        let creating = self.container.creating.as_ref();
+        if let Some(store) = creating.filter(|_| self.overwrite == Overwrite::Refuse) {
+            let completed = store.complete_multipart(&self.path, upload_id, ids()).await;
+            let is_unknown = |error: &object_store::Error| {
+                self.told("finish", error).kind() == ErrorKind::Unsupported
+            };
+            if !completed.as_ref().is_err_and(is_unknown) {
+                return completed;
+            }
+        }
+        let store = &self.container.store;
+        store.complete_multipart(&self.path, upload_id, ids()).await
+    }
+
     /// Whether the object is there, put together of these parts: the answer that said so may have been lost.
     async fn is_completed(&self, parts: &[UploadedPart]) -> bool {
         let Some(etag) = etag_of(parts) else {
@@ -185,18 +211,17 @@ impl PartUpload for PartsOfUpload {
     async fn complete(&self, parts: &[UploadedPart]) -> Result<()> {
         self.check_free().await?;
         let upload_id = self.begun().await?;
-        let ids = parts.iter().map(|part| PartId {
-            content_id: part.id.clone(),
-        });
-        let store = &self.container.store;
-        let completed = store.complete_multipart(&self.path, upload_id, ids.collect());
-        match completed.await {
+        match self.put_together(upload_id, parts).await {
             Ok(put) => {
                 let size_bytes = parts.iter().map(|part| part.size_bytes).sum();
                 self.check_is_ours(size_bytes, put.e_tag.as_deref()).await
             }
             Err(_) if self.is_completed(parts).await => Ok(()),
-            Err(error) => Err(self.told("finish", &error)),
+            Err(error) => match self.told("finish", &error) {
+                // By the condition.
+                told if told.kind() == ErrorKind::Changed => Err(self.already_exists()),
+                told => Err(told),
+            },
         }
     }
 

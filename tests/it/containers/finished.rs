@@ -123,6 +123,36 @@ fn a_one_off_bundle_that_is_visible_in_part_is_finished_by_the_next_run() {
     cloud.road.check_bundle(&document);
 }
 
+/// The ledger knew the first upload and no part of it, and the second run took it up with another time.
+#[test]
+fn an_upload_that_was_killed_before_its_first_part_keeps_its_time() {
+    let Some(cloud) = Cloud::start_or_skip() else {
+        return;
+    };
+    let more = [&VOLUMES[..], &["--name", "one"]].concat();
+    for layer in &cloud.road.layers {
+        let when = When::get(&format!("/blobs/{layer}")).always();
+        cloud.road.source.fault(when, Fault::Hang);
+    }
+    let first = cloud
+        .road
+        .export(&more)
+        .env("SOURCE_DATE_EPOCH", "1700000000");
+    let begun = || !cloud.runtime.block_on(cloud.road.uploads()).is_empty();
+    let killed = first.spawn().kill_when(begun);
+    assert!(killed.was_killed(), "{}", killed.stderr);
+    cloud.road.source.heal();
+    cloud.road.door.wait_until_quiet();
+    let left = cloud.runtime.block_on(cloud.road.uploads());
+    assert!(left.iter().all(|it| it.parts.is_empty()), "{left:?}");
+    cloud.kill_after_commits(2, cloud.road.export(&more));
+    let document = bundle(&cloud.road.export(&more).run());
+    assert_eq!(document["unchanged"], true);
+    assert_eq!(cloud.names().len(), volumes(&document));
+    assert!(!cloud.has_uploads());
+    cloud.road.check_bundle(&document);
+}
+
 /// The last volume, which nobody can read yet, has fewer artifacts than the plan that is asked for now.
 #[test]
 fn what_has_left_something_out_is_not_finished_as_if_it_were_whole() {

@@ -33,6 +33,8 @@ struct Store {
     calls: AtomicUsize,
     /// The call that fails, and all after it.
     failing: Option<usize>,
+    /// Somebody replaces every object that was published.
+    is_shared: bool,
     /// Broken when the store fails.
     ledger: Option<SqlitePool>,
 }
@@ -104,8 +106,15 @@ impl StorageContainer for Container {
         stream::empty().boxed()
     }
 
-    async fn find(&self, _object: &str) -> Result<Option<FoundObject>> {
-        Ok(None)
+    async fn find(&self, object: &str) -> Result<Option<FoundObject>> {
+        let published = self.0.published.load(Ordering::Relaxed);
+        let is_found = self.0.is_shared && published > 0;
+        Ok(is_found.then(|| FoundObject {
+            name: object.to_owned(),
+            size_bytes: 1,
+            version: Version::new(published.to_string()),
+            modified: None,
+        }))
     }
 
     async fn open(&self, object: &str) -> Result<Arc<dyn RangedRead>> {
@@ -183,6 +192,22 @@ async fn what_no_ledger_knows_is_removed_whenever_the_store_fails() {
         assert_eq!(error.to_string(), "the store is full");
         assert_eq!(count(&store.removed), begun - published, "call {failing}");
     }
+}
+
+#[tokio::test]
+async fn a_bundle_whose_first_volume_was_replaced_meanwhile_is_no_success() {
+    let (_registry, options) = source();
+    let connections = Journey::new().connections();
+    let plan = plan_exports(&options, &connections)
+        .await
+        .unwrap()
+        .remove(0);
+    let container = Container(Arc::new(Store {
+        is_shared: true,
+        ..Store::default()
+    }));
+    let ended = run_export(&plan, &options, &container, &keys()).await;
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Changed);
 }
 
 #[tokio::test]

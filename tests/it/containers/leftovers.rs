@@ -5,7 +5,8 @@ use std::time::Duration;
 use airlift::content::ErrorKind;
 use airlift::history::{Ledger, NewUpload, UploadKey, UploadPart};
 use airlift::pipeline::{Cleaning, JudgedUpload, RememberedUploads, UploadOutcome, upload_place};
-use airlift::storage::ContainerReference;
+use airlift::storage::{Abandonment, ContainerReference};
+use futures_util::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
@@ -91,6 +92,78 @@ async fn who_may_not_delete_leaves_no_empty_blob() {
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert_eq!(opened.find("left.tar.zst").await.unwrap(), None);
     assert_eq!(opened.list_uploads().await.unwrap().unwrap().len(), 1);
+}
+
+/// By a process that was ended before it could delete the blob.
+#[tokio::test]
+async fn an_empty_blob_in_the_place_of_blocks_takes_no_name() {
+    let Some(azurite) = Azurite::start_or_skip() else {
+        return;
+    };
+    let relay = Relay::before(azurite.blobs);
+    let url = relay.through(&azurite.container("near", "drop"));
+    let sas = account_sas("near");
+    let opened = open(&format!("{url}?{sas}"), None).await;
+    let leave = async || {
+        let left = suite::interrupted_upload(&*opened, "left.tar.zst").await;
+        let mut deletions = 0;
+        relay.judge(move |seen| {
+            deletions += usize::from(seen.method == "DELETE");
+            match seen.method == "DELETE" && deletions == 2 {
+                true => Verdict::Answer(403),
+                false => Verdict::Pass,
+            }
+        });
+        let error = opened.abandon("left.tar.zst", &left).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        relay.judge(|_| Verdict::Pass);
+        left
+    };
+    let left = leave().await;
+    assert_eq!(opened.find("left.tar.zst").await.unwrap(), None);
+    let listed: Vec<_> = opened.list("").try_collect().await.unwrap();
+    assert!(listed.is_empty(), "{listed:?}");
+    let uploads = opened.list_uploads().await.unwrap().unwrap();
+    assert_eq!(uploads[0].upload_id, left.upload_id);
+    let named = format!("{url}?credential=env:DROP");
+    container(&["clean", &named, "--older-than", "0s"], &sas)
+        .assert_success()
+        .assert_stdout("removed: left.tar.zst")
+        .assert_stdout("1 open upload, 1 removed");
+    let again = opened.abandon("left.tar.zst", &left).await.unwrap();
+    assert_eq!(again, Abandonment::Gone);
+    let left = leave().await;
+    let again = opened.abandon("left.tar.zst", &left).await.unwrap();
+    assert_eq!(again, Abandonment::Removed);
+    // Whoever wants the name gets it.
+    leave().await;
+    suite::write(&*opened, "left.tar.zst", b"whole").await;
+    let found = opened.find("left.tar.zst").await.unwrap().unwrap();
+    assert_eq!(found.size_bytes, 5);
+    assert!(opened.list_uploads().await.unwrap().unwrap().is_empty());
+}
+
+/// Nothing of them can be there any more.
+#[tokio::test]
+async fn uploads_into_a_container_that_is_gone_can_be_given_up() {
+    let Some(azurite) = Azurite::start_or_skip() else {
+        return;
+    };
+    let url = azurite.container("near", "drop").replace("drop", "gone");
+    let (state, remembered, _) = remembered(&url, "0123456789abcdef").await;
+    let named = format!("{url}?credential=env:DROP");
+    let sas = account_sas("near");
+    let directory = state.path().to_str().unwrap();
+    let words = ["clean", &named, "--older-than", "0s"];
+    container(&words, &sas)
+        .assert_code(1)
+        .assert_stderr("ContainerNotFound");
+    container(&[&words[..], &["--state", directory]].concat(), &sas)
+        .assert_success()
+        .assert_stdout("gone already: one.tar.zst");
+    let place = &remembered.container;
+    let known = remembered.ledger.list_uploads(place).await.unwrap();
+    assert!(known.is_empty(), "{known:?}");
 }
 
 /// moto says that every upload began in 2010: what counts is the last part.

@@ -1,18 +1,25 @@
 //! Multipart uploads of S3 that the store has lost, in whole or in part, and answers that do not arrive.
 
-use airlift::content::Uploaded;
-use airlift::storage::{CreateOptions, Resume};
+use std::time::Duration;
+
+use airlift::content::{ErrorKind, Uploaded};
+use airlift::storage::{CreateOptions, Overwrite, Resume};
 use bytes::Bytes;
 
 use super::resumed::{LAYER_BYTES, LAYERS, Road, bundle, bytes, push_image, runtime};
 use super::{open, suite};
 use crate::support::clouds::Moto;
 use crate::support::relay::{Relay, Seen, Verdict};
+use crate::support::wait;
 
 const SECRET: &str = "some-id:some-secret";
 const GONE: &str = "<Error><Code>NoSuchUpload</Code><Message>It is gone.</Message></Error>";
 const INVALID: &str = "<?xml version=\"1.0\"?>\n<Error><Code>InvalidPart</Code><Message>One or more parts could \
     not be found.\nLook</Message><HostId>x</HostId></Error>";
+
+const TAKEN: &str =
+    "<Error><Code>PreconditionFailed</Code><Condition>If-None-Match</Condition></Error>";
+const UNKNOWN: &str = "<Error><Code>NotImplemented</Code><Message>If-None-Match</Message></Error>";
 
 fn completes(seen: &Seen) -> bool {
     seen.method == "POST" && seen.target.contains("uploadId=")
@@ -175,4 +182,99 @@ fn a_refused_completion_is_one_line_and_a_hint() {
     relay.judge(|_| Verdict::Pass);
     let document = bundle(&road.export(&more).run());
     road.check_bundle(&document);
+}
+
+/// moto passes over the condition.
+#[tokio::test]
+async fn an_object_in_parts_never_replaces_one_that_came_meanwhile() {
+    let Some(moto) = Moto::start_or_skip() else {
+        return;
+    };
+    let relay = Relay::before(moto.address);
+    let container = open(&relay.through(&moto.bucket("drop")), Some(SECRET)).await;
+    let content = Bytes::from(vec![7; 9 << 20]);
+    let write = async |overwrite: Overwrite| {
+        let options = CreateOptions {
+            overwrite,
+            ..CreateOptions::default()
+        };
+        let mut writer = container.create("one", options).await.unwrap();
+        writer.write(vec![content.clone()]).await.unwrap();
+        writer.finish().await
+    };
+    relay.judge(|seen| match completes(seen) && seen.is_conditional {
+        true => Verdict::Say(412, TAKEN),
+        false => Verdict::Pass,
+    });
+    let error = write(Overwrite::Refuse).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+    write(Overwrite::Replace).await.unwrap();
+    // A service that does not know the condition is asked without it.
+    let found = container.find("one").await.unwrap().unwrap();
+    container.remove("one", Some(&found.version)).await.unwrap();
+    relay.judge(|seen| match completes(seen) && seen.is_conditional {
+        true => Verdict::Say(501, UNKNOWN),
+        false => Verdict::Pass,
+    });
+    write(Overwrite::Refuse).await.unwrap();
+}
+
+/// An answer that nobody knows, as a proxy's: the rest stays at the store, in the ledger, and is published later.
+#[test]
+fn a_bundle_that_is_visible_in_part_survives_an_unknown_answer() {
+    let Some(moto) = Moto::start_or_skip() else {
+        return;
+    };
+    let runtime = runtime();
+    let relay = Relay::before(moto.address);
+    let url = relay.through(&moto.bucket("drop"));
+    let sizes = [LAYER_BYTES; 4];
+    let road = runtime.block_on(Road::with_layers(&sizes, &url, relay.address, SECRET));
+    let more = ["--pipeline", "plant", "--volume-size", "9MiB"];
+    road.interrupt(&more);
+    let mut passing = 1;
+    relay.judge(move |seen| match completes(seen) {
+        true if passing == 0 => Verdict::Say(407, "<html>who are you?</html>"),
+        true => {
+            passing -= 1;
+            Verdict::Pass
+        }
+        false => Verdict::Pass,
+    });
+    for _ in 0..2 {
+        road.export(&more)
+            .run()
+            .assert_code(1)
+            .assert_stderr("the service answered 407\n");
+        let left = runtime.block_on(road.uploads());
+        assert!(left.len() >= 4, "{left:?}");
+        assert!(left.iter().all(|it| it.complete.is_some()), "{left:?}");
+    }
+    relay.judge(|_| Verdict::Pass);
+    let document = bundle(&road.export(&more).run());
+    assert_eq!(document["sequence"], 1);
+    assert!(runtime.block_on(road.uploads()).is_empty());
+    road.check_bundle(&document);
+}
+
+#[test]
+fn an_upload_that_gets_no_answer_is_told() {
+    let Some(moto) = Moto::start_or_skip() else {
+        return;
+    };
+    let runtime = runtime();
+    let relay = Relay::before(moto.address);
+    let url = relay.through(&moto.bucket("drop"));
+    let road = runtime.block_on(Road::with_layers(&[1000], &url, relay.address, SECRET));
+    relay.judge(|seen| match seen.method == "PUT" {
+        true => Verdict::Hold,
+        false => Verdict::Pass,
+    });
+    let running = road.export(&["--name", "one"]).spawn();
+    let told = wait::within(Duration::from_mins(1), || {
+        let stderr = running.stderr();
+        stderr.contains("has not answered for 20 s, still waiting")
+    });
+    let output = running.kill();
+    assert!(told, "{}", output.stderr);
 }

@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     pub(crate) target: String,
     /// It asks for a range of an object.
     pub(crate) is_ranged: bool,
+    /// It is to be done only where nothing has the name.
+    pub(crate) is_conditional: bool,
     /// It asks the service to copy.
     pub(crate) is_copy: bool,
     /// Of the object that Azure is to copy, as a header has it.
@@ -136,6 +138,10 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         method: parts.method.to_string(),
         target: parts.uri.to_string(),
         is_ranged: parts.method == "GET" && (has("range") || has("x-ms-range")),
+        is_conditional: parts
+            .headers
+            .get("if-none-match")
+            .is_some_and(|it| it == "*"),
         is_copy: has("x-amz-copy-source") || has("x-ms-copy-source"),
         copied_range: match parts.headers.get("x-ms-source-range") {
             Some(range) => String::from_utf8_lossy(range.as_bytes()).into_owned(),
