@@ -12,6 +12,8 @@ pub(super) struct Origin {
     pub(super) comment: Option<String>,
     /// The run that it does again.
     pub(super) rerun_of: Option<RunId>,
+    /// What the run was asked for in place of all that its pipeline means.
+    pub(super) named: Vec<String>,
     /// Why the process is being ended, once it is.
     pub(super) interruption: Interruption,
 }
@@ -24,6 +26,7 @@ impl Origin {
             pipeline: None,
             comment: None,
             rerun_of: None,
+            named: Vec::new(),
             interruption: interruption.clone(),
         }
     }
@@ -49,6 +52,14 @@ impl Origin {
         Some(name.to_owned())
     }
 
+    /// The same for a run that was asked for these artifacts or bundles in place of all.
+    pub(super) fn naming(self, named: &[String]) -> Self {
+        Self {
+            named: named.to_owned(),
+            ..self
+        }
+    }
+
     /// The same for a run that is done again.
     pub(super) fn again(self, run: &RunId) -> Self {
         Self {
@@ -62,6 +73,7 @@ impl Origin {
         RunLink {
             section: self.pipeline.clone(),
             rerun_of: self.rerun_of.clone(),
+            named: self.named.clone(),
         }
     }
 

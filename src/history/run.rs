@@ -80,6 +80,8 @@ pub struct RunLink {
     /// `KIND.NAME` of the pipeline's section; by hand there is none.
     pub section: Option<String>,
     pub rerun_of: Option<RunId>,
+    /// The artifacts or bundles that it was asked for in place of all, as they were typed.
+    pub named: Vec<String>,
 }
 
 /// A run about to start. What is not known yet is `None` and told at its end.

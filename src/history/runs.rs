@@ -83,6 +83,7 @@ impl Ledger {
                         rerun_of: row
                             .try_get::<Option<String>, _>("rerun_of")?
                             .map(RunId::from_ledger),
+                        named: read_names(row.try_get("named")?),
                     },
                 },
                 started: time(row.try_get("started_ms")?),
@@ -208,6 +209,16 @@ async fn insert_repositories(
     Ok(())
 }
 
+/// What is no list of ours names nothing.
+fn read_names(text: Option<String>) -> Vec<String> {
+    let names = text.and_then(|text| serde_json::from_str(&text).ok());
+    names.unwrap_or_default()
+}
+
+fn write_names(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| serde_json::Value::from(names).to_string())
+}
+
 async fn insert(
     transaction: &mut Transaction,
     id: &RunId,
@@ -216,8 +227,8 @@ async fn insert(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO run (id, kind, pipeline, run_trigger, who, status, started_ms, container, target,
-            bundle, set_id, inventory, sequence, comment, configured, rerun_of)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            bundle, set_id, inventory, sequence, comment, configured, rerun_of, named)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(id.as_str())
     .bind(run.kind.as_str())
@@ -235,6 +246,7 @@ async fn insert(
     .bind(run.comment.as_deref().map(escape_control))
     .bind(&run.link.section)
     .bind(run.link.rerun_of.as_ref().map(RunId::as_str))
+    .bind(write_names(&run.link.named))
     .execute(&mut **transaction)
     .await?;
     Ok(())

@@ -152,10 +152,10 @@ pub(in crate::cli) async fn run(
     arguments
         .state
         .refuse_other(configuration.state.as_deref())?;
-    let origin =
-        origin
-            .clone()
-            .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment.clone());
+    let origin = origin
+        .clone()
+        .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment.clone())
+        .naming(&arguments.references);
     refuse_others(&configuration, pipeline, &origin).await?;
     let hold = match arguments.dry_run {
         true => None,

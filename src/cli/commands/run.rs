@@ -102,7 +102,8 @@ pub(in crate::cli) async fn run(
     };
     let origin = origin
         .clone()
-        .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment);
+        .of_pipeline(pipeline.title(), Trigger::Manual, arguments.comment)
+        .naming(&request.only);
     refuse_others(&configuration, pipeline, &origin).await?;
     let hold = match arguments.dry_run {
         true => None,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use url::form_urlencoded::byte_serialize;
 
+use super::hosts::is_below;
 use super::kinds::{ContainerSection, RegistrySection};
 use super::{Configuration, NamedRegistry};
 use crate::config::{Fault, InvalidConfiguration, SecretReference};
@@ -84,11 +85,6 @@ impl NamedRegistry {
     }
 }
 
-fn is_below(inner: &str, outer: &str) -> bool {
-    let rest = inner.strip_prefix(outer);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 impl Configuration {
     /// The validated registry that `target` is in.
     pub(in crate::cli) fn find_validated(
@@ -104,7 +100,10 @@ impl Configuration {
         let TargetReference::Registry { host, .. } = target else {
             return false;
         };
-        let mut registries = self.registries.iter().filter(|it| it.host() == host);
+        let mut registries = self
+            .registries
+            .iter()
+            .filter(|it| is_below(it.host(), host));
         registries.any(|it| it.section.connection.is_plain_http())
     }
 

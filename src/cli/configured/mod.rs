@@ -7,6 +7,7 @@
 //! to understand a file.
 
 mod ends;
+mod hosts;
 mod kinds;
 mod names;
 mod overlap;
@@ -24,8 +25,8 @@ pub(super) use self::kinds::{
     ExportSection, ImportSection, Key, PromotionSection, RegistrySection, SectionKind,
     TransferSection,
 };
-use self::names::Names;
-use self::overlap::find_overlaps;
+use self::names::{Names, refuse_login};
+use self::overlap::{find_overlaps, find_unknown_sharers};
 pub(super) use self::promotion::{expand_from, tell_edges};
 pub(super) use self::rights::Trace;
 use self::words::Reader;
@@ -176,6 +177,7 @@ impl Building {
             }
         }
         self.faults.extend(find_overlaps(&pipelines));
+        self.faults.extend(find_unknown_sharers(&pipelines));
         Configuration {
             path: path.to_owned(),
             state,
@@ -278,8 +280,11 @@ impl Building {
                 section: parsed,
             });
         }
-        let address = &parsed.address;
-        let message = format!("{} `address` cannot be `{address}`", section.head());
+        let address = match refuse_login(&format!("{}/", parsed.address)) {
+            Ok(()) => format!("cannot be `{}`", parsed.address),
+            Err(unknown) => format!("cannot be this: {}", unknown.message),
+        };
+        let message = format!("{} `address` {address}", section.head());
         let hint = "expected `HOST[:PORT][/PREFIX]`, without `https://`";
         let line = section.line_of("address");
         self.faults.push(Fault::at(line, message).with_hint(hint));
@@ -346,6 +351,7 @@ impl Building {
             }
             SectionKind::Registry | SectionKind::Container => return None,
         };
+        self.faults.extend(find_missing_key(reader, &words));
         let schedule = self.read_schedule(reader.section, settings.keys());
         Some(Pipeline {
             name: name.clone(),
@@ -371,4 +377,19 @@ impl Building {
             }
         }
     }
+}
+
+/// A pipeline that could not sign, or would trust nobody, says so before its first night.
+fn find_missing_key(reader: &Reader<'_>, words: &Words) -> Option<Fault> {
+    let (key, otherwise) = match reader.kind {
+        SectionKind::Export => ("sign-key", "unsigned"),
+        SectionKind::Import => ("trust", "insecure-accept-unsigned"),
+        _ => return None,
+    };
+    let is_given = words.values_of(key).next().is_some() || reader.says(otherwise);
+    let section = reader.section;
+    (!is_given).then(|| {
+        let message = format!("{} has neither `{key}` nor `{otherwise}`", section.head());
+        Fault::at(section.line, message)
+    })
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::find_near;
+use crate::storage::ContainerReference;
 
 /// What sections are called, and what they stand for.
 #[derive(Default)]
@@ -30,7 +31,7 @@ impl Names {
     /// A container's section by its name, or a path or URL as it is.
     pub(super) fn container(&self, text: &str) -> Result<String, UnknownName> {
         if text.contains("://") {
-            return Ok(text.to_owned());
+            return refuse_signature(text).map(|()| text.to_owned());
         }
         if let Some(path) = text.strip_prefix("file:") {
             return absolute(path).map(|_| text.to_owned());
@@ -43,6 +44,7 @@ impl Names {
 
     /// `NAME[/…]` with the address of the registry in its place; a host or an `oci:` path as it is.
     pub(super) fn registry(&self, text: &str) -> Result<String, UnknownName> {
+        refuse_login(text)?;
         if let Some(path) = text.strip_prefix(LAYOUT_SCHEME) {
             return absolute(path).map(|_| text.to_owned());
         }
@@ -70,6 +72,7 @@ impl Names {
 
     /// What is meant below the registry of this name.
     pub(super) fn below(&self, registry: &str, text: &str) -> Result<String, UnknownName> {
+        refuse_login(text)?;
         let address = find(&self.registries, registry, "registry")?;
         Ok(format!("{address}/{text}"))
     }
@@ -77,6 +80,40 @@ impl Names {
 
 fn is_host(word: &str) -> bool {
     word.contains(['.', ':']) || word == "localhost"
+}
+
+/// A name or password before the host is not repeated.
+pub(super) fn refuse_login(text: &str) -> Result<(), UnknownName> {
+    let (scheme, rest) = text
+        .split_once("://")
+        .map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
+    let before = rest.split_once('/').map_or("", |(first, _)| first);
+    if before.contains('@') || (scheme.is_some() && rest.contains('@')) {
+        return Err(UnknownName {
+            message: "this holds a user name or a password".to_owned(),
+            hint: Some(
+                "a `[registry.NAME]` has `username`, and `password` names the secret".to_owned(),
+            ),
+        });
+    }
+    match scheme {
+        None => Ok(()),
+        Some(scheme) => Err(UnknownName {
+            message: "this is a URL, and a registry is named by its host".to_owned(),
+            hint: Some(format!("leave `{scheme}://` away")),
+        }),
+    }
+}
+
+fn refuse_signature(url: &str) -> Result<(), UnknownName> {
+    let parsed = url.parse::<ContainerReference>();
+    if !parsed.is_ok_and(|reference| reference.holds_secret()) {
+        return Ok(());
+    }
+    Err(UnknownName {
+        message: "this holds a signature, which everybody can read".to_owned(),
+        hint: Some("make it a `[container.NAME]`, whose `credential` names the secret".to_owned()),
+    })
 }
 
 pub(super) fn absolute(path: &str) -> Result<String, UnknownName> {

@@ -5,8 +5,9 @@
 
 use super::Pipeline;
 use super::Settings;
+use super::hosts::canonical;
 use super::words::Words;
-use crate::config::Fault;
+use crate::config::{Fault, find_near};
 
 /// What a pipeline may write: names that begin so, or one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,32 @@ pub(super) fn find_overlaps(pipelines: &[Pipeline]) -> Vec<Fault> {
     faults
 }
 
+/// One fault for each name in `shares-tags-with` that is nobody's.
+pub(super) fn find_unknown_sharers(pipelines: &[Pipeline]) -> Vec<Fault> {
+    let writes = |pipeline: &&Pipeline| !reaches_of(pipeline).is_empty();
+    let mut faults = Vec::new();
+    for pipeline in pipelines {
+        let others = pipelines.iter().filter(writes);
+        let names: Vec<&str> = others
+            .filter(|other| other.line != pipeline.line)
+            .map(|other| other.name.as_str())
+            .collect();
+        for listed in sharers_of(pipeline) {
+            if names.contains(&listed.as_str()) {
+                continue;
+            }
+            let title = pipeline.title();
+            let message = format!("[{title}] `shares-tags-with`: no other pipeline is `{listed}`");
+            let fault = Fault::at(pipeline.line, message);
+            faults.push(match find_near(listed, names.iter().copied()) {
+                Some(near) => fault.with_hint(format!("did you mean `{near}`?")),
+                None => fault,
+            });
+        }
+    }
+    faults
+}
+
 fn explain(later: &Pipeline, earlier: &Pipeline) -> Fault {
     let message = format!(
         "[{}] can write the same tags as `[{}]` in line {}: whichever runs last decides",
@@ -58,12 +85,15 @@ fn explain(later: &Pipeline, earlier: &Pipeline) -> Fault {
 }
 
 fn shares(one: &Pipeline, other: &Pipeline) -> bool {
-    let listed = match &one.settings {
+    sharers_of(one).contains(&other.name)
+}
+
+fn sharers_of(pipeline: &Pipeline) -> &[String] {
+    match &pipeline.settings {
         Settings::Import(section) => &section.shares_tags_with,
         Settings::Promotion(section) => &section.shares_tags_with,
-        Settings::Export(_) | Settings::Transfer(_) => return false,
-    };
-    listed.contains(&other.name)
+        Settings::Export(_) | Settings::Transfer(_) => &[],
+    }
 }
 
 /// Everything that the pipeline may write to a registry or a layout.
@@ -78,7 +108,10 @@ fn reaches_in(words: &Words) -> Vec<Reach> {
     let Some(target) = words.values_of("target").next() else {
         return Vec::new();
     };
-    let target = target.trim_end_matches('/');
+    let target = match target.starts_with("oci:") {
+        true => target.trim_end_matches('/').to_owned(),
+        false => canonical(target.trim_end_matches('/')),
+    };
     let renames = words.flags.iter().any(|flag| flag.starts_with("--rename"));
     let globs: Vec<&str> = words.values_of("repositories").collect();
     if renames || globs.is_empty() {

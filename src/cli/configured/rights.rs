@@ -3,6 +3,7 @@
 //! A rule for honest people on one host: whoever can write the state directory or the configuration file can do
 //! anything.
 
+use super::hosts::{canonical, is_below};
 use super::{Configuration, NamedRegistry, Pipeline, Settings};
 use crate::cli::permissions::{Somebody, is_allowed};
 use crate::history::{AuditKind, Run, RunKind, TimelineEvent};
@@ -116,14 +117,13 @@ fn may_hold(address: &str, reference: &SourceReference) -> bool {
     match reference {
         SourceReference::Registry(reference) => {
             let name = format!("{}/{}", reference.registry, reference.repository);
-            let rest = name.strip_prefix(address);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            is_below(&name, address)
         }
         SourceReference::Glob { registry, pattern } => {
             let text = pattern.to_string();
             let fixed = text.find(['*', '?', '[', '{']).unwrap_or(text.len());
-            let start = format!("{registry}/{}", &text[..fixed]);
-            let inside = format!("{address}/");
+            let start = canonical(&format!("{registry}/{}", &text[..fixed]));
+            let inside = format!("{}/", canonical(address));
             start.starts_with(&inside) || inside.starts_with(&start)
         }
         SourceReference::Layout { .. } => false,

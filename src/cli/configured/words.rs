@@ -3,7 +3,9 @@
 //! The parser of the command line decides what a value may be, so a key takes exactly what its flag takes.
 
 use std::any::TypeId;
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -11,6 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::kinds::{Key, SectionKind};
 use super::names::{Names, UnknownName, absolute};
 use crate::config::{Entry, Fault, SecretReference, Section, Setting, find_near};
+use crate::pipeline::{SourceReference, TargetReference};
 use crate::storage::ContainerReference;
 
 /// What a section says, as one would type it.
@@ -159,9 +162,10 @@ impl<'a> Reader<'a> {
             return absolute(&text);
         }
         match (self.kind, key.name.as_str()) {
-            (SectionKind::Import, "target") | (SectionKind::Promotion, "source" | "target") => {
-                self.names.registry(&text)
+            (SectionKind::Import, "target") => {
+                check::<TargetReference>(self.names.registry(&text)?)
             }
+            (SectionKind::Promotion, "source" | "target") => self.names.registry(&text),
             (SectionKind::Promotion, "references") => match self.text_of("source") {
                 Some(source) => {
                     let source = self.names.registry(source)?;
@@ -169,10 +173,12 @@ impl<'a> Reader<'a> {
                 }
                 None => Ok(text),
             },
-            (SectionKind::Export, "references") => match self.text_of("registry") {
-                Some(registry) => self.names.below(registry, &text),
-                None => self.names.registry(&text),
-            },
+            (SectionKind::Export, "references") => {
+                check::<SourceReference>(match self.text_of("registry") {
+                    Some(registry) => self.names.below(registry, &text)?,
+                    None => self.names.registry(&text)?,
+                })
+            }
             (SectionKind::Export, "registry") => self.names.below(&text, "").map(|_| text),
             (_, "trust") => {
                 let path = text.split_once('=').map_or(text.as_str(), |(_, path)| path);
@@ -284,6 +290,17 @@ impl<'a> Reader<'a> {
         };
         let item = items.iter().find(|item| value.ends_with(&item.text));
         item.map_or(entry.line, |item| item.line)
+    }
+}
+
+/// The text, where it is what it has to be.
+fn check<T: FromStr<Err: Display>>(text: String) -> Result<String, UnknownName> {
+    match text.parse::<T>() {
+        Ok(_) => Ok(text),
+        Err(error) => Err(UnknownName {
+            message: error.to_string(),
+            hint: None,
+        }),
     }
 }
 

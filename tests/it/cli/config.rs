@@ -156,6 +156,7 @@ fn a_validated_registry_takes_content_only_through_pipelines() {
         format!("{far}/mirror"),
         format!("{far}/mirror/deep"),
         far.clone(),
+        far.replace("127.0.0.1", "LOCALHOST"),
     ] {
         let by_hand = plant.run(&format!("import usb --target {target} --trust ops.key.pub"));
         by_hand
@@ -200,7 +201,7 @@ fn only_those_who_may_run_a_pipeline() {
 }
 
 /// Each is one change to the whole file, the line that is told, and words of the message.
-const FAULTS: [(&str, &str, usize, &str); 20] = [
+const FAULTS: [(&str, &str, usize, &str); 28] = [
     ("tags =", "tag =", 19, "did you mean `tags`?"),
     (
         "[export.nightly]",
@@ -286,6 +287,49 @@ const FAULTS: [(&str, &str, usize, &str); 20] = [
         23,
         "`newest` cannot be `1001`",
     ),
+    (
+        "target = \"far\"",
+        "target = \"bob:S3CRET@h.example/x\"",
+        27,
+        "holds a user name or a password",
+    ),
+    (
+        "target = \"far\"",
+        "target = \"https://h.example/x\"",
+        27,
+        "leave `https://` away",
+    ),
+    ("target = \"far\"", "target = \"far/UPPER\"", 27, "`target`"),
+    (
+        "address = \"FAR/mirror\"",
+        "address = \"bob:S3CRET@h.example\"",
+        10,
+        "holds a user name or a password",
+    ),
+    (
+        "references = [\"web\"]",
+        "references = [\"UPPER/x\"]",
+        18,
+        "`references`",
+    ),
+    (
+        "container = \"usb\"\nsign",
+        "container = \"https://a.blob.core.windows.net/c?sv=1&sig=S3CRET\"\nsign",
+        20,
+        "holds a signature",
+    ),
+    (
+        "sign-key = \"DESK/ops.key\"\n",
+        "",
+        16,
+        "neither `sign-key` nor `unsigned`",
+    ),
+    (
+        "trust = [\"nightly=DESK/ops.key.pub\"]\n",
+        "",
+        25,
+        "neither `trust` nor `insecure-accept-unsigned`",
+    ),
 ];
 
 #[test]
@@ -321,6 +365,13 @@ trust = ["DESK/ops.key.pub"]
     told.assert_code(2)
         .assert_stderr("airlift.toml:31: [import.second] can write the same tags")
         .assert_stderr("`[import.mirror]` in line 25");
+    let slip = "shares-tags-with = [\"mirorr\"]\n";
+    plant.configure(&format!("{}{second}{slip}", plant.whole()));
+    plant
+        .run("config check")
+        .assert_code(2)
+        .assert_stderr("no other pipeline is `mirorr`")
+        .assert_stderr("did you mean `mirror`?");
     let meant = "shares-tags-with = [\"mirror\"]\n";
     plant.configure(&format!("{}{second}{meant}", plant.whole()));
     plant.run("config check").assert_success();

@@ -15,7 +15,7 @@ fn what_a_registry_does_not_have_is_named() {
         &format!("export {host}/apps/none --container usb --unsigned"),
         "export oci:near/helm-chart:9.9 --container usb --unsigned",
         "export oci:nowhere --container usb --unsigned",
-        "export oci:near/buildah-multiarch --container usb --unsigned --platform linux/s390x",
+        "export oci:near/buildah-multiarch:1.0 --container usb --unsigned --platform linux/s390x",
     ]));
     assert!(!desk.path("usb").exists());
 }

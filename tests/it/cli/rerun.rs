@@ -50,6 +50,19 @@ fn what_an_export_could_not_read_is_exported_again_with_the_rule_of_now() {
 }
 
 #[test]
+fn a_run_that_was_asked_for_one_artifact_is_repeated_for_that_one() {
+    let rule = without_schedule(NIGHTLY).replace("[\"web\"]", "[\"web:1.4\", \"web:9\"]");
+    let yard = Yard::new(&rule);
+    yard.run("run export nightly web:1.4").assert_success();
+    let first = newest(&yard);
+    assert_eq!(first.start.link.named, ["web:1.4"]);
+    // All of the pipeline would ask for `web:9` too, which nobody has.
+    rerun(&yard, &first, "--all").assert_success();
+    rerun(&yard, &newest(&yard), "").assert_success();
+    yard.run("run export nightly").assert_code(1);
+}
+
+#[test]
 fn an_imported_bundle_is_delivered_again_with_the_rule_of_now() {
     let yard = Yard::new(&[&without_schedule(NIGHTLY), MIRROR].concat());
     yard.run("run export nightly").assert_success();

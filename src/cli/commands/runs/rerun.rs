@@ -77,7 +77,8 @@ pub(super) async fn rerun(
     let origin = origin
         .clone()
         .of_pipeline(pipeline.title(), Trigger::Manual, Some(told))
-        .again(&run.id);
+        .again(&run.id)
+        .naming(&run.start.link.named);
     refuse_others(&configuration, pipeline, &origin).await?;
     let extent = arguments.extent(&run, ledger.list_failures(&run.id).await?)?;
     let hold = hold_run(&configuration, &pipeline.title()).await?;
@@ -88,7 +89,11 @@ pub(super) async fn rerun(
         }
         extent => {
             let request = match extent {
-                Extent::All => Request::default(),
+                // All of a run is what it was asked for, and no more.
+                Extent::All => Request {
+                    only: run.start.link.named.clone(),
+                    ..Request::default()
+                },
                 Extent::Failed(only) => Request {
                     only: name_at_source(pipeline, only)?,
                     is_exact: true,
