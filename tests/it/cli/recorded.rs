@@ -15,7 +15,7 @@ fn a_signal_ends_an_export_and_its_record_names_it() {
     let line = office.export_line("--name web");
     for name in ["INT", "TERM"] {
         let source = &office.source;
-        source.fault(When::get("/blobs/").after(1), Fault::StallDownload(1000));
+        source.fault(When::get("/blobs/").always(), Fault::StallDownload(1000));
         source.log().clear();
         let running = office.desk.command(&line).spawn();
         wait::until("the download stalls", || {
