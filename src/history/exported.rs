@@ -193,17 +193,8 @@ impl Ledger {
         sequence: u64,
         now: Timestamp,
     ) -> Result<()> {
-        sqlx::query(
-            "UPDATE exported SET published_ms = $3
-             WHERE pipeline = $1 AND sequence = $2 AND published_ms IS NULL",
-        )
-        .bind(pipeline.as_str())
-        .bind(number(sequence))
-        .bind(millis(now))
-        .execute(self.pool())
-        .await
-        .map_err(self.failed("cannot record the export"))?;
-        Ok(())
+        self.settle_sequence(PUBLISHED, (pipeline, sequence), now)
+            .await
     }
 
     /// Records that nothing will come of the bundle: its number stays as it is.
@@ -213,16 +204,29 @@ impl Ledger {
         sequence: u64,
         now: Timestamp,
     ) -> Result<()> {
-        sqlx::query(
-            "UPDATE exported SET given_up_ms = $3
-             WHERE pipeline = $1 AND sequence = $2 AND published_ms IS NULL",
-        )
-        .bind(pipeline.as_str())
-        .bind(number(sequence))
-        .bind(millis(now))
-        .execute(self.pool())
-        .await
-        .map_err(self.failed("cannot record the export"))?;
+        self.settle_sequence(GIVEN_UP, (pipeline, sequence), now)
+            .await
+    }
+
+    async fn settle_sequence(
+        &self,
+        statement: &'static str,
+        (pipeline, sequence): (&PipelineId, u64),
+        now: Timestamp,
+    ) -> Result<()> {
+        sqlx::query(statement)
+            .bind(pipeline.as_str())
+            .bind(number(sequence))
+            .bind(millis(now))
+            .execute(self.pool())
+            .await
+            .map_err(self.failed("cannot record the export"))?;
         Ok(())
     }
 }
+
+/// What is visible stays so, whatever is said of it later.
+const PUBLISHED: &str = "UPDATE exported SET published_ms = $3
+    WHERE pipeline = $1 AND sequence = $2 AND published_ms IS NULL";
+const GIVEN_UP: &str = "UPDATE exported SET given_up_ms = $3
+    WHERE pipeline = $1 AND sequence = $2 AND published_ms IS NULL";

@@ -10,14 +10,14 @@ use crate::support::command::Output;
 use crate::support::registry::{Auth, Login, Registry};
 
 /// A desk with `airlift.toml`, beside a registry with a login and one to deliver to.
-struct Plant {
-    desk: Desk,
+pub(super) struct Plant {
+    pub(super) desk: Desk,
     near: Registry,
     far: Registry,
 }
 
 impl Plant {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let plant = Self {
             desk: Desk::new(),
             near: registry_with_layers(),
@@ -32,7 +32,7 @@ impl Plant {
     }
 
     /// Everything that works; `DESK`, `NEAR` and `FAR` are the desk and the registries.
-    fn whole(&self) -> String {
+    pub(super) fn whole(&self) -> String {
         let text = r#"
 state = "DESK/state"
 
@@ -66,14 +66,14 @@ source-trigger = false
         self.fill(text)
     }
 
-    fn fill(&self, text: &str) -> String {
+    pub(super) fn fill(&self, text: &str) -> String {
         let desk = self.desk.path("").display().to_string();
         text.replace("DESK", desk.trim_end_matches('/'))
             .replace("NEAR", &self.near.address())
             .replace("FAR", &self.far.address())
     }
 
-    fn configure(&self, text: &str) {
+    pub(super) fn configure(&self, text: &str) {
         self.desk.write("airlift.toml", self.fill(text));
     }
 
@@ -83,7 +83,7 @@ source-trigger = false
         found.is_some()
     }
 
-    fn run(&self, line: &str) -> Output {
+    pub(super) fn run(&self, line: &str) -> Output {
         self.desk.run(&format!("{line} --config airlift.toml"))
     }
 }
@@ -198,157 +198,6 @@ fn only_those_who_may_run_a_pipeline() {
         .unwrap();
     let group = String::from_utf8(id.stdout).unwrap();
     list(&format!("[\"@{}\"]", group.trim())).assert_success();
-}
-
-/// Each is one change to the whole file, the line that is told, and words of the message.
-const FAULTS: [(&str, &str, usize, &str); 28] = [
-    ("tags =", "tag =", 19, "did you mean `tags`?"),
-    (
-        "[export.nightly]",
-        "[exports.nightly]",
-        16,
-        "did you mean `[export.nightly]`?",
-    ),
-    ("\"1\\\\..*\"", "\"1(\"", 19, "`tags` cannot be `1(`"),
-    (
-        "container = \"usb\"\nsign",
-        "container = \"usp\"\nsign",
-        20,
-        "did you mean `usb`?",
-    ),
-    (
-        "registry = \"near\"",
-        "registry = \"naer\"",
-        17,
-        "there is no `[registry.naer]`",
-    ),
-    (
-        "target = \"far\"",
-        "target = \"fra\"",
-        27,
-        "there is no `[registry.fra]`",
-    ),
-    ("\"30 3 * * *\"", "\"61 3 * * *\"", 22, "`schedule`"),
-    ("\"30 3 * * *\"", "\"30 3 * *\"", 22, "five fields"),
-    ("Europe/Berlin", "Europe/Berln", 23, "no time zone"),
-    (
-        "source-trigger = false",
-        "source-trigger = \"no\"",
-        29,
-        "`true` or `false`",
-    ),
-    ("validated = true", "validated = 1", 11, "`true` or `false`"),
-    (
-        "references = [\"web\"]",
-        "references = [\"web\", 3]",
-        18,
-        "a list of something other",
-    ),
-    (
-        "sign-key = \"DESK/ops.key\"",
-        "sign-key = \"ops.key\"",
-        21,
-        "a relative path",
-    ),
-    (
-        "sign-key = \"DESK/ops.key\"\n",
-        "sign-key = \"DESK/ops.key\"\nunsigned = true\n",
-        21,
-        "exclude each other",
-    ),
-    (
-        "url = \"DESK/usb\"",
-        "url = \"https://a.blob.core.windows.net/c?sv=1&sig=S3CRET\"",
-        14,
-        "holds a signature",
-    ),
-    (
-        "\"file:DESK/login\"",
-        "\"hunter2-S3CRET\"",
-        7,
-        "`password` cannot be this",
-    ),
-    (
-        "state = \"DESK/state\"",
-        "state = \"here\"",
-        2,
-        "absolute path",
-    ),
-    (
-        "address = \"FAR/mirror\"",
-        "address = \"https://FAR\"",
-        10,
-        "without `https://`",
-    ),
-    ("[import.mirror]", "[import.Mirror]", 25, "cannot be a name"),
-    (
-        "time-zone =",
-        "newest = 1001\ntime-zone =",
-        23,
-        "`newest` cannot be `1001`",
-    ),
-    (
-        "target = \"far\"",
-        "target = \"bob:S3CRET@h.example/x\"",
-        27,
-        "holds a user name or a password",
-    ),
-    (
-        "target = \"far\"",
-        "target = \"https://h.example/x\"",
-        27,
-        "leave `https://` away",
-    ),
-    ("target = \"far\"", "target = \"far/UPPER\"", 27, "`target`"),
-    (
-        "address = \"FAR/mirror\"",
-        "address = \"bob:S3CRET@h.example\"",
-        10,
-        "holds a user name or a password",
-    ),
-    (
-        "references = [\"web\"]",
-        "references = [\"UPPER/x\"]",
-        18,
-        "`references`",
-    ),
-    (
-        "container = \"usb\"\nsign",
-        "container = \"https://a.blob.core.windows.net/c?sv=1&sig=S3CRET\"\nsign",
-        20,
-        "holds a signature",
-    ),
-    (
-        "sign-key = \"DESK/ops.key\"\n",
-        "",
-        16,
-        "neither `sign-key` nor `unsigned`",
-    ),
-    (
-        "trust = [\"nightly=DESK/ops.key.pub\"]\n",
-        "",
-        25,
-        "neither `trust` nor `insecure-accept-unsigned`",
-    ),
-];
-
-#[test]
-fn a_fault_is_told_with_its_line_and_nothing_is_done() {
-    let plant = Plant::new();
-    for (from, to, line, message) in FAULTS {
-        let whole = plant.whole();
-        let from = plant.fill(from);
-        assert!(whole.contains(&from), "{from}");
-        plant.configure(&whole.replacen(&from, to, 1));
-        for command in ["config check", "run export nightly"] {
-            let told = plant.run(command);
-            told.assert_code(2)
-                .assert_stderr(&format!("airlift.toml:{line}: "))
-                .assert_stderr(message)
-                .assert_nowhere("S3CRET");
-        }
-        assert!(!plant.desk.path("usb").exists(), "{from}");
-    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! them anew, and the change is then read like any other.
 
 mod config;
+mod config_faults;
 mod container;
 mod creation;
 mod documents;

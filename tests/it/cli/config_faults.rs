@@ -1,0 +1,154 @@
+//! Faults of the configuration file: each is told with its line, and nothing is done.
+
+use super::config::Plant;
+
+/// Each is one change to the whole file, the line that is told, and words of the message.
+const FAULTS: [(&str, &str, usize, &str); 28] = [
+    ("tags =", "tag =", 19, "did you mean `tags`?"),
+    (
+        "[export.nightly]",
+        "[exports.nightly]",
+        16,
+        "did you mean `[export.nightly]`?",
+    ),
+    ("\"1\\\\..*\"", "\"1(\"", 19, "`tags` cannot be `1(`"),
+    (
+        "container = \"usb\"\nsign",
+        "container = \"usp\"\nsign",
+        20,
+        "did you mean `usb`?",
+    ),
+    (
+        "registry = \"near\"",
+        "registry = \"naer\"",
+        17,
+        "there is no `[registry.naer]`",
+    ),
+    (
+        "target = \"far\"",
+        "target = \"fra\"",
+        27,
+        "there is no `[registry.fra]`",
+    ),
+    ("\"30 3 * * *\"", "\"61 3 * * *\"", 22, "`schedule`"),
+    ("\"30 3 * * *\"", "\"30 3 * *\"", 22, "five fields"),
+    ("Europe/Berlin", "Europe/Berln", 23, "no time zone"),
+    (
+        "source-trigger = false",
+        "source-trigger = \"no\"",
+        29,
+        "`true` or `false`",
+    ),
+    ("validated = true", "validated = 1", 11, "`true` or `false`"),
+    (
+        "references = [\"web\"]",
+        "references = [\"web\", 3]",
+        18,
+        "a list of something other",
+    ),
+    (
+        "sign-key = \"DESK/ops.key\"",
+        "sign-key = \"ops.key\"",
+        21,
+        "a relative path",
+    ),
+    (
+        "sign-key = \"DESK/ops.key\"\n",
+        "sign-key = \"DESK/ops.key\"\nunsigned = true\n",
+        21,
+        "exclude each other",
+    ),
+    (
+        "url = \"DESK/usb\"",
+        "url = \"https://a.blob.core.windows.net/c?sv=1&sig=S3CRET\"",
+        14,
+        "holds a signature",
+    ),
+    (
+        "\"file:DESK/login\"",
+        "\"hunter2-S3CRET\"",
+        7,
+        "`password` cannot be this",
+    ),
+    (
+        "state = \"DESK/state\"",
+        "state = \"here\"",
+        2,
+        "absolute path",
+    ),
+    (
+        "address = \"FAR/mirror\"",
+        "address = \"https://FAR\"",
+        10,
+        "without `https://`",
+    ),
+    ("[import.mirror]", "[import.Mirror]", 25, "cannot be a name"),
+    (
+        "time-zone =",
+        "newest = 1001\ntime-zone =",
+        23,
+        "`newest` cannot be `1001`",
+    ),
+    (
+        "target = \"far\"",
+        "target = \"bob:S3CRET@h.example/x\"",
+        27,
+        "holds a user name or a password",
+    ),
+    (
+        "target = \"far\"",
+        "target = \"https://h.example/x\"",
+        27,
+        "leave `https://` away",
+    ),
+    ("target = \"far\"", "target = \"far/UPPER\"", 27, "`target`"),
+    (
+        "address = \"FAR/mirror\"",
+        "address = \"bob:S3CRET@h.example\"",
+        10,
+        "holds a user name or a password",
+    ),
+    (
+        "references = [\"web\"]",
+        "references = [\"UPPER/x\"]",
+        18,
+        "`references`",
+    ),
+    (
+        "container = \"usb\"\nsign",
+        "container = \"https://a.blob.core.windows.net/c?sv=1&sig=S3CRET\"\nsign",
+        20,
+        "holds a signature",
+    ),
+    (
+        "sign-key = \"DESK/ops.key\"\n",
+        "",
+        16,
+        "neither `sign-key` nor `unsigned`",
+    ),
+    (
+        "trust = [\"nightly=DESK/ops.key.pub\"]\n",
+        "",
+        25,
+        "neither `trust` nor `insecure-accept-unsigned`",
+    ),
+];
+
+#[test]
+fn a_fault_is_told_with_its_line_and_nothing_is_done() {
+    let plant = Plant::new();
+    for (from, to, line, message) in FAULTS {
+        let whole = plant.whole();
+        let from = plant.fill(from);
+        assert!(whole.contains(&from), "{from}");
+        plant.configure(&whole.replacen(&from, to, 1));
+        for command in ["config check", "run export nightly"] {
+            let told = plant.run(command);
+            told.assert_code(2)
+                .assert_stderr(&format!("airlift.toml:{line}: "))
+                .assert_stderr(message)
+                .assert_nowhere("S3CRET");
+        }
+        assert!(!plant.desk.path("usb").exists(), "{from}");
+    }
+}
