@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod content;
+pub mod dense;
 pub mod history;
 pub mod http;
 pub mod layout;

@@ -4,10 +4,11 @@
 use super::source::{SourceFile, identifiers, is_identifier};
 
 /// What carries content from one place to another, side by side: none of them knows a neighbour.
-const MIDDLE: [&str; 7] = [
+const MIDDLE: [&str; 8] = [
     "registry",
     "layout",
     "bundle",
+    "dense",
     "storage",
     "selection",
     "history",
@@ -15,13 +16,14 @@ const MIDDLE: [&str; 7] = [
 ];
 
 /// Each room of `src/`, and the rooms that it may import beside itself.
-const ROOMS: [(&str, &[&[&str]]); 15] = [
+const ROOMS: [(&str, &[&[&str]]); 16] = [
     ("oci", &[]),
     ("content", &[&["oci"]]),
     ("http", &[&["content"]]),
     ("registry", &[&["http", "content", "oci"]]),
     ("layout", &[&["content", "oci"]]),
     ("bundle", &[&["content", "oci"]]),
+    ("dense", &[&["oci"]]),
     ("storage", &[&["http", "content", "oci"]]),
     ("selection", &[&["content", "oci"]]),
     ("history", &[&["content", "oci"]]),
