@@ -326,6 +326,7 @@ impl Remembrance {
             link,
             tags: tags_of(import, report),
             is_complete: outcome.status == RunStatus::Done,
+            answer: None,
         });
         let recorded = self.ledger.record_delivery(DeliveryRecord {
             run: run.id(),
