@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::claims::{Claimed, complete_claim};
 use super::dialect::Transaction;
 use super::id::RunId;
+use super::lanes::{Answer, record_answer};
 use super::ledger::{Ledger, count, millis, number};
 use super::run::RunOutcome;
 use super::runs::end_run;
@@ -22,6 +23,8 @@ pub struct Delivery {
     pub repositories: Vec<String>,
     /// Whether all of it is at the target. What was delivered in part is delivered again.
     pub is_complete: bool,
+    /// What is to be answered to it.
+    pub answer: Option<Answer>,
 }
 
 /// The end of a run that delivers: all of it is one transaction.
@@ -150,6 +153,9 @@ async fn accept(
         .bind(repository)
         .execute(&mut **transaction)
         .await?;
+    }
+    if let Some(answer) = &delivery.answer {
+        record_answer(transaction, (lane, link), answer).await?;
     }
     for tag in &delivery.tags {
         sqlx::query(

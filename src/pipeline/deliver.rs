@@ -335,6 +335,7 @@ impl Remembrance {
             tags: tags_of(import, report),
             repositories: import.names.iter().map(ToString::to_string).collect(),
             is_complete: outcome.status == RunStatus::Done,
+            answer: None,
         });
         let recorded = self.ledger.record_delivery(DeliveryRecord {
             run: run.id(),

@@ -49,7 +49,7 @@ fn told(digest: &Digest, event: &TimelineEvent) -> Option<ToldEvent> {
         AuditKind::Imported => ToldKind::Imported,
         AuditKind::Promoted => ToldKind::Promoted,
         AuditKind::RolledBack => ToldKind::RolledBack,
-        AuditKind::Transferred | AuditKind::Refused => return None,
+        AuditKind::Transferred | AuditKind::Refused | AuditKind::Confirmed => return None,
     };
     Some(ToldEvent {
         digest: digest.clone(),

@@ -376,7 +376,10 @@ impl<'a> Writing<'a> {
         }
         let last = self.written.last().and_then(|last| last.inventory.clone());
         match (reservation, last) {
-            (Some(reservation), Some(last)) => reservation.reserve(self.export, last).await,
+            (Some(reservation), Some(last)) => {
+                let exported = surviving(self.export, &self.failed);
+                reservation.reserve(self.export, (last, &exported)).await
+            }
             _ => Ok(()),
         }
     }

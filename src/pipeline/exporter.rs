@@ -188,7 +188,8 @@ impl Exporter<'_> {
             return Ok(());
         };
         let run = memory.start(plan).await?;
-        memory.adopt(run.id(), plan, report).await?;
+        let bundle = (plan, &self.options.audience[..]);
+        memory.adopt(run.id(), bundle, report).await?;
         memory.end(run, plan, report).await
     }
 
@@ -221,6 +222,7 @@ impl Exporter<'_> {
             memory,
             run: run.id(),
             overwrite: self.options.overwrite,
+            audience: &self.options.audience,
         };
         let signing = (self.keys, Some(&reservation));
         let mut options = self.options.clone();
@@ -230,7 +232,8 @@ impl Exporter<'_> {
             error = run.cancelled() => return Err(error),
         };
         if plan.position.is_some() {
-            memory.adopt(run.id(), plan, &report).await?;
+            let bundle = (plan, &self.options.audience[..]);
+            memory.adopt(run.id(), bundle, &report).await?;
         }
         Ok(report)
     }

@@ -48,6 +48,7 @@ mod name_template;
 mod open_bundles;
 mod overwrite;
 mod part;
+mod payload;
 mod place;
 mod promote;
 mod promotion_edge;
