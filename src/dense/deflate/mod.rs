@@ -7,6 +7,8 @@
 pub mod alphabet;
 pub mod bits;
 pub mod huffman;
+pub mod klauspost;
+pub mod pgzip;
 
 /// A deflate encoder that is fed a stream and gives the same bytes however the input is cut into calls.
 pub trait DeflateEncoder: Send {

@@ -12,6 +12,8 @@ use crate::dense::deflate::alphabet::{
 const LONGEST_MATCH: u32 = 258;
 /// The shortest match of the format.
 const SHORTEST_MATCH: u32 = 3;
+/// Up to this length a match is cut so that what is left of it is a match.
+const LAST_BUT_ONE: u32 = LONGEST_MATCH + SHORTEST_MATCH;
 /// What is added to the estimate for the end of the block, in bits.
 const END_OF_BLOCK_BITS: f32 = 15.0;
 
@@ -102,7 +104,7 @@ impl Tokens {
         while length > 0 {
             let piece = match length {
                 ..=LONGEST_MATCH => length,
-                ..=const { LONGEST_MATCH + SHORTEST_MATCH } => LONGEST_MATCH - SHORTEST_MATCH,
+                ..=LAST_BUT_ONE => LONGEST_MATCH - SHORTEST_MATCH,
                 _ => LONGEST_MATCH,
             };
             length -= piece;
