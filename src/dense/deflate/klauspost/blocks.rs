@@ -60,7 +60,9 @@ impl BlockWriter {
     /// end with them. There is at least one match among them.
     pub(super) fn write_tokens(&mut self, tokens: &mut Tokens, plain: &[u8], ends: bool, output: &mut Vec<u8>) {
         if ends {
-            tokens.count_end_of_block();
+            tokens.push_end_of_block();
+        } else if self.family == Family::From1_18_2 {
+            tokens.want_end_of_block();
         }
         if self.open.as_ref().is_some_and(|open| open.has_only_literals) || !self.has_codes_for(tokens) {
             self.end_block(output);
@@ -87,7 +89,7 @@ impl BlockWriter {
 
     /// Writes the tokens under codes of their own, unless they would be no smaller than something simpler.
     fn write_with_new_codes(&mut self, tokens: &mut Tokens, plain: &[u8], ends: bool, are_few: bool, output: &mut Vec<u8>) {
-        tokens.literals[END_OF_BLOCK] = 1;
+        tokens.want_end_of_block();
         self.builder.build(&tokens.literals, MAX_CODE_BITS, &mut self.literal_codes);
         self.builder.build(&tokens.distances, MAX_CODE_BITS, &mut self.distance_codes);
         let names_all = !ends && self.family == Family::From1_15_10;

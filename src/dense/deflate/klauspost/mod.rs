@@ -22,10 +22,13 @@ use super::DeflateEncoder;
 /// Releases of klauspost/compress that write the same bytes at level 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// 1.15.10 to 1.18: the header of an open block names all codes that there could be.
+    /// 1.15.10 to 1.18.0: the header of a block that stays open names all codes that there could be.
     From1_15_10,
-    /// 1.20: the header of a block names no code after the last one that is used.
-    From1_20,
+    /// 1.18.1 alone: no header names codes after the last one that is used.
+    Only1_18_1,
+    /// 1.18.2 and later: moreover the end of the block is part of what a segment is expected to take, though it may
+    /// not be written with it.
+    From1_18_2,
 }
 
 /// A segment that must be written and is shorter than this is not searched.

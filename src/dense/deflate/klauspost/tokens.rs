@@ -59,6 +59,8 @@ impl Token {
 /// The tokens of one segment.
 pub(super) struct Tokens {
     list: Vec<Token>,
+    /// Whether the end of the block is one of the symbols.
+    ends: bool,
     /// How often each literal and each length occurs, and the end of the block.
     pub(super) literals: [u32; LITERAL_SYMBOLS],
     /// How often each distance symbol occurs.
@@ -67,11 +69,12 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn new() -> Self {
-        Self { list: Vec::new(), literals: [0; LITERAL_SYMBOLS], distances: [0; DISTANCE_SYMBOLS] }
+        Self { list: Vec::new(), ends: false, literals: [0; LITERAL_SYMBOLS], distances: [0; DISTANCE_SYMBOLS] }
     }
 
     pub(super) fn clear(&mut self) {
         self.list.clear();
+        self.ends = false;
         self.literals.fill(0);
         self.distances.fill(0);
     }
@@ -86,7 +89,7 @@ impl Tokens {
 
     /// How many symbols there are: literals, matches and, once it is counted, the end of the block.
     pub(super) fn symbols(&self) -> usize {
-        self.list.len() + self.literals[END_OF_BLOCK] as usize
+        self.list.len() + usize::from(self.ends)
     }
 
     #[inline]
@@ -121,8 +124,14 @@ impl Tokens {
     }
 
     /// Counts the end of the block among the symbols.
-    pub(super) fn count_end_of_block(&mut self) {
-        self.literals[END_OF_BLOCK] += 1;
+    pub(super) fn push_end_of_block(&mut self) {
+        self.ends = true;
+        self.want_end_of_block();
+    }
+
+    /// Gives the end of the block a code, though it may not be one of the symbols.
+    pub(super) fn want_end_of_block(&mut self) {
+        self.literals[END_OF_BLOCK] = 1;
     }
 
     /// How many symbols of either alphabet there are up to the last one that occurs, with the end of the block.
