@@ -6,6 +6,7 @@
 
 pub mod alphabet;
 pub mod bits;
+pub mod go;
 pub mod huffman;
 
 /// A deflate encoder that is fed a stream and gives the same bytes however the input is cut into calls.
