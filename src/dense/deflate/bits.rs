@@ -3,6 +3,8 @@
 //! The writer holds only the bits that do not yet fill four bytes; everything else goes straight to the caller's
 //! buffer, which is why that buffer is given to each call.
 
+use super::huffman::Code;
+
 /// Bits that wait for more bits before they become bytes. Fewer than 32 wait between calls.
 #[derive(Debug, Default)]
 pub struct BitWriter {
@@ -23,6 +25,25 @@ impl BitWriter {
             self.pending >>= 32;
             self.pending_bits -= 32;
         }
+    }
+
+    /// Appends a code of a symbol that occurs.
+    #[inline]
+    pub fn put_code(&mut self, code: Code, output: &mut Vec<u8>) {
+        self.put(u32::from(code.bits), u32::from(code.length), output);
+    }
+
+    /// Appends a code, then the low `extra_bits` bits of `extra`, which are at most 16.
+    #[inline]
+    pub fn put_code_and_extra(
+        &mut self,
+        code: Code,
+        extra: u16,
+        extra_bits: u8,
+        output: &mut Vec<u8>,
+    ) {
+        let value = u32::from(code.bits) | u32::from(extra) << code.length;
+        self.put(value, u32::from(code.length + extra_bits), output);
     }
 
     /// Fills the last byte with zero bits and hands out everything that waits.

@@ -6,6 +6,7 @@
 
 pub mod alphabet;
 pub mod bits;
+pub mod go;
 pub mod huffman;
 pub mod klauspost;
 pub mod pgzip;
