@@ -1,0 +1,190 @@
+//! What a segment is made of, literals and matches, with the histogram of their symbols.
+//!
+//! The estimate of their size decides whether a table of codes is written anew, so it is a sum of single-precision
+//! numbers in a fixed order, with an approximate logarithm: no other way of reckoning gives the same bytes.
+
+use crate::dense::deflate::alphabet::{
+    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS, LITERAL_SYMBOLS,
+    distance_index, length_index,
+};
+
+/// The longest match of the format, as the matcher counts.
+const LONGEST_MATCH: u32 = 258;
+/// The shortest match of the format.
+const SHORTEST_MATCH: u32 = 3;
+/// Up to this length a match is cut so that what is left of it is a match.
+const LAST_BUT_ONE: u32 = LONGEST_MATCH + SHORTEST_MATCH;
+/// What is added to the estimate for the end of the block, in bits.
+const END_OF_BLOCK_BITS: f32 = 15.0;
+
+/// A literal, a match, or the end of a block, in 32 bits: the length symbol is not kept, that of the distance is.
+#[derive(Clone, Copy)]
+pub(super) struct Token(u32);
+
+impl Token {
+    const MATCH: u32 = 1 << 31;
+    const LENGTH_SHIFT: u32 = 20;
+    const SYMBOL_SHIFT: u32 = 15;
+
+    fn matched(length: u8, distance: u16) -> Self {
+        let symbol = u32::from(u8::try_from(distance_index(distance)).expect("there are 30 symbols"));
+        Self(Self::MATCH | u32::from(length) << Self::LENGTH_SHIFT | symbol << Self::SYMBOL_SHIFT | u32::from(distance))
+    }
+
+    /// The literal, unless it is a match.
+    #[inline]
+    pub(super) fn literal(self) -> Option<usize> {
+        (self.0 < Self::MATCH).then_some(self.0 as usize)
+    }
+
+    /// The length of a match above three bytes.
+    #[inline]
+    pub(super) fn length(self) -> u8 {
+        ((self.0 >> Self::LENGTH_SHIFT) & 0xFF) as u8
+    }
+
+    /// The distance of a match above one byte.
+    #[inline]
+    pub(super) fn distance(self) -> u16 {
+        (self.0 & 0x7FFF) as u16
+    }
+
+    /// The symbol of the distance of a match.
+    #[inline]
+    pub(super) fn distance_symbol(self) -> usize {
+        ((self.0 >> Self::SYMBOL_SHIFT) & 0x1F) as usize
+    }
+}
+
+/// The tokens of one segment.
+pub(super) struct Tokens {
+    list: Vec<Token>,
+    /// Whether the end of the block is one of the symbols.
+    ends: bool,
+    /// How often each literal and each length occurs, and the end of the block.
+    pub(super) literals: [u32; LITERAL_SYMBOLS],
+    /// How often each distance symbol occurs.
+    pub(super) distances: [u32; DISTANCE_SYMBOLS],
+}
+
+impl Tokens {
+    pub(super) fn new() -> Self {
+        Self { list: Vec::new(), ends: false, literals: [0; LITERAL_SYMBOLS], distances: [0; DISTANCE_SYMBOLS] }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+        self.ends = false;
+        self.literals.fill(0);
+        self.distances.fill(0);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn as_slice(&self) -> &[Token] {
+        &self.list
+    }
+
+    /// How many symbols there are: literals, matches and, once it is counted, the end of the block.
+    pub(super) fn symbols(&self) -> usize {
+        self.list.len() + usize::from(self.ends)
+    }
+
+    #[inline]
+    pub(super) fn push_literals(&mut self, bytes: &[u8]) {
+        self.list.extend(bytes.iter().map(|byte| Token(u32::from(*byte))));
+        for byte in bytes {
+            self.literals[usize::from(*byte)] += 1;
+        }
+    }
+
+    /// Appends a match of any length of 3 bytes or more, in pieces if one symbol cannot say it. No piece is too short.
+    #[inline]
+    pub(super) fn push_match(&mut self, mut length: u32, distance: u32) {
+        let above_one = u16::try_from(distance - 1).expect("matches are within 32 KiB");
+        while length > 0 {
+            let piece = match length {
+                ..=LONGEST_MATCH => length,
+                ..=LAST_BUT_ONE => LONGEST_MATCH - SHORTEST_MATCH,
+                _ => LONGEST_MATCH,
+            };
+            length -= piece;
+            self.push_piece(u8::try_from(piece - SHORTEST_MATCH).expect("a piece is at most 258 bytes"), above_one);
+        }
+    }
+
+    #[inline]
+    fn push_piece(&mut self, length: u8, distance: u16) {
+        let token = Token::matched(length, distance);
+        self.list.push(token);
+        self.literals[FIRST_LENGTH + length_index(length)] += 1;
+        self.distances[token.distance_symbol()] += 1;
+    }
+
+    /// Counts the end of the block among the symbols.
+    pub(super) fn push_end_of_block(&mut self) {
+        self.ends = true;
+        self.want_end_of_block();
+    }
+
+    /// Gives the end of the block a code, though it may not be one of the symbols.
+    pub(super) fn want_end_of_block(&mut self) {
+        self.literals[END_OF_BLOCK] = 1;
+    }
+
+    /// How many symbols of either alphabet there are up to the last one that occurs, with the end of the block.
+    pub(super) fn used_symbols(&self) -> (usize, usize) {
+        let end = |frequencies: &[u32]| frequencies.iter().rposition(|times| *times > 0).map_or(0, |last| last + 1);
+        (end(&self.literals).max(FIRST_LENGTH), end(&self.distances).max(1))
+    }
+
+    /// How many bits the extra bits of all matches are.
+    pub(super) fn extra_bits(&self) -> usize {
+        let lengths = self.literals[FIRST_LENGTH..].iter().zip(LENGTH_EXTRA_BITS);
+        let distances = self.distances.iter().zip(DISTANCE_EXTRA_BITS);
+        lengths.chain(distances).map(|(times, bits)| *times as usize * usize::from(bits)).sum()
+    }
+
+    /// The size in bits that codes made for these tokens would at least give, without those codes.
+    pub(super) fn estimated_bits(&self) -> usize {
+        let mut entropy = 0.0;
+        let symbols = f32_of(self.symbols());
+        entropy = add_entropy(entropy, &self.literals[..END_OF_BLOCK], symbols);
+        entropy += END_OF_BLOCK_BITS;
+        entropy = add_entropy(entropy, &self.literals[FIRST_LENGTH..], symbols);
+        let matches: u32 = self.literals[FIRST_LENGTH..].iter().sum();
+        entropy = add_entropy(entropy, &self.distances, f32_of(matches as usize));
+        whole_bits(entropy) + self.extra_bits()
+    }
+}
+
+/// Adds what symbols take that occur so many times among `total`, each at least one bit and at most fifteen.
+fn add_entropy(entropy: f32, frequencies: &[u32], total: f32) -> f32 {
+    let share = 1.0 / total;
+    frequencies.iter().filter(|times| **times > 0).fold(entropy, |entropy, times| {
+        let times = f32_of(*times as usize);
+        entropy + (-approximate_log2(times * share)).clamp(1.0, 15.0) * times
+    })
+}
+
+/// The exponent of a number, and a parabola through its mantissa.
+fn approximate_log2(value: f32) -> f32 {
+    let bits = value.to_bits();
+    let exponent = f32_of((bits >> 23 & 0xFF) as usize) - 128.0;
+    let mantissa = f32::from_bits((bits & 0x807F_FFFF) + (127 << 23));
+    exponent + ((-0.344_848_43 * mantissa + 2.024_665_78) * mantissa - 0.674_877_59)
+}
+
+/// A count of symbols, none of which is more than a segment has.
+#[expect(clippy::cast_precision_loss, reason = "counts are at most 65,536")]
+fn f32_of(count: usize) -> f32 {
+    count as f32
+}
+
+/// The whole bits of an estimate.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is positive and below 2^24")]
+fn whole_bits(estimate: f32) -> usize {
+    estimate as usize
+}
