@@ -35,6 +35,7 @@ mod size;
 mod spool_args;
 mod state_args;
 mod tag_args;
+mod thin_args;
 mod transfer_report;
 mod visible;
 mod voice;

@@ -176,6 +176,21 @@ pub struct MissingContents {
 /// What the file that goes home says it is.
 pub const MISSING_MEDIA_TYPE: &str = "application/vnd.airlift.missing.v1+json";
 
+/// The error of a reference that is not at the target, or not what it should be.
+pub(super) fn missing_of(bundle: &Bundle, digest: &Digest) -> Error {
+    let inventory = bundle.inventory();
+    let row = bundle.find_assumed(digest);
+    let positions = row.map_or(&[][..], |row| &row.repositories);
+    let repositories = positions.iter().map(|it| inventory.repository(*it).clone());
+    let missing = MissingContent {
+        digest: digest.clone(),
+        size: row.map_or(0, |row| row.size),
+        repositories: repositories.collect(),
+        sequence: row.and_then(|row| row.sequence),
+    };
+    refuse(bundle, vec![missing])
+}
+
 fn refuse(bundle: &Bundle, missing: Vec<MissingContent>) -> Error {
     let inventory = bundle.inventory();
     let message = match missing.len() {

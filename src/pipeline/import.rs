@@ -4,16 +4,18 @@
 //! be what the inventory promises, artifact by artifact and referrer by referrer.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::admission::{AdmissionRules, check_forks};
-use super::assumed::{AssumedPlace, AssumedWithin, find_assumed, list_assumed};
+use super::assumed::{AssumedPlace, AssumedWithin, FoundContents, find_assumed, list_assumed};
 use super::open_bundles::OpenedBundle;
 use super::overwrite::{Overwrites, TagPast, TagRules};
 use super::part::{LeftArtifact, Part, PartSelection};
 use super::place::{Place, TargetReference};
 use super::rebuild::{PlatformIndex, rebuild_sparse_indexes};
+use super::reconstruct::Reconstruction;
+use super::spool::Spool;
 use super::supply::Supply;
 use super::target_names::{check_collisions, name_at_target};
 use crate::bundle::{Artifact, Bundle, Inventory, KeyId};
@@ -353,11 +355,7 @@ pub async fn run_import(
     overwrites.check(&import.names)?;
     let within = &options.assumed_within;
     let found = find_assumed(&import.bundle, &import.assumed, (target, within)).await?;
-    let supply = Supply {
-        bundle: Arc::clone(&import.bundle),
-        target: target.as_source(),
-        found: found.clone(),
-    };
+    let supply = supply_of(import, target, &found, &options.spool)?;
     let copy = Copy {
         plan: Arc::clone(&import.plan),
         sources: vec![Arc::new(supply)],
@@ -383,6 +381,29 @@ pub async fn run_import(
         artifacts: list_artifacts(import.artifact_names(), &report),
         copy: report,
         read_back,
+    })
+}
+
+/// Where the contents of a bundle come from.
+fn supply_of(
+    import: &ImportPlan,
+    target: &Place,
+    found: &FoundContents,
+    spool: &Path,
+) -> Result<Supply> {
+    let (bundle, source) = (&import.bundle, target.as_source());
+    let reconstruction = match bundle.inventory().rebuilt.is_empty() {
+        true => None,
+        false => {
+            let layers = (Arc::clone(&source), found.clone());
+            Some(Reconstruction::new(bundle, layers, Spool::open(spool)?))
+        }
+    };
+    Ok(Supply {
+        bundle: Arc::clone(bundle),
+        target: source,
+        found: found.clone(),
+        reconstruction: reconstruction.map(Arc::new),
     })
 }
 

@@ -51,7 +51,9 @@ pub(super) async fn fetch(
     let content = Content::new(source, repository, blob.descriptor.clone());
     let stream = content.open(0).await.map_err(Unread::Source)?;
     let (mut reader, feeding) = read_stream(stream);
-    let file = spool.file().map_err(|cause| Unread::Spool(spool.failed(cause)))?;
+    let file = spool
+        .file()
+        .map_err(|cause| Unread::Spool(spool.failed(cause)))?;
     let reading = tokio::task::spawn_blocking(move || {
         let mut output = file;
         let copied = io::copy(&mut reader, &mut output).and_then(|_| SpooledFile::of(output));
@@ -62,7 +64,9 @@ pub(super) async fn fetch(
         Ok((_, Some(error))) => Err(Unread::Source(error)),
         Ok((Ok(file), None)) => Ok(file),
         Ok((Err(cause), None)) => Err(Unread::Spool(spool.failed(cause))),
-        Err(_) => Err(Unread::Spool(spool.failed(io::ErrorKind::Interrupted.into()))),
+        Err(_) => Err(Unread::Spool(
+            spool.failed(io::ErrorKind::Interrupted.into()),
+        )),
     }
 }
 
@@ -237,7 +241,8 @@ impl Rebuilt for Proof<'_> {
 
 impl Proof<'_> {
     fn read_expected(&mut self, offset: u64) -> io::Result<()> {
-        let read = std::os::unix::fs::FileExt::read_exact_at(self.expected, &mut self.buffer, offset);
+        let read =
+            std::os::unix::fs::FileExt::read_exact_at(self.expected, &mut self.buffer, offset);
         read.map_err(|cause| match cause.kind() {
             io::ErrorKind::UnexpectedEof => io::ErrorKind::InvalidData.into(),
             _ => cause,

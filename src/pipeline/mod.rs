@@ -42,6 +42,7 @@ mod exporter;
 mod facts;
 mod import;
 mod judge_tags;
+mod layer;
 mod leftovers;
 mod list;
 mod name_template;

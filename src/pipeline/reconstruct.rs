@@ -192,7 +192,7 @@ impl Reconstruction {
         let (spool, runtime) = (self.spool.clone(), Handle::current());
         let applying = tokio::task::spawn_blocking(move || {
             let references: Vec<&dyn ReadAt> = references.iter().map(|it| it as _).collect();
-            let file = spool.file().map_err(|cause| spool.failed(cause))?;
+            let mut file = spool.file().map_err(|cause| spool.failed(cause))?;
             let mut failed = None;
             let mut read_segment = |number: usize| {
                 let read = runtime.block_on(bundle.read_derived(&segments[number]));
@@ -201,7 +201,7 @@ impl Reconstruction {
                     std::io::Error::other("a segment could not be read")
                 })
             };
-            let applied = recipe.apply(&references, &mut read_segment, &file);
+            let applied = recipe.apply(&references, &mut read_segment, &mut file);
             match (failed, applied) {
                 (Some(error), _) => Err(error),
                 (None, Err(cause)) => {

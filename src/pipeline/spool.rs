@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags};
 
 use crate::content::{Error, Result};
+use crate::dense::delta::ReadAt;
 
 /// The directory in which files are made.
 #[derive(Clone, Debug)]
@@ -92,6 +93,16 @@ impl SpooledFile {
             file: self.clone(),
             position: 0,
         }
+    }
+}
+
+impl ReadAt for SpooledFile {
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
     }
 }
 

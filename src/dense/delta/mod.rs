@@ -15,6 +15,7 @@ mod recipe;
 mod segment;
 mod sketch;
 mod source;
+mod used;
 mod varint;
 mod window;
 

@@ -99,8 +99,12 @@ impl Neighbourhood {
     /// The places, by reference and offset, as wide as `budget_bytes` allows.
     pub(super) fn choose(mut self, sizes_bytes: &[u64], budget_bytes: u64) -> Vec<Place> {
         self.cores.sort_by_key(|core| (core.reference, core.offset));
-        let widened = SLACKS.iter().map(|slack| widen(&self.cores, *slack, sizes_bytes));
-        let fits = |places: &Vec<Place>| places.iter().map(|place| place.length).sum::<u64>() <= budget_bytes;
+        let widened = SLACKS
+            .iter()
+            .map(|slack| widen(&self.cores, *slack, sizes_bytes));
+        let fits = |places: &Vec<Place>| {
+            places.iter().map(|place| place.length).sum::<u64>() <= budget_bytes
+        };
         let mut last = Vec::new();
         for places in widened {
             if fits(&places) {

@@ -43,7 +43,9 @@ impl<'a> Window<'a> {
     fn hold(&mut self, number: usize, offset: u64) -> Result<usize> {
         let start = offset - offset % BLOCK_BYTES;
         if self.held != Some((number, start)) {
-            let length = self.sizes_bytes[number].saturating_sub(start).min(BLOCK_BYTES);
+            let length = self.sizes_bytes[number]
+                .saturating_sub(start)
+                .min(BLOCK_BYTES);
             self.held = None;
             self.block.resize(length as usize, 0);
             read_at(self.layers[number], number, &mut self.block, start)?;
@@ -60,7 +62,12 @@ pub(super) fn common_start(a: &[u8], b: &[u8]) -> usize {
     let (a, b) = (&a[..length], &b[..length]);
     let strides = a.chunks_exact(STRIDE).zip(b.chunks_exact(STRIDE));
     let equal = strides.take_while(|(a, b)| a == b).count() * STRIDE;
-    equal + a[equal..].iter().zip(&b[equal..]).take_while(|(a, b)| a == b).count()
+    equal
+        + a[equal..]
+            .iter()
+            .zip(&b[equal..])
+            .take_while(|(a, b)| a == b)
+            .count()
 }
 
 /// How many bytes two slices have in common at their end.

@@ -9,8 +9,8 @@ use super::Family;
 use super::header::Header;
 use super::tokens::{Token, Tokens};
 use crate::dense::deflate::alphabet::{
-    DISTANCE_BASE, DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_BASE, LENGTH_EXTRA_BITS,
-    LITERAL_SYMBOLS, length_index,
+    DISTANCE_BASE, DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_BASE,
+    LENGTH_EXTRA_BITS, LITERAL_SYMBOLS, length_index,
 };
 use crate::dense::deflate::bits::BitWriter;
 use crate::dense::deflate::huffman::{Code, CodeBuilder, MAX_CODE_BITS, assign_bits, encoded_bits};
@@ -58,19 +58,32 @@ impl BlockWriter {
 
     /// Writes the tokens of the segment `plain`, in the way that seems smallest; `ends` says whether the block has to
     /// end with them. There is at least one match among them.
-    pub(super) fn write_tokens(&mut self, tokens: &mut Tokens, plain: &[u8], ends: bool, output: &mut Vec<u8>) {
+    pub(super) fn write_tokens(
+        &mut self,
+        tokens: &mut Tokens,
+        plain: &[u8],
+        ends: bool,
+        output: &mut Vec<u8>,
+    ) {
         if ends {
             tokens.push_end_of_block();
         } else if self.family == Family::From1_18_2 {
             tokens.want_end_of_block();
         }
-        if self.open.as_ref().is_some_and(|open| open.has_only_literals) || !self.has_codes_for(tokens) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.has_only_literals)
+            || !self.has_codes_for(tokens)
+        {
             self.end_block(output);
         }
         let fixed_bits = (tokens.symbols() < FEW_TOKENS).then(|| self.fixed_bits(tokens));
         if let Some(open) = &self.open {
             let estimate = open.header_bits + tokens.estimated_bits();
-            let new_bits = estimate + usize::from(self.literal_codes[END_OF_BLOCK].length) + (estimate >> PENALTY_SHIFT);
+            let new_bits = estimate
+                + usize::from(self.literal_codes[END_OF_BLOCK].length)
+                + (estimate >> PENALTY_SHIFT);
             let same_bits = self.coded_bits(tokens);
             let expected = new_bits.min(same_bits);
             if fixed_bits.is_some_and(|bits| bits + 7 < expected) && stored_bits(plain) > expected {
@@ -88,13 +101,30 @@ impl BlockWriter {
     }
 
     /// Writes the tokens under codes of their own, unless they would be no smaller than something simpler.
-    fn write_with_new_codes(&mut self, tokens: &mut Tokens, plain: &[u8], ends: bool, are_few: bool, output: &mut Vec<u8>) {
+    fn write_with_new_codes(
+        &mut self,
+        tokens: &mut Tokens,
+        plain: &[u8],
+        ends: bool,
+        are_few: bool,
+        output: &mut Vec<u8>,
+    ) {
         tokens.want_end_of_block();
-        self.builder.build(&tokens.literals, MAX_CODE_BITS, &mut self.literal_codes);
-        self.builder.build(&tokens.distances, MAX_CODE_BITS, &mut self.distance_codes);
+        self.builder
+            .build(&tokens.literals, MAX_CODE_BITS, &mut self.literal_codes);
+        self.builder
+            .build(&tokens.distances, MAX_CODE_BITS, &mut self.distance_codes);
         let names_all = !ends && self.family == Family::From1_15_10;
-        let (literals, distances) = if names_all { (LITERAL_SYMBOLS, DISTANCE_SYMBOLS) } else { tokens.used_symbols() };
-        let header = Header::new(&self.literal_codes[..literals], &self.distance_codes[..distances], &mut self.builder);
+        let (literals, distances) = if names_all {
+            (LITERAL_SYMBOLS, DISTANCE_SYMBOLS)
+        } else {
+            tokens.used_symbols()
+        };
+        let header = Header::new(
+            &self.literal_codes[..literals],
+            &self.distance_codes[..distances],
+            &mut self.builder,
+        );
         let bits = header.bits() + self.coded_bits(tokens);
         let fixed_bits = self.fixed_bits(tokens);
         if are_few && fixed_bits <= bits && stored_bits(plain) > fixed_bits {
@@ -104,7 +134,10 @@ impl BlockWriter {
             return self.write_stored(plain, output);
         }
         header.write(&mut self.bits, output);
-        self.open = Some(OpenBlock { header_bits: header.bits(), has_only_literals: false });
+        self.open = Some(OpenBlock {
+            header_bits: header.bits(),
+            has_only_literals: false,
+        });
         self.write_symbols(tokens, ends, output);
     }
 
@@ -120,21 +153,30 @@ impl BlockWriter {
         frequencies[END_OF_BLOCK] = 1;
         let mut codes = [Code::default(); FIRST_LENGTH];
         self.builder.build(&frequencies, MAX_CODE_BITS, &mut codes);
-        let header_bits = self.open.as_ref().map_or(GUESSED_HEADER_BITS, |open| open.header_bits);
+        let header_bits = self
+            .open
+            .as_ref()
+            .map_or(GUESSED_HEADER_BITS, |open| open.header_bits);
         let estimate = encoded_bits(&codes, &frequencies) + header_bits;
         let new_bits = estimate + (estimate >> PENALTY_SHIFT);
         if stored_bits(plain) <= new_bits {
             return self.write_stored(plain, output);
         }
         let literals = &frequencies[..END_OF_BLOCK];
-        if !self.has_literal_codes_for(literals) || new_bits < encoded_bits(&self.literal_codes[..END_OF_BLOCK], literals) {
+        if !self.has_literal_codes_for(literals)
+            || new_bits < encoded_bits(&self.literal_codes[..END_OF_BLOCK], literals)
+        {
             self.end_block(output);
         }
         if self.open.is_none() {
             self.begin_literals(&codes, output);
         }
         for byte in plain {
-            put(&mut self.bits, self.literal_codes[usize::from(*byte)], output);
+            put(
+                &mut self.bits,
+                self.literal_codes[usize::from(*byte)],
+                output,
+            );
         }
         if ends {
             self.end_block(output);
@@ -146,7 +188,10 @@ impl BlockWriter {
         self.literal_codes[..FIRST_LENGTH].copy_from_slice(codes);
         let header = Header::new(codes, &[Code { bits: 0, length: 1 }], &mut self.builder);
         header.write(&mut self.bits, output);
-        self.open = Some(OpenBlock { header_bits: header.bits(), has_only_literals: true });
+        self.open = Some(OpenBlock {
+            header_bits: header.bits(),
+            has_only_literals: true,
+        });
     }
 
     /// Writes a segment as it is.
@@ -159,20 +204,40 @@ impl BlockWriter {
     pub(super) fn write_end(&mut self, output: &mut Vec<u8>) {
         self.end_block(output);
         self.bits.put(0b011, 3, output);
-        put(&mut self.bits, self.fixed_literal_codes[END_OF_BLOCK], output);
+        put(
+            &mut self.bits,
+            self.fixed_literal_codes[END_OF_BLOCK],
+            output,
+        );
         self.bits.align(output);
     }
 
     fn write_fixed(&mut self, tokens: &Tokens, output: &mut Vec<u8>) {
         self.end_block(output);
         self.bits.put(0b010, 3, output);
-        write_tokens(tokens.as_slice(), &self.fixed_literal_codes, &self.fixed_distance_codes, &mut self.bits, output);
-        put(&mut self.bits, self.fixed_literal_codes[END_OF_BLOCK], output);
+        write_tokens(
+            tokens.as_slice(),
+            &self.fixed_literal_codes,
+            &self.fixed_distance_codes,
+            &mut self.bits,
+            output,
+        );
+        put(
+            &mut self.bits,
+            self.fixed_literal_codes[END_OF_BLOCK],
+            output,
+        );
     }
 
     /// Writes the tokens under the codes of the open block.
     fn write_symbols(&mut self, tokens: &Tokens, ends: bool, output: &mut Vec<u8>) {
-        write_tokens(tokens.as_slice(), &self.literal_codes, &self.distance_codes, &mut self.bits, output);
+        write_tokens(
+            tokens.as_slice(),
+            &self.literal_codes,
+            &self.distance_codes,
+            &mut self.bits,
+            output,
+        );
         if ends {
             self.end_block(output);
         }
@@ -188,22 +253,32 @@ impl BlockWriter {
     /// Whether the last codes have one for each symbol of the tokens.
     fn has_codes_for(&self, tokens: &Tokens) -> bool {
         let distances = self.distance_codes.iter().zip(&tokens.distances);
-        self.has_literal_codes_for(&tokens.literals) && distances.into_iter().all(|(code, times)| *times == 0 || code.length > 0)
+        self.has_literal_codes_for(&tokens.literals)
+            && distances
+                .into_iter()
+                .all(|(code, times)| *times == 0 || code.length > 0)
     }
 
     fn has_literal_codes_for(&self, frequencies: &[u32]) -> bool {
-        self.literal_codes.iter().zip(frequencies).all(|(code, times)| *times == 0 || code.length > 0)
+        self.literal_codes
+            .iter()
+            .zip(frequencies)
+            .all(|(code, times)| *times == 0 || code.length > 0)
     }
 
     /// The size of the tokens under the last codes.
     fn coded_bits(&self, tokens: &Tokens) -> usize {
-        encoded_bits(&self.literal_codes, &tokens.literals) + encoded_bits(&self.distance_codes, &tokens.distances) + tokens.extra_bits()
+        encoded_bits(&self.literal_codes, &tokens.literals)
+            + encoded_bits(&self.distance_codes, &tokens.distances)
+            + tokens.extra_bits()
     }
 
     /// The size of a block of the tokens under the codes of the format.
     fn fixed_bits(&self, tokens: &Tokens) -> usize {
         let symbols = encoded_bits(&self.fixed_literal_codes, &tokens.literals);
-        3 + symbols + encoded_bits(&self.fixed_distance_codes, &tokens.distances) + tokens.extra_bits()
+        3 + symbols
+            + encoded_bits(&self.fixed_distance_codes, &tokens.distances)
+            + tokens.extra_bits()
     }
 }
 
@@ -216,7 +291,9 @@ fn stored_bits(plain: &[u8]) -> usize {
 fn looks_random(frequencies: &[u32; FIRST_LENGTH], length: usize) -> bool {
     let length = length as u64;
     // Everything is scaled by 256, so that the average is a whole number.
-    let squares = frequencies[..END_OF_BLOCK].iter().map(|times| (u64::from(*times) * 256).abs_diff(length).pow(2));
+    let squares = frequencies[..END_OF_BLOCK]
+        .iter()
+        .map(|times| (u64::from(*times) * 256).abs_diff(length).pow(2));
     squares.sum::<u64>() < 2 * length * 65_536
 }
 
@@ -240,15 +317,33 @@ fn write_tokens(
         }
         let index = length_index(token.length());
         let extra = u16::from(token.length()) - LENGTH_BASE[index];
-        put_extended(bits, literal_codes[FIRST_LENGTH + index], extra, LENGTH_EXTRA_BITS[index], output);
+        put_extended(
+            bits,
+            literal_codes[FIRST_LENGTH + index],
+            extra,
+            LENGTH_EXTRA_BITS[index],
+            output,
+        );
         let symbol = token.distance_symbol();
         let extra = token.distance() - DISTANCE_BASE[symbol];
-        put_extended(bits, distance_codes[symbol], extra, DISTANCE_EXTRA_BITS[symbol], output);
+        put_extended(
+            bits,
+            distance_codes[symbol],
+            extra,
+            DISTANCE_EXTRA_BITS[symbol],
+            output,
+        );
     }
 }
 
 #[inline]
-fn put_extended(bits: &mut BitWriter, code: Code, extra: u16, extra_bits: u8, output: &mut Vec<u8>) {
+fn put_extended(
+    bits: &mut BitWriter,
+    code: Code,
+    extra: u16,
+    extra_bits: u8,
+    output: &mut Vec<u8>,
+) {
     let value = u32::from(code.bits) | u32::from(extra) << code.length;
     bits.put(value, u32::from(code.length + extra_bits), output);
 }
@@ -262,7 +357,10 @@ fn fixed_literal_codes() -> [Code; LITERAL_SYMBOLS] {
         _ => 8,
     };
     // Two more symbols have codes there, and never occur.
-    let mut codes: [Code; LITERAL_SYMBOLS + 2] = std::array::from_fn(|symbol| Code { bits: 0, length: length_of(symbol) });
+    let mut codes: [Code; LITERAL_SYMBOLS + 2] = std::array::from_fn(|symbol| Code {
+        bits: 0,
+        length: length_of(symbol),
+    });
     assign_bits(&mut codes);
     std::array::from_fn(|symbol| codes[symbol])
 }

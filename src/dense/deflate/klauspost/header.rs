@@ -37,7 +37,11 @@ pub(super) struct Header {
 impl Header {
     /// The header for these codes, all of which it mentions: 257 or more for literals, one or more for distances.
     pub(super) fn new(literals: &[Code], distances: &[Code], builder: &mut CodeBuilder) -> Self {
-        let lengths: Vec<u8> = literals.iter().chain(distances).map(|code| code.length).collect();
+        let lengths: Vec<u8> = literals
+            .iter()
+            .chain(distances)
+            .map(|code| code.length)
+            .collect();
         let mut runs = Vec::with_capacity(lengths.len());
         for run in lengths.chunk_by(|left, right| left == right) {
             push_runs(usize::from(run[0]), run.len(), &mut runs);
@@ -48,15 +52,32 @@ impl Header {
         }
         let mut run_codes = [Code::default(); CODE_LENGTH_SYMBOLS];
         builder.build(&frequencies, LONGEST_RUN_CODE, &mut run_codes);
-        let last = CODE_LENGTH_ORDER.iter().rposition(|symbol| frequencies[*symbol] > 0);
+        let last = CODE_LENGTH_ORDER
+            .iter()
+            .rposition(|symbol| frequencies[*symbol] > 0);
         let written_run_codes = last.map_or(0, |last| last + 1).max(FEWEST_RUN_CODES);
-        Self { literal_codes: literals.len(), distance_codes: distances.len(), runs, run_codes, written_run_codes, frequencies }
+        Self {
+            literal_codes: literals.len(),
+            distance_codes: distances.len(),
+            runs,
+            run_codes,
+            written_run_codes,
+            frequencies,
+        }
     }
 
     /// How many bits it takes.
     pub(super) fn bits(&self) -> usize {
-        let extra: usize = [REPEAT, ZEROS, MANY_ZEROS].iter().map(|symbol| self.frequencies[*symbol] as usize * extra_bits(*symbol) as usize).sum();
-        3 + 5 + 5 + 4 + 3 * self.written_run_codes + encoded_bits(&self.run_codes, &self.frequencies) + extra
+        let extra: usize = [REPEAT, ZEROS, MANY_ZEROS]
+            .iter()
+            .map(|symbol| self.frequencies[*symbol] as usize * extra_bits(*symbol) as usize)
+            .sum();
+        3 + 5
+            + 5
+            + 4
+            + 3 * self.written_run_codes
+            + encoded_bits(&self.run_codes, &self.frequencies)
+            + extra
     }
 
     /// Writes it as the beginning of a block that is not the last one.
@@ -79,18 +100,31 @@ impl Header {
 /// Cuts a run of equal lengths into symbols: as long as possible first, and what is too short for those one by one.
 fn push_runs(length: usize, mut times: usize, runs: &mut Vec<Run>) {
     if length > 0 {
-        runs.push(Run { symbol: length, extra: 0 });
+        runs.push(Run {
+            symbol: length,
+            extra: 0,
+        });
         times -= 1;
     }
-    let kinds: &[(usize, usize, usize)] = if length > 0 { &[(REPEAT, 3, 6)] } else { &[(MANY_ZEROS, 11, 138), (ZEROS, 3, 10)] };
+    let kinds: &[(usize, usize, usize)] = if length > 0 {
+        &[(REPEAT, 3, 6)]
+    } else {
+        &[(MANY_ZEROS, 11, 138), (ZEROS, 3, 10)]
+    };
     for (symbol, shortest, longest) in kinds {
         while times >= *shortest {
             let piece = times.min(*longest);
-            runs.push(Run { symbol: *symbol, extra: small(piece - shortest) });
+            runs.push(Run {
+                symbol: *symbol,
+                extra: small(piece - shortest),
+            });
             times -= piece;
         }
     }
-    runs.extend((0..times).map(|_| Run { symbol: length, extra: 0 }));
+    runs.extend((0..times).map(|_| Run {
+        symbol: length,
+        extra: 0,
+    }));
 }
 
 fn extra_bits(symbol: usize) -> u32 {

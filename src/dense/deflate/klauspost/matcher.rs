@@ -73,7 +73,11 @@ impl Matcher {
     pub(super) fn new() -> Self {
         Self {
             window: Vec::with_capacity(WINDOW_BYTES),
-            tables: Tables { short: Box::new([0; 1 << TABLE_BITS]), long: Box::new([Places::default(); 1 << TABLE_BITS]), base: REACH },
+            tables: Tables {
+                short: Box::new([0; 1 << TABLE_BITS]),
+                long: Box::new([Places::default(); 1 << TABLE_BITS]),
+                base: REACH,
+            },
         }
     }
 
@@ -92,7 +96,10 @@ impl Matcher {
         if segment.len() < SHORTEST_SEGMENT {
             return;
         }
-        let window = Window { bytes: &self.window, search_end: index(self.window.len()) - END_MARGIN };
+        let window = Window {
+            bytes: &self.window,
+            search_end: index(self.window.len()) - END_MARGIN,
+        };
         let mut pending = start;
         let mut at = start;
         let mut word = window.word(at);
@@ -139,7 +146,10 @@ impl Tables {
     #[inline(always)]
     fn enter_long(&mut self, word: u64, at: u32) {
         let places = &mut self.long[hash_7(word)];
-        *places = Places { last: self.base + at, before: places.last };
+        *places = Places {
+            last: self.base + at,
+            before: places.last,
+        };
     }
 
     /// Looks for the first match from `at` on, whose bytes are `word`; `pending` is where the search began.
@@ -156,7 +166,10 @@ impl Tables {
             let long_slot = &mut self.long[hash_7(word)];
             let (short, long) = (*short_slot, *long_slot);
             *short_slot = self.base + at;
-            *long_slot = Places { last: self.base + at, before: long.last };
+            *long_slot = Places {
+                last: self.base + at,
+                before: long.last,
+            };
             let next_word = window.word(next_at);
             let long_match = self.match_long(window, at, word, long);
             if let Some(candidate) = long_match {
@@ -164,7 +177,16 @@ impl Tables {
                 return Some(Found { candidate, next_at });
             }
             if let Some(from) = self.reach(window, at, word, short) {
-                let candidate = self.match_short(window, Match { at, from, length: 0 }, next_at, next_word);
+                let candidate = self.match_short(
+                    window,
+                    Match {
+                        at,
+                        from,
+                        length: 0,
+                    },
+                    next_at,
+                    next_word,
+                );
                 self.enter(next_word, next_at);
                 return Some(Found { candidate, next_at });
             }
@@ -189,23 +211,45 @@ impl Tables {
         let Some(from) = self.reach(window, at, word, places.last) else {
             return older.map(|from| window.measured(at, from));
         };
-        let last = Match { at, from, length: window.weighed(at, from) };
-        let best = older.map(|from| Match { at, from, length: window.weighed(at, from) }).filter(|older| older.length > last.length);
+        let last = Match {
+            at,
+            from,
+            length: window.weighed(at, from),
+        };
+        let best = older
+            .map(|from| Match {
+                at,
+                from,
+                length: window.weighed(at, from),
+            })
+            .filter(|older| older.length > last.length);
         Some(window.completed(best.unwrap_or(last)))
     }
 
     /// The match of a hash of four bytes, or a longer one of seven bytes at the next position.
     #[inline(always)]
-    fn match_short(&self, window: &Window<'_>, found: Match, next_at: u32, next_word: u64) -> Match {
+    fn match_short(
+        &self,
+        window: &Window<'_>,
+        found: Match,
+        next_at: u32,
+        next_word: u64,
+    ) -> Match {
         let length = window.weighed(found.at, found.from);
         let places = self.long[hash_7(next_word)];
         let mut best = Match { length, ..found };
         if self.base + next_at - places.last < REACH {
             for place in [places.last, places.before] {
-                let Some(from) = self.reach(window, next_at, next_word, place) else { continue };
+                let Some(from) = self.reach(window, next_at, next_word, place) else {
+                    continue;
+                };
                 let length = window.weighed(next_at, from);
                 if length > best.length {
-                    best = Match { at: next_at, from, length };
+                    best = Match {
+                        at: next_at,
+                        from,
+                        length,
+                    };
                     break;
                 }
             }
@@ -227,7 +271,11 @@ impl Tables {
         }
         let from = at - distance;
         let length = window.common(at, from, u32::MAX);
-        if length > found.length { Match { at, from, length } } else { found }
+        if length > found.length {
+            Match { at, from, length }
+        } else {
+            found
+        }
     }
 
     /// Enters some of the positions between `start`, where a match began, and `end`, where the search goes on.
@@ -260,7 +308,10 @@ impl Tables {
             *place = place.saturating_sub(excess);
         }
         for places in self.long.iter_mut() {
-            *places = Places { last: places.last.saturating_sub(excess), before: places.before.saturating_sub(excess) };
+            *places = Places {
+                last: places.last.saturating_sub(excess),
+                before: places.before.saturating_sub(excess),
+            };
         }
         self.base = REACH;
     }
@@ -277,14 +328,18 @@ impl Window<'_> {
     /// The eight bytes from `at` on.
     #[inline(always)]
     fn word(&self, at: u32) -> u64 {
-        let bytes = self.bytes[at as usize..].first_chunk().expect("the search ends before the last eight bytes");
+        let bytes = self.bytes[at as usize..]
+            .first_chunk()
+            .expect("the search ends before the last eight bytes");
         u64::from_le_bytes(*bytes)
     }
 
     /// Whether the four bytes at `at` are the first ones of `word`.
     #[inline(always)]
     fn has(&self, at: u32, word: u64) -> bool {
-        let bytes = self.bytes[at as usize..].first_chunk().expect("a place of the tables has four bytes");
+        let bytes = self.bytes[at as usize..]
+            .first_chunk()
+            .expect("a place of the tables has four bytes");
         u64::from(u32::from_le_bytes(*bytes)) == word & 0xFFFF_FFFF
     }
 
@@ -304,7 +359,10 @@ impl Window<'_> {
             }
             length += 8;
         }
-        let same = ahead_rest.iter().zip(behind_rest).take_while(|(left, right)| left == right);
+        let same = ahead_rest
+            .iter()
+            .zip(behind_rest)
+            .take_while(|(left, right)| left == right);
         length + index(same.count())
     }
 
@@ -317,15 +375,26 @@ impl Window<'_> {
     /// The match of which four bytes are known, in its full length.
     #[inline(always)]
     fn measured(&self, at: u32, from: u32) -> Match {
-        Match { at, from, length: 4 + self.common(at + 4, from + 4, u32::MAX) }
+        Match {
+            at,
+            from,
+            length: 4 + self.common(at + 4, from + 4, u32::MAX),
+        }
     }
 
     /// A match that was cut off while it was weighed, in its full length.
     #[inline(always)]
     fn completed(&self, found: Match) -> Match {
         let Match { at, from, length } = found;
-        let rest = if length == WEIGHED_LENGTH { self.common(at + length, from + length, u32::MAX) } else { 0 };
-        Match { length: length + rest, ..found }
+        let rest = if length == WEIGHED_LENGTH {
+            self.common(at + length, from + length, u32::MAX)
+        } else {
+            0
+        };
+        Match {
+            length: length + rest,
+            ..found
+        }
     }
 
     /// The match with the bytes before it that are the same, down to `pending`.
@@ -333,9 +402,17 @@ impl Window<'_> {
     fn widen(&self, found: Match, pending: u32) -> Match {
         let before = &self.bytes[pending as usize..found.at as usize];
         let source = &self.bytes[..found.from as usize];
-        let more = before.iter().rev().zip(source.iter().rev()).take_while(|(left, right)| left == right);
+        let more = before
+            .iter()
+            .rev()
+            .zip(source.iter().rev())
+            .take_while(|(left, right)| left == right);
         let more = index(more.count());
-        Match { at: found.at - more, from: found.from - more, length: found.length + more }
+        Match {
+            at: found.at - more,
+            from: found.from - more,
+            length: found.length + more,
+        }
     }
 }
 

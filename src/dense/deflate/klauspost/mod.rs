@@ -48,7 +48,12 @@ pub struct KlauspostEncoder {
 impl KlauspostEncoder {
     /// An encoder without a dictionary.
     pub fn new(family: Family) -> Self {
-        Self { matcher: Matcher::new(), tokens: Tokens::new(), blocks: BlockWriter::new(family), segment: Vec::with_capacity(SEGMENT_BYTES) }
+        Self {
+            matcher: Matcher::new(),
+            tokens: Tokens::new(),
+            blocks: BlockWriter::new(family),
+            segment: Vec::with_capacity(SEGMENT_BYTES),
+        }
     }
 
     /// Begins a new stream that may refer to the bytes of `dictionary`, of which there are at most 32,768. Nothing may
@@ -72,7 +77,8 @@ impl KlauspostEncoder {
         } else if self.tokens.symbols() > segment.len() - segment.len() / 16 {
             self.blocks.write_literals(segment, ends, output);
         } else {
-            self.blocks.write_tokens(&mut self.tokens, segment, ends, output);
+            self.blocks
+                .write_tokens(&mut self.tokens, segment, ends, output);
         }
         self.tokens.clear();
     }

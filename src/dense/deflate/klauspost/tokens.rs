@@ -4,8 +4,8 @@
 //! numbers in a fixed order, with an approximate logarithm: no other way of reckoning gives the same bytes.
 
 use crate::dense::deflate::alphabet::{
-    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS, LITERAL_SYMBOLS,
-    distance_index, length_index,
+    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS,
+    LITERAL_SYMBOLS, distance_index, length_index,
 };
 
 /// The longest match of the format, as the matcher counts.
@@ -27,8 +27,14 @@ impl Token {
     const SYMBOL_SHIFT: u32 = 15;
 
     fn matched(length: u8, distance: u16) -> Self {
-        let symbol = u32::from(u8::try_from(distance_index(distance)).expect("there are 30 symbols"));
-        Self(Self::MATCH | u32::from(length) << Self::LENGTH_SHIFT | symbol << Self::SYMBOL_SHIFT | u32::from(distance))
+        let symbol =
+            u32::from(u8::try_from(distance_index(distance)).expect("there are 30 symbols"));
+        Self(
+            Self::MATCH
+                | u32::from(length) << Self::LENGTH_SHIFT
+                | symbol << Self::SYMBOL_SHIFT
+                | u32::from(distance),
+        )
     }
 
     /// The literal, unless it is a match.
@@ -69,7 +75,12 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn new() -> Self {
-        Self { list: Vec::new(), ends: false, literals: [0; LITERAL_SYMBOLS], distances: [0; DISTANCE_SYMBOLS] }
+        Self {
+            list: Vec::new(),
+            ends: false,
+            literals: [0; LITERAL_SYMBOLS],
+            distances: [0; DISTANCE_SYMBOLS],
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -94,7 +105,8 @@ impl Tokens {
 
     #[inline]
     pub(super) fn push_literals(&mut self, bytes: &[u8]) {
-        self.list.extend(bytes.iter().map(|byte| Token(u32::from(*byte))));
+        self.list
+            .extend(bytes.iter().map(|byte| Token(u32::from(*byte))));
         for byte in bytes {
             self.literals[usize::from(*byte)] += 1;
         }
@@ -111,7 +123,10 @@ impl Tokens {
                 _ => LONGEST_MATCH,
             };
             length -= piece;
-            self.push_piece(u8::try_from(piece - SHORTEST_MATCH).expect("a piece is at most 258 bytes"), above_one);
+            self.push_piece(
+                u8::try_from(piece - SHORTEST_MATCH).expect("a piece is at most 258 bytes"),
+                above_one,
+            );
         }
     }
 
@@ -136,15 +151,26 @@ impl Tokens {
 
     /// How many symbols of either alphabet there are up to the last one that occurs, with the end of the block.
     pub(super) fn used_symbols(&self) -> (usize, usize) {
-        let end = |frequencies: &[u32]| frequencies.iter().rposition(|times| *times > 0).map_or(0, |last| last + 1);
-        (end(&self.literals).max(FIRST_LENGTH), end(&self.distances).max(1))
+        let end = |frequencies: &[u32]| {
+            frequencies
+                .iter()
+                .rposition(|times| *times > 0)
+                .map_or(0, |last| last + 1)
+        };
+        (
+            end(&self.literals).max(FIRST_LENGTH),
+            end(&self.distances).max(1),
+        )
     }
 
     /// How many bits the extra bits of all matches are.
     pub(super) fn extra_bits(&self) -> usize {
         let lengths = self.literals[FIRST_LENGTH..].iter().zip(LENGTH_EXTRA_BITS);
         let distances = self.distances.iter().zip(DISTANCE_EXTRA_BITS);
-        lengths.chain(distances).map(|(times, bits)| *times as usize * usize::from(bits)).sum()
+        lengths
+            .chain(distances)
+            .map(|(times, bits)| *times as usize * usize::from(bits))
+            .sum()
     }
 
     /// The size in bits that codes made for these tokens would at least give, without those codes.
@@ -163,10 +189,13 @@ impl Tokens {
 /// Adds what symbols take that occur so many times among `total`, each at least one bit and at most fifteen.
 fn add_entropy(entropy: f32, frequencies: &[u32], total: f32) -> f32 {
     let share = 1.0 / total;
-    frequencies.iter().filter(|times| **times > 0).fold(entropy, |entropy, times| {
-        let times = f32_of(*times as usize);
-        entropy + (-approximate_log2(times * share)).clamp(1.0, 15.0) * times
-    })
+    frequencies
+        .iter()
+        .filter(|times| **times > 0)
+        .fold(entropy, |entropy, times| {
+            let times = f32_of(*times as usize);
+            entropy + (-approximate_log2(times * share)).clamp(1.0, 15.0) * times
+        })
 }
 
 /// The exponent of a number, and a parabola through its mantissa.
@@ -184,7 +213,11 @@ fn f32_of(count: usize) -> f32 {
 }
 
 /// The whole bits of an estimate.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is positive and below 2^24")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate is positive and below 2^24"
+)]
 fn whole_bits(estimate: f32) -> usize {
     estimate as usize
 }
