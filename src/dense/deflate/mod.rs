@@ -4,6 +4,10 @@
 //! rules, block splitting, construction of codes) is written here in our own words, and held by streams that the real
 //! programs wrote (`fixtures/encoders`).
 
+pub mod alphabet;
+pub mod bits;
+pub mod go;
+pub mod huffman;
 pub mod zlib;
 
 /// A deflate encoder that is fed a stream and gives the same bytes however the input is cut into calls.

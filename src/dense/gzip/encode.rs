@@ -11,7 +11,7 @@ pub(super) const PIECE_BYTES: usize = 64 * 1024;
 pub(super) fn encode_stream(
     encoder: Encoder,
     plain: &mut (dyn Read + Send),
-    output: &mut (dyn Write + Send),
+    output: &mut dyn Write,
     _threads: usize,
 ) -> io::Result<()> {
     let mut stream = encoder.stream();

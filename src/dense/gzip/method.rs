@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::dense::deflate::DeflateEncoder;
+use crate::dense::deflate::go::{self, GoEncoder};
 use crate::dense::deflate::zlib::ZlibEncoder;
 
 use super::Error;
@@ -27,6 +28,8 @@ pub enum Method {
 /// An encoder whose output is known byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encoder {
+    /// Go's compress/flate, from release 1.19 to 1.26.
+    Go(Level),
     /// C zlib, default window and memory level.
     Zlib(Level),
 }
@@ -58,12 +61,16 @@ impl Level {
 impl Encoder {
     /// All encoders, those first that write most layers.
     pub fn all() -> Vec<Self> {
-        Level::all().map(Self::Zlib).collect()
+        Level::all().flat_map(|level| [Self::Go(level), Self::Zlib(level)]).collect()
     }
 
     /// A fresh encoder of one plain deflate stream.
     pub(super) fn stream(self) -> Box<dyn DeflateEncoder> {
         match self {
+            Self::Go(Level(level)) => {
+                let level = go::Level::new(level).expect("both have levels from 1 to 9");
+                Box::new(GoEncoder::new(level))
+            }
             Self::Zlib(level) => Box::new(ZlibEncoder::new(level.number())),
         }
     }
@@ -71,7 +78,7 @@ impl Encoder {
     /// The level that the writer was called with.
     pub(super) fn level(self) -> u8 {
         match self {
-            Self::Zlib(level) => level.number(),
+            Self::Go(level) | Self::Zlib(level) => level.number(),
         }
     }
 }
@@ -79,6 +86,7 @@ impl Encoder {
 impl fmt::Display for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Go(level) => write!(f, "go-1.19 {}", level.number()),
             Self::Zlib(level) => write!(f, "zlib {}", level.number()),
         }
     }

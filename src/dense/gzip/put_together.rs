@@ -22,7 +22,7 @@ pub fn put_together<P, O>(
 ) -> Result<u64, Error>
 where
     P: Read + Send,
-    O: Write + Send,
+    O: Write,
 {
     let mut writing = Writing {
         plain,
@@ -57,7 +57,7 @@ struct Writing<'a, P, O> {
     threads: usize,
 }
 
-impl<P: Read + Send, O: Write + Send> Writing<'_, P, O> {
+impl<P: Read + Send, O: Write> Writing<'_, P, O> {
     fn write_exact(&mut self, encoder: Encoder, plain_bytes: u64) -> Result<(), Error> {
         let mut member = MemberText {
             plain: self.plain.take(plain_bytes),
