@@ -10,6 +10,7 @@ pub mod go;
 pub mod huffman;
 pub mod klauspost;
 pub mod pgzip;
+pub mod zlib;
 
 /// A deflate encoder that is fed a stream and gives the same bytes however the input is cut into calls.
 pub trait DeflateEncoder: Send {

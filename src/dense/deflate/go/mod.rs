@@ -18,6 +18,8 @@ mod chained;
 mod chains;
 mod code_lengths;
 mod fast;
+#[cfg(test)]
+mod tests;
 
 mod token;
 
