@@ -6,10 +6,13 @@
 
 pub mod alphabet;
 pub mod bits;
+mod code_lengths;
+mod codes;
 pub mod go;
 pub mod huffman;
 pub mod klauspost;
 pub mod pgzip;
+mod token;
 
 /// A deflate encoder that is fed a stream and gives the same bytes however the input is cut into calls.
 pub trait DeflateEncoder: Send {

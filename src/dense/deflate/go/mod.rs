@@ -16,10 +16,8 @@
 mod block;
 mod chained;
 mod chains;
-mod code_lengths;
 mod fast;
 
-mod token;
 
 use super::DeflateEncoder;
 use super::bits::BitWriter;

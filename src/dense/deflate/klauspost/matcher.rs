@@ -99,7 +99,7 @@ impl Matcher {
         while let Some(found) = self.tables.find(&window, at, word, pending) {
             let best = window.widen(self.tables.follow_end(&window, found.candidate), pending);
             tokens.push_literals(&window.bytes[pending as usize..best.at as usize]);
-            tokens.push_match(best.length, best.at - best.from);
+            tokens.push_match(best.length as usize, (best.at - best.from) as usize);
             pending = best.at + best.length;
             at = pending.max(found.next_at + 1);
             if at >= window.search_end {
