@@ -17,7 +17,7 @@ const HASH_BITS: u32 = 17;
 /// Where places begin to be counted; zero stands for none.
 const FIRST_PLACE: u32 = 1;
 /// Places are counted anew when the window begins behind this one.
-const LAST_PLACE: u32 = u32::MAX - 4 * WINDOW_BYTES as u32;
+pub(super) const LAST_PLACE: u32 = u32::MAX - 4 * WINDOW_BYTES as u32;
 
 /// How hard a level looks for matches.
 #[derive(Clone, Copy, Debug)]

@@ -26,7 +26,7 @@ const MOST_STORED_BYTES: usize = 16;
 /// Where places begin to be counted: what the table holds at first is then out of reach.
 const FIRST_PLACE: u32 = WINDOW_BYTES as u32 + 1;
 /// Places are counted anew when a block could begin behind this one.
-const LAST_PLACE: u32 = u32::MAX - 2 * (BLOCK_BYTES + WINDOW_BYTES) as u32;
+pub(super) const LAST_PLACE: u32 = u32::MAX - 2 * (BLOCK_BYTES + WINDOW_BYTES) as u32;
 
 /// Four bytes, and the place where they were last seen.
 #[derive(Clone, Copy, Debug, Default)]

@@ -17,6 +17,8 @@ mod block;
 mod chained;
 mod chains;
 mod fast;
+#[cfg(test)]
+mod tests;
 
 
 use super::DeflateEncoder;
