@@ -6,11 +6,18 @@
 
 pub mod alphabet;
 pub mod bits;
+mod code_lengths;
+mod codes;
 pub mod go;
 pub mod huffman;
+#[cfg(test)]
+mod inputs;
 pub mod klauspost;
 pub mod pgzip;
 pub mod zlib;
+#[cfg(test)]
+mod testing;
+mod token;
 
 /// A deflate encoder that is fed a stream and gives the same bytes however the input is cut into calls.
 pub trait DeflateEncoder: Send {

@@ -32,7 +32,7 @@ const MISSED_AT_START: u32 = 2;
 const SKIP_SHIFT: u32 = 6;
 const TABLE_BITS: u32 = 15;
 /// Absolute positions are brought down once they have passed this.
-const BASE_LIMIT: u32 = 1 << 31;
+pub(super) const BASE_LIMIT: u32 = 1 << 31;
 
 /// The two last places of one hash of seven bytes.
 #[derive(Clone, Copy, Default)]
@@ -71,13 +71,22 @@ struct Tables {
 impl Matcher {
     /// An empty window that knows nothing.
     pub(super) fn new() -> Self {
+        Self::starting_at(REACH)
+    }
+
+    /// Likewise, with another absolute position for the first byte; it is no less than [`REACH`].
+    pub(super) fn starting_at(base: u32) -> Self {
         Self {
             window: Vec::with_capacity(WINDOW_BYTES),
+<<<<<<< HEAD
             tables: Tables {
                 short: Box::new([0; 1 << TABLE_BITS]),
                 long: Box::new([Places::default(); 1 << TABLE_BITS]),
                 base: REACH,
             },
+=======
+            tables: Tables { short: Box::new([0; 1 << TABLE_BITS]), long: Box::new([Places::default(); 1 << TABLE_BITS]), base },
+>>>>>>> enc-kp
         }
     }
 
@@ -106,7 +115,7 @@ impl Matcher {
         while let Some(found) = self.tables.find(&window, at, word, pending) {
             let best = window.widen(self.tables.follow_end(&window, found.candidate), pending);
             tokens.push_literals(&window.bytes[pending as usize..best.at as usize]);
-            tokens.push_match(best.length, best.at - best.from);
+            tokens.push_match(best.length as usize, (best.at - best.from) as usize);
             pending = best.at + best.length;
             at = pending.max(found.next_at + 1);
             if at >= window.search_end {

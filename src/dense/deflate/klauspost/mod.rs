@@ -8,7 +8,6 @@
 //! see `fixtures/encoders`.
 
 mod blocks;
-mod header;
 mod matcher;
 #[cfg(test)]
 mod tests;

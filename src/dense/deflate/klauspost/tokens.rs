@@ -3,20 +3,24 @@
 //! The estimate of their size decides whether a table of codes is written anew, so it is a sum of single-precision
 //! numbers in a fixed order, with an approximate logarithm: no other way of reckoning gives the same bytes.
 
+<<<<<<< HEAD
 use crate::dense::deflate::alphabet::{
     DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS,
     LITERAL_SYMBOLS, distance_index, length_index,
+=======
+use super::super::alphabet::{
+    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS, LITERAL_SYMBOLS, MAX_MATCH_BYTES,
+    MIN_MATCH_BYTES, distance_index, length_index,
+>>>>>>> enc-kp
 };
+use super::super::token::Token;
 
-/// The longest match of the format, as the matcher counts.
-const LONGEST_MATCH: u32 = 258;
-/// The shortest match of the format.
-const SHORTEST_MATCH: u32 = 3;
 /// Up to this length a match is cut so that what is left of it is a match.
-const LAST_BUT_ONE: u32 = LONGEST_MATCH + SHORTEST_MATCH;
+const LAST_BUT_ONE: usize = MAX_MATCH_BYTES + MIN_MATCH_BYTES;
 /// What is added to the estimate for the end of the block, in bits.
 const END_OF_BLOCK_BITS: f32 = 15.0;
 
+<<<<<<< HEAD
 /// A literal, a match, or the end of a block, in 32 bits: the length symbol is not kept, that of the distance is.
 #[derive(Clone, Copy)]
 pub(super) struct Token(u32);
@@ -62,6 +66,8 @@ impl Token {
     }
 }
 
+=======
+>>>>>>> enc-kp
 /// The tokens of one segment.
 pub(super) struct Tokens {
     list: Vec<Token>,
@@ -105,8 +111,12 @@ impl Tokens {
 
     #[inline]
     pub(super) fn push_literals(&mut self, bytes: &[u8]) {
+<<<<<<< HEAD
         self.list
             .extend(bytes.iter().map(|byte| Token(u32::from(*byte))));
+=======
+        self.list.extend(bytes.iter().map(|byte| Token::literal(*byte)));
+>>>>>>> enc-kp
         for byte in bytes {
             self.literals[usize::from(*byte)] += 1;
         }
@@ -114,28 +124,32 @@ impl Tokens {
 
     /// Appends a match of any length of 3 bytes or more, in pieces if one symbol cannot say it. No piece is too short.
     #[inline]
-    pub(super) fn push_match(&mut self, mut length: u32, distance: u32) {
-        let above_one = u16::try_from(distance - 1).expect("matches are within 32 KiB");
+    pub(super) fn push_match(&mut self, mut length: usize, distance: usize) {
         while length > 0 {
             let piece = match length {
-                ..=LONGEST_MATCH => length,
-                ..=LAST_BUT_ONE => LONGEST_MATCH - SHORTEST_MATCH,
-                _ => LONGEST_MATCH,
+                ..=MAX_MATCH_BYTES => length,
+                ..=LAST_BUT_ONE => MAX_MATCH_BYTES - MIN_MATCH_BYTES,
+                _ => MAX_MATCH_BYTES,
             };
             length -= piece;
+<<<<<<< HEAD
             self.push_piece(
                 u8::try_from(piece - SHORTEST_MATCH).expect("a piece is at most 258 bytes"),
                 above_one,
             );
+=======
+            self.push_piece(Token::back(piece, distance));
+>>>>>>> enc-kp
         }
     }
 
     #[inline]
-    fn push_piece(&mut self, length: u8, distance: u16) {
-        let token = Token::matched(length, distance);
+    fn push_piece(&mut self, token: Token) {
         self.list.push(token);
-        self.literals[FIRST_LENGTH + length_index(length)] += 1;
-        self.distances[token.distance_symbol()] += 1;
+        if let Err((length, distance)) = token.parts() {
+            self.literals[FIRST_LENGTH + length_index(length)] += 1;
+            self.distances[distance_index(distance)] += 1;
+        }
     }
 
     /// Counts the end of the block among the symbols.
@@ -149,6 +163,7 @@ impl Tokens {
         self.literals[END_OF_BLOCK] = 1;
     }
 
+<<<<<<< HEAD
     /// How many symbols of either alphabet there are up to the last one that occurs, with the end of the block.
     pub(super) fn used_symbols(&self) -> (usize, usize) {
         let end = |frequencies: &[u32]| {
@@ -163,6 +178,8 @@ impl Tokens {
         )
     }
 
+=======
+>>>>>>> enc-kp
     /// How many bits the extra bits of all matches are.
     pub(super) fn extra_bits(&self) -> usize {
         let lengths = self.literals[FIRST_LENGTH..].iter().zip(LENGTH_EXTRA_BITS);

@@ -6,9 +6,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::super::alphabet::{CODE_LENGTH_ORDER, CODE_LENGTH_SYMBOLS};
-use super::super::bits::BitWriter;
-use super::super::huffman::{self, Code, CodeBuilder};
+use super::alphabet::{CODE_LENGTH_ORDER, CODE_LENGTH_SYMBOLS};
+use super::bits::BitWriter;
+use super::huffman::{self, Code, CodeBuilder};
 
 /// The longest code that three bits can give a length to.
 const MAX_BITS: usize = 7;
@@ -49,7 +49,8 @@ pub(super) struct CodeLengths {
 }
 
 impl CodeLengths {
-    /// Describes the codes for literals and for distances, without symbols after the last that occurs.
+    /// Describes the codes for literals and for distances, which are described as far as they are given: no less
+    /// than 257 and one.
     pub(super) fn describe(
         &mut self,
         literals: &[Code],

@@ -1,6 +1,6 @@
 //! What a stream is made of before it becomes bits: bytes, and matches with what came before.
 
-use super::super::alphabet::{MAX_MATCH_BYTES, MIN_MATCH_BYTES, WINDOW_BYTES};
+use super::alphabet::{MAX_MATCH_BYTES, MIN_MATCH_BYTES, WINDOW_BYTES};
 
 /// A literal byte, or a match: its length above [`MIN_MATCH_BYTES`] in bits 16 to 23 and its distance above one byte
 /// below those, under a mark.
