@@ -16,10 +16,12 @@
 mod block;
 mod chained;
 mod chains;
+mod code_lengths;
 mod fast;
 #[cfg(test)]
 mod tests;
 
+mod token;
 
 use super::DeflateEncoder;
 use super::bits::BitWriter;

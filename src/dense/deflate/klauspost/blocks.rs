@@ -11,18 +11,7 @@ use super::super::code_lengths::CodeLengths;
 use super::super::codes::Codes;
 use super::super::huffman::{Code, CodeBuilder, MAX_CODE_BITS, encoded_bits};
 use super::Family;
-<<<<<<< HEAD
-use super::header::Header;
-use super::tokens::{Token, Tokens};
-use crate::dense::deflate::alphabet::{
-    DISTANCE_BASE, DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_BASE,
-    LENGTH_EXTRA_BITS, LITERAL_SYMBOLS, length_index,
-};
-use crate::dense::deflate::bits::BitWriter;
-use crate::dense::deflate::huffman::{Code, CodeBuilder, MAX_CODE_BITS, assign_bits, encoded_bits};
-=======
 use super::tokens::Tokens;
->>>>>>> enc-kp
 
 /// The bits before every block: whether it is the last, and its kind.
 const BLOCK_HEADER_BITS: usize = 3;
@@ -94,13 +83,9 @@ impl BlockWriter {
         let fixed_bits = (tokens.symbols() < FEW_TOKENS).then(|| self.fixed_bits(tokens));
         if let Some(open) = &self.open {
             let estimate = open.header_bits + tokens.estimated_bits();
-<<<<<<< HEAD
             let new_bits = estimate
-                + usize::from(self.literal_codes[END_OF_BLOCK].length)
+                + usize::from(self.codes.literals[END_OF_BLOCK].length)
                 + (estimate >> PENALTY_SHIFT);
-=======
-            let new_bits = estimate + usize::from(self.codes.literals[END_OF_BLOCK].length) + (estimate >> PENALTY_SHIFT);
->>>>>>> enc-kp
             let same_bits = self.coded_bits(tokens);
             let expected = new_bits.min(same_bits);
             if fixed_bits.is_some_and(|bits| bits + 7 < expected) && stored_bits(plain) > expected {
@@ -127,32 +112,23 @@ impl BlockWriter {
         output: &mut Vec<u8>,
     ) {
         tokens.want_end_of_block();
-<<<<<<< HEAD
         self.builder
-            .build(&tokens.literals, MAX_CODE_BITS, &mut self.literal_codes);
+            .build(&tokens.literals, MAX_CODE_BITS, &mut self.codes.literals);
         self.builder
-            .build(&tokens.distances, MAX_CODE_BITS, &mut self.distance_codes);
+            .build(&tokens.distances, MAX_CODE_BITS, &mut self.codes.distances);
         let names_all = !ends && self.family == Family::From1_15_10;
         let (literals, distances) = if names_all {
             (LITERAL_SYMBOLS, DISTANCE_SYMBOLS)
         } else {
-            tokens.used_symbols()
+            self.codes.occurring()
         };
-        let header = Header::new(
-            &self.literal_codes[..literals],
-            &self.distance_codes[..distances],
+        self.header.describe(
+            &self.codes.literals[..literals],
+            &self.codes.distances[..distances],
             &mut self.builder,
         );
-        let bits = header.bits() + self.coded_bits(tokens);
-=======
-        self.builder.build(&tokens.literals, MAX_CODE_BITS, &mut self.codes.literals);
-        self.builder.build(&tokens.distances, MAX_CODE_BITS, &mut self.codes.distances);
-        let names_all = !ends && self.family == Family::From1_15_10;
-        let (literals, distances) = if names_all { (LITERAL_SYMBOLS, DISTANCE_SYMBOLS) } else { self.codes.occurring() };
-        self.header.describe(&self.codes.literals[..literals], &self.codes.distances[..distances], &mut self.builder);
         let header_bits = BLOCK_HEADER_BITS + self.header.bits();
         let bits = header_bits + self.coded_bits(tokens);
->>>>>>> enc-kp
         let fixed_bits = self.fixed_bits(tokens);
         if are_few && fixed_bits <= bits && stored_bits(plain) > fixed_bits {
             return self.write_fixed(tokens, output);
@@ -160,17 +136,12 @@ impl BlockWriter {
         if stored_bits(plain) <= bits {
             return self.write_stored(plain, output);
         }
-<<<<<<< HEAD
-        header.write(&mut self.bits, output);
-        self.open = Some(OpenBlock {
-            header_bits: header.bits(),
-            has_only_literals: false,
-        });
-=======
         self.bits.put(DYNAMIC, 3, output);
         self.header.put(literals, distances, &mut self.bits, output);
-        self.open = Some(OpenBlock { header_bits, has_only_literals: false });
->>>>>>> enc-kp
+        self.open = Some(OpenBlock {
+            header_bits,
+            has_only_literals: false,
+        });
         self.write_symbols(tokens, ends, output);
     }
 
@@ -196,28 +167,17 @@ impl BlockWriter {
             return self.write_stored(plain, output);
         }
         let literals = &frequencies[..END_OF_BLOCK];
-<<<<<<< HEAD
-        if !self.has_literal_codes_for(literals)
-            || new_bits < encoded_bits(&self.literal_codes[..END_OF_BLOCK], literals)
+        if !has_codes_for(&self.codes.literals, literals)
+            || new_bits < encoded_bits(&self.codes.literals[..END_OF_BLOCK], literals)
         {
-=======
-        if !has_codes_for(&self.codes.literals, literals) || new_bits < encoded_bits(&self.codes.literals[..END_OF_BLOCK], literals) {
->>>>>>> enc-kp
             self.end_block(output);
         }
         if self.open.is_none() {
             self.begin_literals(&codes, output);
         }
         for byte in plain {
-<<<<<<< HEAD
-            put(
-                &mut self.bits,
-                self.literal_codes[usize::from(*byte)],
-                output,
-            );
-=======
-            self.bits.put_code(self.codes.literals[usize::from(*byte)], output);
->>>>>>> enc-kp
+            self.bits
+                .put_code(self.codes.literals[usize::from(*byte)], output);
         }
         if ends {
             self.end_block(output);
@@ -226,21 +186,15 @@ impl BlockWriter {
 
     /// Opens a block under codes for literals; one code for distances stands there because the format asks for one.
     fn begin_literals(&mut self, codes: &[Code; FIRST_LENGTH], output: &mut Vec<u8>) {
-<<<<<<< HEAD
-        self.literal_codes[..FIRST_LENGTH].copy_from_slice(codes);
-        let header = Header::new(codes, &[Code { bits: 0, length: 1 }], &mut self.builder);
-        header.write(&mut self.bits, output);
-        self.open = Some(OpenBlock {
-            header_bits: header.bits(),
-            has_only_literals: true,
-        });
-=======
         self.codes.literals[..FIRST_LENGTH].copy_from_slice(codes);
-        self.header.describe(codes, &[Code { bits: 0, length: 1 }], &mut self.builder);
+        self.header
+            .describe(codes, &[Code { bits: 0, length: 1 }], &mut self.builder);
         self.bits.put(DYNAMIC, 3, output);
         self.header.put(FIRST_LENGTH, 1, &mut self.bits, output);
-        self.open = Some(OpenBlock { header_bits: BLOCK_HEADER_BITS + self.header.bits(), has_only_literals: true });
->>>>>>> enc-kp
+        self.open = Some(OpenBlock {
+            header_bits: BLOCK_HEADER_BITS + self.header.bits(),
+            has_only_literals: true,
+        });
     }
 
     /// Writes a segment as it is.
@@ -252,55 +206,22 @@ impl BlockWriter {
     /// Writes the last block, an empty one, and fills the last byte.
     pub(super) fn write_end(&mut self, output: &mut Vec<u8>) {
         self.end_block(output);
-<<<<<<< HEAD
-        self.bits.put(0b011, 3, output);
-        put(
-            &mut self.bits,
-            self.fixed_literal_codes[END_OF_BLOCK],
-            output,
-        );
-=======
         self.bits.put(FIXED | 1, 3, output);
         self.fixed.put_end(&mut self.bits, output);
->>>>>>> enc-kp
         self.bits.align(output);
     }
 
     fn write_fixed(&mut self, tokens: &Tokens, output: &mut Vec<u8>) {
         self.end_block(output);
-<<<<<<< HEAD
-        self.bits.put(0b010, 3, output);
-        write_tokens(
-            tokens.as_slice(),
-            &self.fixed_literal_codes,
-            &self.fixed_distance_codes,
-            &mut self.bits,
-            output,
-        );
-        put(
-            &mut self.bits,
-            self.fixed_literal_codes[END_OF_BLOCK],
-            output,
-        );
-=======
         self.bits.put(FIXED, 3, output);
-        self.fixed.put_block(tokens.as_slice(), &mut self.bits, output);
->>>>>>> enc-kp
+        self.fixed
+            .put_block(tokens.as_slice(), &mut self.bits, output);
     }
 
     /// Writes the tokens under the codes of the open block.
     fn write_symbols(&mut self, tokens: &Tokens, ends: bool, output: &mut Vec<u8>) {
-<<<<<<< HEAD
-        write_tokens(
-            tokens.as_slice(),
-            &self.literal_codes,
-            &self.distance_codes,
-            &mut self.bits,
-            output,
-        );
-=======
-        self.codes.put_tokens(tokens.as_slice(), &mut self.bits, output);
->>>>>>> enc-kp
+        self.codes
+            .put_tokens(tokens.as_slice(), &mut self.bits, output);
         if ends {
             self.end_block(output);
         }
@@ -315,51 +236,29 @@ impl BlockWriter {
 
     /// Whether the last codes have one for each symbol of the tokens.
     fn has_codes_for(&self, tokens: &Tokens) -> bool {
-<<<<<<< HEAD
-        let distances = self.distance_codes.iter().zip(&tokens.distances);
-        self.has_literal_codes_for(&tokens.literals)
-            && distances
-                .into_iter()
-                .all(|(code, times)| *times == 0 || code.length > 0)
-    }
-
-    fn has_literal_codes_for(&self, frequencies: &[u32]) -> bool {
-        self.literal_codes
-            .iter()
-            .zip(frequencies)
-            .all(|(code, times)| *times == 0 || code.length > 0)
-=======
-        has_codes_for(&self.codes.literals, &tokens.literals) && has_codes_for(&self.codes.distances, &tokens.distances)
->>>>>>> enc-kp
+        has_codes_for(&self.codes.literals, &tokens.literals)
+            && has_codes_for(&self.codes.distances, &tokens.distances)
     }
 
     /// The size of the tokens under the last codes.
     fn coded_bits(&self, tokens: &Tokens) -> usize {
-<<<<<<< HEAD
-        encoded_bits(&self.literal_codes, &tokens.literals)
-            + encoded_bits(&self.distance_codes, &tokens.distances)
-            + tokens.extra_bits()
-=======
         self.codes.encoded_bits(&tokens.literals, &tokens.distances) + tokens.extra_bits()
->>>>>>> enc-kp
     }
 
     /// The size of a block of the tokens under the codes of the format.
     fn fixed_bits(&self, tokens: &Tokens) -> usize {
-<<<<<<< HEAD
-        let symbols = encoded_bits(&self.fixed_literal_codes, &tokens.literals);
-        3 + symbols
-            + encoded_bits(&self.fixed_distance_codes, &tokens.distances)
+        BLOCK_HEADER_BITS
+            + self.fixed.encoded_bits(&tokens.literals, &tokens.distances)
             + tokens.extra_bits()
-=======
-        BLOCK_HEADER_BITS + self.fixed.encoded_bits(&tokens.literals, &tokens.distances) + tokens.extra_bits()
->>>>>>> enc-kp
     }
 }
 
 /// Whether each symbol that occurs has a code.
 fn has_codes_for(codes: &[Code], frequencies: &[u32]) -> bool {
-    codes.iter().zip(frequencies).all(|(code, times)| *times == 0 || code.length > 0)
+    codes
+        .iter()
+        .zip(frequencies)
+        .all(|(code, times)| *times == 0 || code.length > 0)
 }
 
 /// The size of a stored block of these bytes.
@@ -376,80 +275,3 @@ fn looks_random(frequencies: &[u32; FIRST_LENGTH], length: usize) -> bool {
         .map(|times| (u64::from(*times) * 256).abs_diff(length).pow(2));
     squares.sum::<u64>() < 2 * length * 65_536
 }
-<<<<<<< HEAD
-
-#[inline]
-fn put(bits: &mut BitWriter, code: Code, output: &mut Vec<u8>) {
-    bits.put(u32::from(code.bits), u32::from(code.length), output);
-}
-
-/// Writes tokens, each match as two numbers: length and distance, with their extra bits above their codes.
-fn write_tokens(
-    tokens: &[Token],
-    literal_codes: &[Code; LITERAL_SYMBOLS],
-    distance_codes: &[Code; DISTANCE_SYMBOLS],
-    bits: &mut BitWriter,
-    output: &mut Vec<u8>,
-) {
-    for token in tokens {
-        if let Some(literal) = token.literal() {
-            put(bits, literal_codes[literal], output);
-            continue;
-        }
-        let index = length_index(token.length());
-        let extra = u16::from(token.length()) - LENGTH_BASE[index];
-        put_extended(
-            bits,
-            literal_codes[FIRST_LENGTH + index],
-            extra,
-            LENGTH_EXTRA_BITS[index],
-            output,
-        );
-        let symbol = token.distance_symbol();
-        let extra = token.distance() - DISTANCE_BASE[symbol];
-        put_extended(
-            bits,
-            distance_codes[symbol],
-            extra,
-            DISTANCE_EXTRA_BITS[symbol],
-            output,
-        );
-    }
-}
-
-#[inline]
-fn put_extended(
-    bits: &mut BitWriter,
-    code: Code,
-    extra: u16,
-    extra_bits: u8,
-    output: &mut Vec<u8>,
-) {
-    let value = u32::from(code.bits) | u32::from(extra) << code.length;
-    bits.put(value, u32::from(code.length + extra_bits), output);
-}
-
-/// The codes that the format itself gives (RFC 1951, section 3.2.6).
-fn fixed_literal_codes() -> [Code; LITERAL_SYMBOLS] {
-    let length_of = |symbol| match symbol {
-        0..144 => 8,
-        144..256 => 9,
-        256..280 => 7,
-        _ => 8,
-    };
-    // Two more symbols have codes there, and never occur.
-    let mut codes: [Code; LITERAL_SYMBOLS + 2] = std::array::from_fn(|symbol| Code {
-        bits: 0,
-        length: length_of(symbol),
-    });
-    assign_bits(&mut codes);
-    std::array::from_fn(|symbol| codes[symbol])
-}
-
-fn fixed_distance_codes() -> [Code; DISTANCE_SYMBOLS] {
-    let mut codes = [Code { bits: 0, length: 5 }; DISTANCE_SYMBOLS];
-    assign_bits(&mut codes);
-    codes
-}
-=======
->>>>>>> enc-kp

@@ -1,4 +1,4 @@
-//! What `flate` of klauspost/compress writes at its default level, 5: the plain stream of BuildKit and kaniko, and the
+//! What `flate` of klauspost/compress writes at its default level, 5: the plain stream of `BuildKit` and kaniko, and the
 //! blocks of pgzip.
 //!
 //! The input is cut into segments of 65,535 bytes. Each is searched by itself, with the segments before it as history,
@@ -12,6 +12,7 @@ mod matcher;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod window;
 
 use self::blocks::BlockWriter;
 use self::matcher::{Matcher, SEGMENT_BYTES};
@@ -87,7 +88,7 @@ impl KlauspostEncoder {
         let segment = std::mem::take(&mut self.segment);
         match segment.len() {
             0 => {}
-            ..SHORTEST_SEARCHED => {
+            1..SHORTEST_SEARCHED => {
                 if segment.len() <= LONGEST_STORED {
                     self.blocks.write_stored(&segment, output);
                 } else {

@@ -3,15 +3,9 @@
 //! The estimate of their size decides whether a table of codes is written anew, so it is a sum of single-precision
 //! numbers in a fixed order, with an approximate logarithm: no other way of reckoning gives the same bytes.
 
-<<<<<<< HEAD
-use crate::dense::deflate::alphabet::{
-    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS,
-    LITERAL_SYMBOLS, distance_index, length_index,
-=======
 use super::super::alphabet::{
-    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS, LITERAL_SYMBOLS, MAX_MATCH_BYTES,
-    MIN_MATCH_BYTES, distance_index, length_index,
->>>>>>> enc-kp
+    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS,
+    LITERAL_SYMBOLS, MAX_MATCH_BYTES, MIN_MATCH_BYTES, distance_index, length_index,
 };
 use super::super::token::Token;
 
@@ -20,54 +14,6 @@ const LAST_BUT_ONE: usize = MAX_MATCH_BYTES + MIN_MATCH_BYTES;
 /// What is added to the estimate for the end of the block, in bits.
 const END_OF_BLOCK_BITS: f32 = 15.0;
 
-<<<<<<< HEAD
-/// A literal, a match, or the end of a block, in 32 bits: the length symbol is not kept, that of the distance is.
-#[derive(Clone, Copy)]
-pub(super) struct Token(u32);
-
-impl Token {
-    const MATCH: u32 = 1 << 31;
-    const LENGTH_SHIFT: u32 = 20;
-    const SYMBOL_SHIFT: u32 = 15;
-
-    fn matched(length: u8, distance: u16) -> Self {
-        let symbol =
-            u32::from(u8::try_from(distance_index(distance)).expect("there are 30 symbols"));
-        Self(
-            Self::MATCH
-                | u32::from(length) << Self::LENGTH_SHIFT
-                | symbol << Self::SYMBOL_SHIFT
-                | u32::from(distance),
-        )
-    }
-
-    /// The literal, unless it is a match.
-    #[inline]
-    pub(super) fn literal(self) -> Option<usize> {
-        (self.0 < Self::MATCH).then_some(self.0 as usize)
-    }
-
-    /// The length of a match above three bytes.
-    #[inline]
-    pub(super) fn length(self) -> u8 {
-        ((self.0 >> Self::LENGTH_SHIFT) & 0xFF) as u8
-    }
-
-    /// The distance of a match above one byte.
-    #[inline]
-    pub(super) fn distance(self) -> u16 {
-        (self.0 & 0x7FFF) as u16
-    }
-
-    /// The symbol of the distance of a match.
-    #[inline]
-    pub(super) fn distance_symbol(self) -> usize {
-        ((self.0 >> Self::SYMBOL_SHIFT) & 0x1F) as usize
-    }
-}
-
-=======
->>>>>>> enc-kp
 /// The tokens of one segment.
 pub(super) struct Tokens {
     list: Vec<Token>,
@@ -111,12 +57,8 @@ impl Tokens {
 
     #[inline]
     pub(super) fn push_literals(&mut self, bytes: &[u8]) {
-<<<<<<< HEAD
         self.list
-            .extend(bytes.iter().map(|byte| Token(u32::from(*byte))));
-=======
-        self.list.extend(bytes.iter().map(|byte| Token::literal(*byte)));
->>>>>>> enc-kp
+            .extend(bytes.iter().map(|byte| Token::literal(*byte)));
         for byte in bytes {
             self.literals[usize::from(*byte)] += 1;
         }
@@ -126,20 +68,15 @@ impl Tokens {
     #[inline]
     pub(super) fn push_match(&mut self, mut length: usize, distance: usize) {
         while length > 0 {
-            let piece = match length {
-                ..=MAX_MATCH_BYTES => length,
-                ..=LAST_BUT_ONE => MAX_MATCH_BYTES - MIN_MATCH_BYTES,
-                _ => MAX_MATCH_BYTES,
+            let piece = if length <= MAX_MATCH_BYTES {
+                length
+            } else if length <= LAST_BUT_ONE {
+                MAX_MATCH_BYTES - MIN_MATCH_BYTES
+            } else {
+                MAX_MATCH_BYTES
             };
             length -= piece;
-<<<<<<< HEAD
-            self.push_piece(
-                u8::try_from(piece - SHORTEST_MATCH).expect("a piece is at most 258 bytes"),
-                above_one,
-            );
-=======
             self.push_piece(Token::back(piece, distance));
->>>>>>> enc-kp
         }
     }
 
@@ -163,23 +100,6 @@ impl Tokens {
         self.literals[END_OF_BLOCK] = 1;
     }
 
-<<<<<<< HEAD
-    /// How many symbols of either alphabet there are up to the last one that occurs, with the end of the block.
-    pub(super) fn used_symbols(&self) -> (usize, usize) {
-        let end = |frequencies: &[u32]| {
-            frequencies
-                .iter()
-                .rposition(|times| *times > 0)
-                .map_or(0, |last| last + 1)
-        };
-        (
-            end(&self.literals).max(FIRST_LENGTH),
-            end(&self.distances).max(1),
-        )
-    }
-
-=======
->>>>>>> enc-kp
     /// How many bits the extra bits of all matches are.
     pub(super) fn extra_bits(&self) -> usize {
         let lengths = self.literals[FIRST_LENGTH..].iter().zip(LENGTH_EXTRA_BITS);
@@ -220,7 +140,7 @@ fn approximate_log2(value: f32) -> f32 {
     let bits = value.to_bits();
     let exponent = f32_of((bits >> 23 & 0xFF) as usize) - 128.0;
     let mantissa = f32::from_bits((bits & 0x807F_FFFF) + (127 << 23));
-    exponent + ((-0.344_848_43 * mantissa + 2.024_665_78) * mantissa - 0.674_877_59)
+    exponent + ((-0.344_848_43 * mantissa + 2.024_665_8) * mantissa - 0.674_877_6)
 }
 
 /// A count of symbols, none of which is more than a segment has.

@@ -1,10 +1,11 @@
+mod inputs;
+
 use std::io::Read;
 
 use flate2::read::DeflateDecoder;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::super::inputs;
 use super::chains::Chains;
 use super::*;
 
