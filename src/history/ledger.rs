@@ -101,6 +101,11 @@ impl Ledger {
         &self.directory
     }
 
+    /// The state directory, for what is kept beside the ledger.
+    pub fn state_path(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// The state directory, for messages.
     pub fn shown(&self) -> String {
         self.directory.shown()

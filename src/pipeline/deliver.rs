@@ -281,6 +281,7 @@ impl Remembrance {
             ledger: self.ledger.clone(),
             target: self.target.clone(),
         };
+        options.missing = Some(self.ledger.state_path().join("missing"));
         options.recorded = Some((run.id().clone(), past));
         options.copy.events = run.events(&options.copy.events, RunPhase::Moving);
         options.read_back = options

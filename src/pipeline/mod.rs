@@ -45,6 +45,7 @@ mod judge_tags;
 mod layer;
 mod leftovers;
 mod list;
+mod missing;
 mod name_template;
 mod open_bundles;
 mod overwrite;
@@ -56,6 +57,7 @@ mod promotion_edge;
 mod promotion_memory;
 mod rebuild;
 mod reconstruct;
+mod repair;
 mod rollback;
 mod schedule;
 mod scheduler;
@@ -72,7 +74,7 @@ mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
-pub use assumed::{AssumedWithin, MISSING_MEDIA_TYPE, MissingContent, MissingContents};
+pub use assumed::AssumedWithin;
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
 pub use deliver::{Delivered, Remembrance};
@@ -94,6 +96,7 @@ pub use leftovers::{
     list_container,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
+pub use missing::{MISSING_MEDIA_TYPE, MissingContent, MissingContents};
 pub use name_template::{InvalidName, NameTemplate};
 pub use open_bundles::{
     BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
@@ -109,6 +112,7 @@ pub use promote::{
 pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
 pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
+pub use repair::{CannotRepair, note_repair, plan_repair};
 pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};

@@ -31,7 +31,7 @@ use crate::history::{NewRun, RunKind, Trigger};
 use crate::oci::Platform;
 use crate::pipeline::{
     Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, NameTemplate,
-    PipelineRequest, TagSelection, plan_selected, preview_exports, select,
+    MissingContents, PipelineRequest, TagSelection, note_repair, plan_repair, plan_selected, preview_exports, select,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -162,7 +162,20 @@ pub(in crate::cli) async fn run(
             .selection
             .build(&options.platforms, options.referrers, options.on_error)?;
     let remembered = memory.as_ref().filter(|_| !arguments.dry_run);
-    let mut plans = plan(&options, &connections, &selection, remembered).await?;
+    let missing = arguments.thin.repair.as_deref();
+    let missing = missing.map(MissingContents::read).transpose()?;
+    let mut plans = match (&missing, &memory) {
+        (Some(missing), Some(memory)) => {
+            let selected = select(&options.references, &connections, &selection).await?;
+            let plan = plan_repair(&options, &selected, memory, missing).await?;
+            if !arguments.dry_run {
+                let name = arguments.pipeline.as_deref().unwrap_or_default();
+                note_repair(memory, name, missing).await?;
+            }
+            vec![plan]
+        }
+        _ => plan(&options, &connections, &selection, remembered).await?,
+    };
     if arguments.dry_run {
         let container = match &cloud {
             Some(container) => Some(container.clone()),

@@ -261,6 +261,7 @@ impl DeliveryArguments {
             replays: before.replays,
             assumed_within: before.assumed,
             spool: self.spool.directory(),
+            missing: None,
             recorded: None,
         }
     }

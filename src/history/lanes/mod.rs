@@ -16,6 +16,7 @@ mod known;
 mod overview;
 mod payload;
 mod receipts;
+mod sent;
 
 pub(super) use answers::record_answer;
 pub use answers::{Answer, CompleteAnswer, UnsentAnswer};
