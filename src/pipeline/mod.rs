@@ -7,6 +7,7 @@
 //! volumes become visible after the last byte of the last one, an import's tags move in phase 2.
 
 mod admission;
+mod broken_off;
 mod containers;
 mod creation;
 mod deliver;
@@ -35,7 +36,9 @@ mod export_writing;
 mod exporter;
 mod facts;
 mod import;
+mod import_rule;
 mod judge_tags;
+mod kept_facts;
 mod leftovers;
 mod list;
 mod name_template;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod claims;
+mod facts;
 mod records;
 mod runs;
 mod sequence;
