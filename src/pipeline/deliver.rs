@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::admission::CannotAdmit;
 use super::broken_off::DoneSoFar;
 use super::deliver_events::{events_of, refused_artifacts};
-use super::deliver_outcome::{outcome_of, tags_of, tell_artifacts};
+use super::deliver_outcome::{outcome_of, repositories_of, tags_of, tell_artifacts};
 use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};
 use super::overwrite::TagPast;
 use super::place::Place;
@@ -294,8 +294,15 @@ impl Remembrance {
             .map(|events| run.events(&events, RunPhase::ReadingBack));
         if let Some((lane, link)) = place {
             options.copy.held = self.find_held(lane, link).await?.into();
+            options.assumed_within.filled = self.find_filled(lane).await?;
         }
         run_import(import, target, &options).await
+    }
+
+    /// Repositories of the target that the lane has filled.
+    async fn find_filled(&self, lane: &Lane) -> Result<BTreeSet<Repository>> {
+        let names = self.ledger.list_filled(lane).await?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Tags that a newer bundle of the pipeline has set or removed.
@@ -332,7 +339,9 @@ impl Remembrance {
             lane,
             link,
             tags: tags_of(import, report),
+            repositories: import.names.iter().map(ToString::to_string).collect(),
             is_complete: outcome.status == RunStatus::Done,
+            answer: None,
         });
         let recorded = self.ledger.record_delivery(DeliveryRecord {
             run: run.id(),
@@ -374,7 +383,9 @@ impl Remembrance {
             lane,
             link,
             tags: tags.into_iter().collect(),
+            repositories: repositories_of(import, &report),
             is_complete: false,
+            answer: None,
         });
         run.close().await;
         let record = DeliveryRecord {

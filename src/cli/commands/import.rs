@@ -21,6 +21,7 @@ use crate::cli::part_args::PartArguments;
 use crate::cli::progress::Progress;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::show_size;
+use crate::cli::spool_args::SpoolArgument;
 use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::cli::tag_args::{Before, TagArguments};
 use crate::content::{
@@ -98,6 +99,9 @@ pub(in crate::cli) struct DeliveryArguments {
 
     #[command(flatten)]
     part: PartArguments,
+
+    #[command(flatten)]
+    spool: SpoolArgument,
 
     #[command(flatten)]
     pub(super) trust: TrustArguments,
@@ -255,6 +259,8 @@ impl DeliveryArguments {
             read_back: self.check.then(read_back),
             tags: before.tags,
             replays: before.replays,
+            assumed_within: before.assumed,
+            spool: self.spool.directory(),
             recorded: None,
         }
     }

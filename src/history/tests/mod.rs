@@ -3,6 +3,7 @@
 mod audit;
 mod claims;
 mod facts;
+mod lanes;
 mod records;
 mod runs;
 mod sequence;
