@@ -10,11 +10,13 @@
 mod accepted;
 mod active;
 mod audit;
+mod claim_rules;
 mod claims;
 mod dialect;
 mod directory;
 mod ended;
 mod exported;
+mod facts;
 mod find;
 mod id;
 mod interruption;
@@ -44,6 +46,7 @@ pub use audit::{
 pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
 pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
+pub use facts::ManifestFacts;
 pub use find::{FoundRuns, RunFilter};
 pub use id::{PipelineId, RunId};
 pub use interruption::Interruption;

@@ -8,6 +8,7 @@
 
 mod admission;
 mod assumed;
+mod broken_off;
 mod byte_channel;
 mod containers;
 mod creation;
@@ -41,7 +42,9 @@ mod export_writing;
 mod exporter;
 mod facts;
 mod import;
+mod import_rule;
 mod judge_tags;
+mod kept_facts;
 mod layer;
 mod leftovers;
 mod list;

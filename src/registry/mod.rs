@@ -122,6 +122,20 @@ impl Source for Registry {
         })
     }
 
+    async fn claimed_digest(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> content::Result<Option<Digest>> {
+        let claimed = manifests::claim(&self.client, repository, tag).await;
+        claimed.map_err(|error| {
+            error.during(format!(
+                "cannot ask for the digest of `{tag}` in `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
     async fn open(
         &self,
         repository: &Repository,

@@ -157,10 +157,11 @@ pub(in crate::cli) async fn run(
         .state
         .remember_export(&arguments.container, &arguments.comment, origin)
         .await?;
-    let selection =
+    let mut selection =
         arguments
             .selection
             .build(&options.platforms, options.referrers, options.on_error)?;
+    selection.memory = memory.as_ref().map(|it| it.ledger.clone());
     let remembered = memory.as_ref().filter(|_| !arguments.dry_run);
     let missing = arguments.thin.repair.as_deref();
     let missing = missing.map(MissingContents::read).transpose()?;
