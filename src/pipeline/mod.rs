@@ -17,6 +17,7 @@ mod due;
 mod early;
 mod export;
 mod export_finish;
+mod export_finished;
 mod export_inventory;
 mod export_known;
 mod export_left;
@@ -95,7 +96,9 @@ pub use promote::{
 pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
 pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
-pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
+pub use rollback::{
+    RollbackAuthor, RollbackPlan, RollbackRequest, describe_rollback, plan_rollback, run_rollback,
+};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};

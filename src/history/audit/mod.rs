@@ -22,4 +22,5 @@ pub use record::{
 pub use rows::{Refusal, TagMove};
 pub(super) use rows::{append, entries_of};
 pub use timeline::{HistoryOf, TimelineEvent};
-pub use verified::check_export;
+pub(super) use verified::tampered;
+pub use verified::{InvalidExport, check_export};

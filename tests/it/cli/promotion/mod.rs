@@ -1,6 +1,7 @@
 //! Promotion between registries: which edges there are, who may go along them, and what is carried and told.
 
 mod edges;
+mod refused;
 mod rights;
 
 use std::process::Command;
