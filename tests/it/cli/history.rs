@@ -348,7 +348,8 @@ fn an_export_of_the_log_is_verified_with_and_without_airlift() {
     desk.write("none.jsonl", "");
     desk.run("audit verify none.jsonl")
         .assert_code(4)
-        .assert_stderr("`none.jsonl`: it has no record")
+        .assert_stderr("cannot verify `none.jsonl`")
+        .assert_stderr("it has no record")
         .assert_stderr("hint: expected the lines of `airlift audit export`");
     desk.write("all.jsonl", format!("{all}{{}}\n"));
     desk.run("audit verify all.jsonl")
