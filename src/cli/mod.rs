@@ -32,8 +32,10 @@ mod selection_report;
 mod service;
 mod serving;
 mod size;
+mod spool_args;
 mod state_args;
 mod tag_args;
+mod thin_args;
 mod transfer_report;
 mod visible;
 mod voice;
@@ -157,13 +159,15 @@ async fn run(
     match command {
         Command::Export(arguments) => commands::export::run(*arguments, &origin, output).await,
         Command::Import(arguments) => commands::import::run(*arguments, &origin, output).await,
-        Command::Promote(arguments) => commands::promote::run(*arguments, &origin, output).await,
+        Command::Promote(arguments) => {
+            Box::pin(commands::promote::run(*arguments, &origin, output)).await
+        }
         Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
         Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
         Command::Serve(arguments) => commands::serve::run(arguments, output).await,
         Command::MirrorConfig(arguments) => commands::mirror_config::run(arguments, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,
-        Command::Runs(arguments) => commands::runs::run(arguments, &origin, output).await,
+        Command::Runs(arguments) => Box::pin(commands::runs::run(arguments, &origin, output)).await,
         Command::History(arguments) => commands::history::run(arguments, output).await,
         Command::Audit(arguments) => commands::audit::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::claims::{Claimed, complete_claim};
 use super::dialect::Transaction;
 use super::id::RunId;
+use super::lanes::{Answer, record_answer};
 use super::ledger::{Ledger, count, millis, number};
 use super::run::RunOutcome;
 use super::runs::end_run;
@@ -18,8 +19,12 @@ pub struct Delivery {
     pub link: Link,
     /// References at the target, `REPOSITORY:TAG`, that it has set or removed.
     pub tags: Vec<String>,
+    /// Repositories of the target that it has brought something to.
+    pub repositories: Vec<String>,
     /// Whether all of it is at the target. What was delivered in part is delivered again.
     pub is_complete: bool,
+    /// What is to be answered to it.
+    pub answer: Option<Answer>,
 }
 
 /// The end of a run that delivers: all of it is one transaction.
@@ -75,6 +80,21 @@ impl Ledger {
         Ok(rows.into_iter().map(newer).collect())
     }
 
+    /// Repositories of the target that the lane has brought something to.
+    pub async fn list_filled(&self, lane: &Lane) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT repository FROM filled WHERE pipeline = $1 AND lane = $2 AND target = $3
+             ORDER BY repository",
+        )
+        .bind(lane.pipeline.as_str())
+        .bind(&lane.name)
+        .bind(&lane.target)
+        .fetch_all(self.pool())
+        .await
+        .map_err(self.failed("cannot read which repositories were filled"))?;
+        Ok(rows.into_iter().map(|(repository,)| repository).collect())
+    }
+
     /// Records a delivery: what was accepted, its tags, the run's end and the claim's, together or not at all.
     pub async fn record_delivery(&self, record: DeliveryRecord<'_>) -> Result<()> {
         const DOING: &str = "cannot record what was delivered";
@@ -121,6 +141,21 @@ async fn accept(
         .bind(run.as_str())
         .execute(&mut **transaction)
         .await?;
+    }
+    for repository in &delivery.repositories {
+        sqlx::query(
+            "INSERT INTO filled (pipeline, lane, target, repository) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(lane.pipeline.as_str())
+        .bind(&lane.name)
+        .bind(&lane.target)
+        .bind(repository)
+        .execute(&mut **transaction)
+        .await?;
+    }
+    if let Some(answer) = &delivery.answer {
+        record_answer(transaction, (lane, link), answer).await?;
     }
     for tag in &delivery.tags {
         sqlx::query(

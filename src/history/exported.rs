@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use super::id::{PipelineId, RunId};
+use super::lanes::{Payload, record_payload};
 use super::ledger::{Ledger, count, millis, number};
 use crate::content::{Error, ErrorKind, Result};
 use crate::oci::Digest;
@@ -130,12 +131,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Records that `position` is about to become visible as the bundle. Two exports that want the same
+    /// Records that `position` is about to become visible as the bundle, and what that brings. Two exports that want the same
     /// number with different content cannot both have it.
     pub async fn reserve_sequence(
         &self,
         position: &ExportPosition,
-        bundle: &ExportedBundle,
+        (bundle, payload): (&ExportedBundle, &Payload),
         run: &RunId,
         now: Timestamp,
     ) -> Result<()> {
@@ -168,8 +169,13 @@ impl Ledger {
             .bind(bundle.may_replace)
             .execute(&mut *transaction)
             .await?;
+            let is_ours = inserted.rows_affected() == 1;
+            if is_ours {
+                let at = (&position.pipeline, position.sequence);
+                record_payload(&mut transaction, at, payload).await?;
+            }
             transaction.commit().await?;
-            Ok(inserted.rows_affected() == 1)
+            Ok(is_ours)
         };
         if reserved
             .await

@@ -19,6 +19,7 @@ mod find;
 mod id;
 mod interruption;
 mod journal;
+mod lanes;
 mod ledger;
 mod readings;
 mod removals;
@@ -47,6 +48,10 @@ pub use find::{FoundRuns, RunFilter};
 pub use id::{PipelineId, RunId};
 pub use interruption::Interruption;
 pub use journal::{LOG_LINES_MAX, LogEvent, LogLine};
+pub use lanes::{
+    Answer, Basis, CompleteAnswer, Confirmation, ConfirmedPart, ContentKind, Known, LaneState,
+    Payload, PayloadContent, ReceiptBasis, Recorded, UnsentAnswer, Why,
+};
 pub use ledger::{Ledger, NewerLedger};
 pub use run::{
     ArtifactCounts, NewRun, RepositoryCounts, Run, RunFailure, RunKind, RunLink, RunOutcome,

@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use super::deliver_outcome::by_repository;
 use super::export::ExportReport;
 use super::export_plan::{ExportOptions, ExportPlan};
+use super::payload::contents_of;
 use crate::content::{Error, Event, Events, Result, describe};
 use crate::history::{
     ActiveRun, ArtifactCounts, AuditEntry, AuditKind, ExportPosition, ExportedBundle, Ledger,
-    LogEvent, NewRun, RunFailure, RunId, RunKind, RunLink, RunOutcome, RunStatus, Trigger,
+    LogEvent, NewRun, Payload, RunFailure, RunId, RunKind, RunLink, RunOutcome, RunStatus, Trigger,
 };
 use crate::oci::Digest;
 use crate::storage::Overwrite;
@@ -137,7 +138,7 @@ impl ExportMemory {
     pub(super) async fn adopt(
         &self,
         run: &RunId,
-        export: &ExportPlan,
+        (export, audience): (&ExportPlan, &[String]),
         report: &ExportReport,
     ) -> Result<()> {
         let (Some(position), Some(last)) = (&export.position, report.volumes.last()) else {
@@ -151,9 +152,11 @@ impl ExportMemory {
                 run,
                 // It is there, and nothing is to be replaced.
                 overwrite: Overwrite::Refuse,
+                audience,
             };
             let inventory = last.inventory_digest.clone();
-            reservation.reserve(export, inventory).await?;
+            let whole = (inventory, &report.exported[..]);
+            reservation.reserve(export, whole).await?;
         }
         self.confirm(position).await
     }
@@ -164,10 +167,17 @@ pub(super) struct Reservation<'a> {
     pub memory: &'a ExportMemory,
     pub run: &'a RunId,
     pub overwrite: Overwrite,
+    /// The lanes that the bundle is meant for.
+    pub audience: &'a [String],
 }
 
 impl Reservation<'_> {
-    pub(super) async fn reserve(&self, export: &ExportPlan, inventory: Digest) -> Result<()> {
+    /// `exported` are the positions of the artifacts that are in the bundle.
+    pub(super) async fn reserve(
+        &self,
+        export: &ExportPlan,
+        (inventory, exported): (Digest, &[usize]),
+    ) -> Result<()> {
         let Some(position) = &export.position else {
             return Ok(());
         };
@@ -180,10 +190,15 @@ impl Reservation<'_> {
             may_replace: self.overwrite == Overwrite::Replace,
             is_published: false,
         };
+        let payload = Payload {
+            audience: self.audience.to_vec(),
+            contents: contents_of(&export.plan, exported),
+            saved_bytes: export.saved_bytes(),
+        };
         let now = (self.memory.clock)();
         let ledger = &self.memory.ledger;
         ledger
-            .reserve_sequence(position, &bundle, self.run, now)
+            .reserve_sequence(position, (&bundle, &payload), self.run, now)
             .await
     }
 }

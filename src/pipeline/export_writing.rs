@@ -191,7 +191,7 @@ impl<'a> Writing<'a> {
     fn how(&self, resume: Option<Resume>) -> CreateOptions {
         CreateOptions {
             overwrite: self.options.overwrite,
-            expected_bytes: self.plan().size_bytes(),
+            expected_bytes: self.export.carried_bytes(),
             resume,
         }
     }
@@ -376,7 +376,10 @@ impl<'a> Writing<'a> {
         }
         let last = self.written.last().and_then(|last| last.inventory.clone());
         match (reservation, last) {
-            (Some(reservation), Some(last)) => reservation.reserve(self.export, last).await,
+            (Some(reservation), Some(last)) => {
+                let exported = surviving(self.export, &self.failed);
+                reservation.reserve(self.export, (last, &exported)).await
+            }
             _ => Ok(()),
         }
     }

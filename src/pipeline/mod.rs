@@ -7,6 +7,8 @@
 //! volumes become visible after the last byte of the last one, an import's tags move in phase 2.
 
 mod admission;
+mod assumed;
+mod byte_channel;
 mod containers;
 mod creation;
 mod deliver;
@@ -16,6 +18,8 @@ mod describe;
 mod due;
 mod early;
 mod export;
+mod export_carriage;
+mod export_dense;
 mod export_finish;
 mod export_finished;
 mod export_inventory;
@@ -29,6 +33,8 @@ mod export_publish;
 mod export_reading;
 mod export_resume;
 mod export_room;
+mod export_stock;
+mod export_thin;
 mod export_uploads;
 mod export_volume;
 mod export_wait;
@@ -37,17 +43,20 @@ mod exporter;
 mod facts;
 mod import;
 mod judge_tags;
+mod layer;
 mod leftovers;
 mod list;
 mod name_template;
 mod open_bundles;
 mod overwrite;
 mod part;
+mod payload;
 mod place;
 mod promote;
 mod promotion_edge;
 mod promotion_memory;
 mod rebuild;
+mod reconstruct;
 mod rollback;
 mod schedule;
 mod scheduler;
@@ -56,21 +65,26 @@ mod select_layout;
 mod select_named;
 mod select_tags;
 mod sign;
+mod spool;
+mod supply;
 mod survey;
 mod target_names;
 mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
+pub use assumed::{AssumedWithin, MISSING_MEDIA_TYPE, MissingContent, MissingContents};
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
 pub use deliver::{Delivered, Remembrance};
 pub use export::{ExportReport, ExportedVolume, run_export};
+pub use export_carriage::Carriage;
 pub use export_known::CannotNumber;
 pub use export_memory::ExportMemory;
 pub use export_plan::{
     Created, ExportOptions, ExportPlan, PipelineRequest, plan_exports, plan_selected,
 };
+pub use export_thin::{Assumes, Dense, References, Thinning};
 pub use exporter::{Exporter, preview_exports};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Replays, Tailoring, plan_import,

@@ -31,7 +31,7 @@ impl<'a> Trace<'a> {
     pub(in crate::cli) fn of_event(event: &'a TimelineEvent) -> Self {
         Self {
             kind: match event.kind {
-                AuditKind::Exported => Some(RunKind::Export),
+                AuditKind::Exported | AuditKind::Confirmed => Some(RunKind::Export),
                 AuditKind::Transferred => Some(RunKind::Transfer),
                 AuditKind::Imported => Some(RunKind::Import),
                 AuditKind::Promoted => Some(RunKind::Promotion),

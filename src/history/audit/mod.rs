@@ -19,8 +19,8 @@ pub use head::{AuditHead, InvalidHead};
 pub use record::{
     AuditEntry, AuditKind, AuditRecord, CarriedBundle, PastEvent, RefusedArtifact, reference_at,
 };
+pub(super) use rows::{Author, append, append_as, entries_of};
 pub use rows::{Refusal, TagMove};
-pub(super) use rows::{append, entries_of};
 pub use timeline::{HistoryOf, TimelineEvent};
 pub(super) use verified::tampered;
 pub use verified::{InvalidExport, check_export};

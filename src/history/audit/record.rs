@@ -19,6 +19,8 @@ words! {
         Imported = "imported",
         Promoted = "promoted",
         RolledBack = "rolled back",
+        /// A lane has told what of a bundle it has.
+        Confirmed = "confirmed",
         /// A bundle was not admitted.
         Refused = "refused",
     }

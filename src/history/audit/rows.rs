@@ -19,17 +19,17 @@ use crate::oci::Digest;
 
 /// What all records of one run have in common.
 #[derive(Clone, Debug)]
-struct Author {
-    run: Option<String>,
-    who: String,
-    comment: Option<String>,
-    trigger: String,
-    pipeline: Option<String>,
-    container: Option<String>,
-    target: Option<String>,
-    bundle: Option<String>,
-    inventory: Option<String>,
-    sequence: Option<i64>,
+pub(in crate::history) struct Author {
+    pub run: Option<String>,
+    pub who: String,
+    pub comment: Option<String>,
+    pub trigger: String,
+    pub pipeline: Option<String>,
+    pub container: Option<String>,
+    pub target: Option<String>,
+    pub bundle: Option<String>,
+    pub inventory: Option<String>,
+    pub sequence: Option<i64>,
 }
 
 /// A bundle that was refused before there was a run for it.
@@ -152,7 +152,8 @@ pub(in crate::history) async fn append(
     append_as(transaction, &author, entries, now).await
 }
 
-async fn append_as(
+/// The same for what no run has done.
+pub(in crate::history) async fn append_as(
     transaction: &mut Transaction,
     author: &Author,
     entries: &[AuditEntry],

@@ -8,7 +8,7 @@ use super::{PIPELINE, at, digest, lane, ledger, link, start};
 use crate::content::{ErrorKind, describe};
 use crate::history::{
     ClaimState, Delivery, DeliveryRecord, ExportPosition, ExportedBundle, Ledger, NewUpload,
-    RunOutcome, RunStatus, UploadEntry, UploadPart,
+    Payload, RunOutcome, RunStatus, UploadEntry, UploadPart,
 };
 
 fn delivery(sequence: u64, tags: &[&str]) -> Delivery {
@@ -16,7 +16,9 @@ fn delivery(sequence: u64, tags: &[&str]) -> Delivery {
         lane: lane(),
         link: link(sequence),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        repositories: Vec::new(),
         is_complete: true,
+        answer: None,
     }
 }
 
@@ -122,7 +124,12 @@ async fn a_sequence_is_reserved_once() {
     assert!(ledger.find_pipeline("plant").await.unwrap().is_none());
     let reserve = async |sequence| {
         ledger
-            .reserve_sequence(&position(sequence), &bundle(sequence), &run, at(2))
+            .reserve_sequence(
+                &position(sequence),
+                (&bundle(sequence), &Payload::default()),
+                &run,
+                at(2),
+            )
             .await
     };
     reserve(4).await.unwrap();

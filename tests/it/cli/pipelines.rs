@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use airlift::bundle::SignaturePolicy;
 use airlift::content::Memory;
-use airlift::history::{ExportPosition, ExportedBundle, Ledger, RunKind, RunStatus};
+use airlift::history::{ExportPosition, ExportedBundle, Ledger, Payload, RunKind, RunStatus};
 use airlift::oci::Digest;
 use airlift::pipeline::open_bundles;
 use jiff::Timestamp;
@@ -310,7 +310,7 @@ async fn a_reserved_number_is_never_given_to_another_inventory() {
         };
         let now = Timestamp::now();
         ledger
-            .reserve_sequence(&position, bundle, &run, now)
+            .reserve_sequence(&position, (bundle, &Payload::default()), &run, now)
             .await
             .unwrap();
     };
@@ -385,7 +385,7 @@ impl Plant {
         let other = Ledger::open(&self.desk.path("other")).await.unwrap();
         let now = Timestamp::now();
         other
-            .reserve_sequence(&position, &bundle, &run, now)
+            .reserve_sequence(&position, (&bundle, &Payload::default()), &run, now)
             .await
             .unwrap();
     }
