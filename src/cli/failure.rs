@@ -7,7 +7,7 @@ use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::config::InvalidConfiguration;
 use crate::content::{self, ErrorKind, SparseIndexRefused};
-use crate::history::{ChainBreak, NewerLedger, RunCancelled};
+use crate::history::{ChainBreak, InvalidExport, InvalidHead, NewerLedger, RunCancelled};
 use crate::layout::LayoutInUse;
 use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, MissingContents, NameCollision};
 use crate::registry::{ConnectionCause, MayNotCreate, RegistryError};
@@ -105,7 +105,10 @@ pub(super) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<String> 
 }
 
 fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
-    if cause.is::<ChainBreak>() {
+    if let Some(invalid) = cause.downcast_ref::<InvalidExport>() {
+        return Some(hint_of_export(invalid).to_owned());
+    }
+    if cause.is::<ChainBreak>() || cause.is::<InvalidHead>() {
         return Some(TAMPERED.to_owned());
     }
     if cause.is::<NewerLedger>() {
@@ -225,6 +228,17 @@ fn hint_of_transfer(refusal: &CannotTransfer) -> &'static str {
             "`airlift inspect` on the source shows what it has"
         }
         CannotTransfer::ManyForVolume(_) => "name the bundle with `--bundle`",
+    }
+}
+
+fn hint_of_export(invalid: &InvalidExport) -> &'static str {
+    match invalid {
+        InvalidExport::Empty | InvalidExport::NoRecord(_) => {
+            "expected the lines of `airlift audit export` as they were printed: export them again, and verify the state directory itself with `--state`"
+        }
+        InvalidExport::Broken(_) => {
+            "compare the file with another copy of it, and with what `airlift audit export` prints now"
+        }
     }
 }
 

@@ -213,7 +213,9 @@ pub(super) fn absolute(target: &TargetReference) -> std::io::Result<TargetRefere
 }
 
 /// The same directory is the same container wherever the command is run.
-fn absolute_container(reference: &ContainerReference) -> std::io::Result<ContainerReference> {
+pub(super) fn absolute_container(
+    reference: &ContainerReference,
+) -> std::io::Result<ContainerReference> {
     match reference {
         ContainerReference::Directory(path) => {
             Ok(ContainerReference::from(&*std::path::absolute(path)?))

@@ -85,6 +85,15 @@ pub(super) fn newer_version(error: &sqlx::Error) -> Option<i64> {
     }
 }
 
+/// Whether the table that was asked for is not there; `SQLite` has no code for it alone.
+pub(super) fn is_table_missing(error: &sqlx::Error, table: &str) -> bool {
+    let missing = format!("no such table: {table}");
+    let told = error
+        .as_database_error()
+        .map(sqlx::error::DatabaseError::message);
+    told.is_some_and(|told| told == missing || told == format!("no such table: main.{table}"))
+}
+
 /// What somebody can do about an error of the database.
 pub(super) fn kind_of(error: &sqlx::Error) -> ErrorKind {
     if matches!(error, sqlx::Error::PoolTimedOut) {

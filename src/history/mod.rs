@@ -40,8 +40,8 @@ pub use accepted::{Delivery, DeliveryRecord};
 pub use active::{ActiveRun, RunCancelled, WRITE_INTERVAL};
 pub use audit::{
     AuditEntry, AuditHead, AuditKind, AuditRecord, CarriedBundle, ChainBreak, ChainCheck,
-    CheckedChain, HistoryOf, InvalidHead, PastEvent, Refusal, RefusedArtifact, TagMove,
-    TimelineEvent, check_export, reference_at,
+    CheckedChain, HistoryOf, InvalidExport, InvalidHead, PastEvent, Refusal, RefusedArtifact,
+    TagMove, TimelineEvent, check_export, reference_at,
 };
 pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
 pub use directory::Hold;

@@ -69,7 +69,7 @@ impl ExportMemory {
         ActiveRun::begin(&self.ledger, &run, self.clock).await
     }
 
-    fn describe(&self) -> NewRun {
+    pub(super) fn describe(&self) -> NewRun {
         NewRun {
             kind: RunKind::Export,
             pipeline: None,

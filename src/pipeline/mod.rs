@@ -22,6 +22,7 @@ mod export;
 mod export_carriage;
 mod export_dense;
 mod export_finish;
+mod export_finished;
 mod export_inventory;
 mod export_known;
 mod export_left;
@@ -117,6 +118,9 @@ pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
 pub use repair::{CannotRepair, note_repair, plan_repair};
 pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
+pub use rollback::{
+    RollbackAuthor, RollbackPlan, RollbackRequest, describe_rollback, plan_rollback, run_rollback,
+};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};

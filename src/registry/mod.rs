@@ -27,6 +27,7 @@ mod options;
 mod referrers;
 mod referrers_api;
 mod retry;
+mod spelling;
 mod transport;
 mod turns;
 mod upload;
@@ -51,6 +52,7 @@ use crate::oci::{Descriptor, Digest, Pin, Repository, Tag};
 pub use self::creation::{Creator, Ecr, EcrName, MayNotCreate};
 pub use self::error::{Answer, RegistryError};
 pub use self::options::{Credentials, PrivateAddresses, RegistryOptions, Timeouts, Transport};
+pub use self::spelling::{canonical, is_below, is_same_place};
 pub use crate::http::ConnectionCause;
 
 /// One registry. Clones share connections, logins and what was learnt.

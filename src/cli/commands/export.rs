@@ -20,6 +20,7 @@ use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::reference_args::ReferenceArguments;
+use crate::cli::refusal::Attempt;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
@@ -143,10 +144,13 @@ pub(in crate::cli) async fn run(
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
     let refused = arguments.describe(origin).await;
-    let state = arguments.state.directory();
+    let attempt = Attempt {
+        state: arguments.state.directory(),
+        run: &refused,
+    };
     arguments
         .registries
-        .refuse_unseen(&options.references, origin, (state, &refused))
+        .refuse_unseen(&options.references, origin, attempt)
         .await?;
     // A signature that is not enough is told before the plan is made; a directory is made only after it.
     let cloud = match &arguments.container {

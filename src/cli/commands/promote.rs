@@ -14,7 +14,7 @@ use crate::cli::progress::Progress;
 use crate::cli::promotion_report::{
     PromotionEnds, report_document, show_report, show_survey, survey_document,
 };
-use crate::cli::refusal::record_refusal;
+use crate::cli::refusal::Attempt;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
@@ -279,21 +279,23 @@ impl PromoteArguments {
         edge: &PromotionEdge,
         origin: &Origin,
     ) -> anyhow::Result<(Vec<SourceReference>, NewRun)> {
+        let described = self.describe(edge, origin).await;
+        let attempt = Attempt {
+            state: self.state.directory(),
+            run: &described,
+        };
         if !origin.is_pipeline() {
-            self.registries.refuse_validated(edge.target())?;
+            let validated = self.registries.refuse_validated(edge.target(), attempt);
+            validated.await?;
         }
         self.check(origin)?;
         let configuration = self.registries.config().read()?;
         let references = self.references(configuration.as_deref(), edge)?;
-        let described = self.describe(edge, origin).await;
-        let state = self.state.directory();
         if let Err(refusal) = judge(configuration.as_deref(), edge, &references) {
-            record_refusal(state, &described, &refusal).await;
+            attempt.record(configuration.as_deref(), &refusal).await;
             return Err(refusal.into());
         }
-        let unseen = self
-            .registries
-            .refuse_unseen(&references, origin, (state, &described));
+        let unseen = self.registries.refuse_unseen(&references, origin, attempt);
         unseen.await?;
         Ok((references, described))
     }

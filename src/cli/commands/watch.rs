@@ -21,6 +21,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
+use crate::cli::refusal::admit_import;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
@@ -193,9 +194,10 @@ async fn watch(
         return Err(error.into());
     }
     let target = parse_target(target)?;
-    if !origin.is_pipeline() {
-        delivery.registries.refuse_validated(&target)?;
-    }
+    let containers = std::slice::from_ref(container);
+    let attempt = (RunKind::Watch, Some(&**state), None);
+    let ends = (containers, &target);
+    admit_import(attempt, ends, &delivery.registries, origin).await?;
     let creation = arguments.creation.build(&target)?;
     delivery.trust.policy()?;
     let tailoring = delivery.tailoring()?;
@@ -205,7 +207,6 @@ async fn watch(
         Some(queue) => Some(queue_opener(queue, container).await?),
         None => None,
     };
-    let containers = std::slice::from_ref(container);
     let lane = (&target, delivery.lane.as_deref());
     let memory = remember(state, lane, containers, origin).await?;
     let trigger = origin.trigger.unwrap_or(Trigger::Source);

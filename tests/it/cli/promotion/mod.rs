@@ -2,6 +2,7 @@
 
 mod broken_off;
 mod edges;
+mod refused;
 mod rights;
 mod rollback_tags;
 
