@@ -60,19 +60,32 @@ impl BlockWriter {
 
     /// Writes the tokens of the segment `plain`, in the way that seems smallest; `ends` says whether the block has to
     /// end with them. There is at least one match among them.
-    pub(super) fn write_tokens(&mut self, tokens: &mut Tokens, plain: &[u8], ends: bool, output: &mut Vec<u8>) {
+    pub(super) fn write_tokens(
+        &mut self,
+        tokens: &mut Tokens,
+        plain: &[u8],
+        ends: bool,
+        output: &mut Vec<u8>,
+    ) {
         if ends {
             tokens.push_end_of_block();
         } else if self.family == Family::From1_18_2 {
             tokens.want_end_of_block();
         }
-        if self.open.as_ref().is_some_and(|open| open.has_only_literals) || !self.has_codes_for(tokens) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.has_only_literals)
+            || !self.has_codes_for(tokens)
+        {
             self.end_block(output);
         }
         let fixed_bits = (tokens.symbols() < FEW_TOKENS).then(|| self.fixed_bits(tokens));
         if let Some(open) = &self.open {
             let estimate = open.header_bits + tokens.estimated_bits();
-            let new_bits = estimate + usize::from(self.codes.literals[END_OF_BLOCK].length) + (estimate >> PENALTY_SHIFT);
+            let new_bits = estimate
+                + usize::from(self.codes.literals[END_OF_BLOCK].length)
+                + (estimate >> PENALTY_SHIFT);
             let same_bits = self.coded_bits(tokens);
             let expected = new_bits.min(same_bits);
             if fixed_bits.is_some_and(|bits| bits + 7 < expected) && stored_bits(plain) > expected {
@@ -90,13 +103,30 @@ impl BlockWriter {
     }
 
     /// Writes the tokens under codes of their own, unless they would be no smaller than something simpler.
-    fn write_with_new_codes(&mut self, tokens: &mut Tokens, plain: &[u8], ends: bool, are_few: bool, output: &mut Vec<u8>) {
+    fn write_with_new_codes(
+        &mut self,
+        tokens: &mut Tokens,
+        plain: &[u8],
+        ends: bool,
+        are_few: bool,
+        output: &mut Vec<u8>,
+    ) {
         tokens.want_end_of_block();
-        self.builder.build(&tokens.literals, MAX_CODE_BITS, &mut self.codes.literals);
-        self.builder.build(&tokens.distances, MAX_CODE_BITS, &mut self.codes.distances);
+        self.builder
+            .build(&tokens.literals, MAX_CODE_BITS, &mut self.codes.literals);
+        self.builder
+            .build(&tokens.distances, MAX_CODE_BITS, &mut self.codes.distances);
         let names_all = !ends && self.family == Family::From1_15_10;
-        let (literals, distances) = if names_all { (LITERAL_SYMBOLS, DISTANCE_SYMBOLS) } else { self.codes.occurring() };
-        self.header.describe(&self.codes.literals[..literals], &self.codes.distances[..distances], &mut self.builder);
+        let (literals, distances) = if names_all {
+            (LITERAL_SYMBOLS, DISTANCE_SYMBOLS)
+        } else {
+            self.codes.occurring()
+        };
+        self.header.describe(
+            &self.codes.literals[..literals],
+            &self.codes.distances[..distances],
+            &mut self.builder,
+        );
         let header_bits = BLOCK_HEADER_BITS + self.header.bits();
         let bits = header_bits + self.coded_bits(tokens);
         let fixed_bits = self.fixed_bits(tokens);
@@ -108,7 +138,10 @@ impl BlockWriter {
         }
         self.bits.put(DYNAMIC, 3, output);
         self.header.put(literals, distances, &mut self.bits, output);
-        self.open = Some(OpenBlock { header_bits, has_only_literals: false });
+        self.open = Some(OpenBlock {
+            header_bits,
+            has_only_literals: false,
+        });
         self.write_symbols(tokens, ends, output);
     }
 
@@ -124,21 +157,27 @@ impl BlockWriter {
         frequencies[END_OF_BLOCK] = 1;
         let mut codes = [Code::default(); FIRST_LENGTH];
         self.builder.build(&frequencies, MAX_CODE_BITS, &mut codes);
-        let header_bits = self.open.as_ref().map_or(GUESSED_HEADER_BITS, |open| open.header_bits);
+        let header_bits = self
+            .open
+            .as_ref()
+            .map_or(GUESSED_HEADER_BITS, |open| open.header_bits);
         let estimate = encoded_bits(&codes, &frequencies) + header_bits;
         let new_bits = estimate + (estimate >> PENALTY_SHIFT);
         if stored_bits(plain) <= new_bits {
             return self.write_stored(plain, output);
         }
         let literals = &frequencies[..END_OF_BLOCK];
-        if !has_codes_for(&self.codes.literals, literals) || new_bits < encoded_bits(&self.codes.literals[..END_OF_BLOCK], literals) {
+        if !has_codes_for(&self.codes.literals, literals)
+            || new_bits < encoded_bits(&self.codes.literals[..END_OF_BLOCK], literals)
+        {
             self.end_block(output);
         }
         if self.open.is_none() {
             self.begin_literals(&codes, output);
         }
         for byte in plain {
-            self.bits.put_code(self.codes.literals[usize::from(*byte)], output);
+            self.bits
+                .put_code(self.codes.literals[usize::from(*byte)], output);
         }
         if ends {
             self.end_block(output);
@@ -148,10 +187,14 @@ impl BlockWriter {
     /// Opens a block under codes for literals; one code for distances stands there because the format asks for one.
     fn begin_literals(&mut self, codes: &[Code; FIRST_LENGTH], output: &mut Vec<u8>) {
         self.codes.literals[..FIRST_LENGTH].copy_from_slice(codes);
-        self.header.describe(codes, &[Code { bits: 0, length: 1 }], &mut self.builder);
+        self.header
+            .describe(codes, &[Code { bits: 0, length: 1 }], &mut self.builder);
         self.bits.put(DYNAMIC, 3, output);
         self.header.put(FIRST_LENGTH, 1, &mut self.bits, output);
-        self.open = Some(OpenBlock { header_bits: BLOCK_HEADER_BITS + self.header.bits(), has_only_literals: true });
+        self.open = Some(OpenBlock {
+            header_bits: BLOCK_HEADER_BITS + self.header.bits(),
+            has_only_literals: true,
+        });
     }
 
     /// Writes a segment as it is.
@@ -171,12 +214,14 @@ impl BlockWriter {
     fn write_fixed(&mut self, tokens: &Tokens, output: &mut Vec<u8>) {
         self.end_block(output);
         self.bits.put(FIXED, 3, output);
-        self.fixed.put_block(tokens.as_slice(), &mut self.bits, output);
+        self.fixed
+            .put_block(tokens.as_slice(), &mut self.bits, output);
     }
 
     /// Writes the tokens under the codes of the open block.
     fn write_symbols(&mut self, tokens: &Tokens, ends: bool, output: &mut Vec<u8>) {
-        self.codes.put_tokens(tokens.as_slice(), &mut self.bits, output);
+        self.codes
+            .put_tokens(tokens.as_slice(), &mut self.bits, output);
         if ends {
             self.end_block(output);
         }
@@ -191,7 +236,8 @@ impl BlockWriter {
 
     /// Whether the last codes have one for each symbol of the tokens.
     fn has_codes_for(&self, tokens: &Tokens) -> bool {
-        has_codes_for(&self.codes.literals, &tokens.literals) && has_codes_for(&self.codes.distances, &tokens.distances)
+        has_codes_for(&self.codes.literals, &tokens.literals)
+            && has_codes_for(&self.codes.distances, &tokens.distances)
     }
 
     /// The size of the tokens under the last codes.
@@ -201,13 +247,18 @@ impl BlockWriter {
 
     /// The size of a block of the tokens under the codes of the format.
     fn fixed_bits(&self, tokens: &Tokens) -> usize {
-        BLOCK_HEADER_BITS + self.fixed.encoded_bits(&tokens.literals, &tokens.distances) + tokens.extra_bits()
+        BLOCK_HEADER_BITS
+            + self.fixed.encoded_bits(&tokens.literals, &tokens.distances)
+            + tokens.extra_bits()
     }
 }
 
 /// Whether each symbol that occurs has a code.
 fn has_codes_for(codes: &[Code], frequencies: &[u32]) -> bool {
-    codes.iter().zip(frequencies).all(|(code, times)| *times == 0 || code.length > 0)
+    codes
+        .iter()
+        .zip(frequencies)
+        .all(|(code, times)| *times == 0 || code.length > 0)
 }
 
 /// The size of a stored block of these bytes.
@@ -219,6 +270,8 @@ fn stored_bits(plain: &[u8]) -> usize {
 fn looks_random(frequencies: &[u32; FIRST_LENGTH], length: usize) -> bool {
     let length = length as u64;
     // Everything is scaled by 256, so that the average is a whole number.
-    let squares = frequencies[..END_OF_BLOCK].iter().map(|times| (u64::from(*times) * 256).abs_diff(length).pow(2));
+    let squares = frequencies[..END_OF_BLOCK]
+        .iter()
+        .map(|times| (u64::from(*times) * 256).abs_diff(length).pow(2));
     squares.sum::<u64>() < 2 * length * 65_536
 }

@@ -11,6 +11,7 @@
 //! search unless it was entered ahead of it, and positions out of [`REACH`] are never followed.
 
 use super::tokens::Tokens;
+use super::window::{Match, Window, index};
 
 /// The longest segment that is searched at once.
 pub(super) const SEGMENT_BYTES: usize = 65_535;
@@ -22,8 +23,6 @@ const WINDOW_BYTES: usize = 5 * SEGMENT_BYTES;
 const END_MARGIN: u32 = 11;
 /// Segments shorter than this are not searched.
 const SHORTEST_SEGMENT: usize = 13;
-/// Lengths are compared up to this limit while candidates are weighed.
-const WEIGHED_LENGTH: u32 = 258;
 /// A match shorter than this is compared with the one that its end suggests.
 const SHORT_MATCH: u32 = 30;
 /// How many bytes at its beginning the match suggested by the end may miss.
@@ -34,19 +33,16 @@ const TABLE_BITS: u32 = 15;
 /// Absolute positions are brought down once they have passed this.
 pub(super) const BASE_LIMIT: u32 = 1 << 31;
 
+const TABLE_HAS_ALL: &str = "a table is made with an entry for each hash";
+
+/// An entry for each hash.
+type Table<T> = Box<[T; 1 << TABLE_BITS]>;
+
 /// The two last places of one hash of seven bytes.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Places {
     last: u32,
     before: u32,
-}
-
-/// A match under consideration, in indices of the window.
-#[derive(Clone, Copy)]
-struct Match {
-    at: u32,
-    from: u32,
-    length: u32,
 }
 
 /// What the search returns: the match, and the position that it would have looked at next.
@@ -62,8 +58,8 @@ pub(super) struct Matcher {
 }
 
 struct Tables {
-    short: Box<[u32; 1 << TABLE_BITS]>,
-    long: Box<[Places; 1 << TABLE_BITS]>,
+    short: Table<u32>,
+    long: Table<Places>,
     /// The absolute position of the window's first byte.
     base: u32,
 }
@@ -78,7 +74,11 @@ impl Matcher {
     pub(super) fn starting_at(base: u32) -> Self {
         Self {
             window: Vec::with_capacity(WINDOW_BYTES),
-            tables: Tables { short: Box::new([0; 1 << TABLE_BITS]), long: Box::new([Places::default(); 1 << TABLE_BITS]), base },
+            tables: Tables {
+                short: empty_table().try_into().expect(TABLE_HAS_ALL),
+                long: empty_table().try_into().expect(TABLE_HAS_ALL),
+                base,
+            },
         }
     }
 
@@ -97,7 +97,10 @@ impl Matcher {
         if segment.len() < SHORTEST_SEGMENT {
             return;
         }
-        let window = Window { bytes: &self.window, search_end: index(self.window.len()) - END_MARGIN };
+        let window = Window {
+            bytes: &self.window,
+            search_end: index(self.window.len()) - END_MARGIN,
+        };
         let mut pending = start;
         let mut at = start;
         let mut word = window.word(at);
@@ -135,20 +138,23 @@ impl Matcher {
 
 impl Tables {
     /// Enters `position` under both hashes of the bytes that are there.
-    #[inline(always)]
+    #[inline]
     fn enter(&mut self, word: u64, at: u32) {
         self.short[hash_4(word)] = self.base + at;
         self.enter_long(word, at);
     }
 
-    #[inline(always)]
+    #[inline]
     fn enter_long(&mut self, word: u64, at: u32) {
         let places = &mut self.long[hash_7(word)];
-        *places = Places { last: self.base + at, before: places.last };
+        *places = Places {
+            last: self.base + at,
+            before: places.last,
+        };
     }
 
     /// Looks for the first match from `at` on, whose bytes are `word`; `pending` is where the search began.
-    #[inline(always)]
+    #[inline]
     fn find(&mut self, window: &Window<'_>, at: u32, mut word: u64, pending: u32) -> Option<Found> {
         let mut next_at = at;
         loop {
@@ -161,7 +167,10 @@ impl Tables {
             let long_slot = &mut self.long[hash_7(word)];
             let (short, long) = (*short_slot, *long_slot);
             *short_slot = self.base + at;
-            *long_slot = Places { last: self.base + at, before: long.last };
+            *long_slot = Places {
+                last: self.base + at,
+                before: long.last,
+            };
             let next_word = window.word(next_at);
             let long_match = self.match_long(window, at, word, long);
             if let Some(candidate) = long_match {
@@ -169,7 +178,16 @@ impl Tables {
                 return Some(Found { candidate, next_at });
             }
             if let Some(from) = self.reach(window, at, word, short) {
-                let candidate = self.match_short(window, Match { at, from, length: 0 }, next_at, next_word);
+                let candidate = self.match_short(
+                    window,
+                    Match {
+                        at,
+                        from,
+                        length: 0,
+                    },
+                    next_at,
+                    next_word,
+                );
                 self.enter(next_word, next_at);
                 return Some(Found { candidate, next_at });
             }
@@ -178,14 +196,14 @@ impl Tables {
     }
 
     /// Where the place of a table lies in the window, if it is within reach of `at` and has the same four bytes.
-    #[inline(always)]
+    #[inline]
     fn reach(&self, window: &Window<'_>, at: u32, word: u64, place: u32) -> Option<u32> {
         let distance = self.base + at - place;
         (distance < REACH && window.has(at - distance, word)).then(|| at - distance)
     }
 
     /// The match of a hash of seven bytes. Its older place counts when the last one has other bytes, or is shorter.
-    #[inline(always)]
+    #[inline]
     fn match_long(&self, window: &Window<'_>, at: u32, word: u64, places: Places) -> Option<Match> {
         if self.base + at - places.last >= REACH {
             return None;
@@ -194,23 +212,45 @@ impl Tables {
         let Some(from) = self.reach(window, at, word, places.last) else {
             return older.map(|from| window.measured(at, from));
         };
-        let last = Match { at, from, length: window.weighed(at, from) };
-        let best = older.map(|from| Match { at, from, length: window.weighed(at, from) }).filter(|older| older.length > last.length);
+        let last = Match {
+            at,
+            from,
+            length: window.weighed(at, from),
+        };
+        let best = older
+            .map(|from| Match {
+                at,
+                from,
+                length: window.weighed(at, from),
+            })
+            .filter(|older| older.length > last.length);
         Some(window.completed(best.unwrap_or(last)))
     }
 
     /// The match of a hash of four bytes, or a longer one of seven bytes at the next position.
-    #[inline(always)]
-    fn match_short(&self, window: &Window<'_>, found: Match, next_at: u32, next_word: u64) -> Match {
+    #[inline]
+    fn match_short(
+        &self,
+        window: &Window<'_>,
+        found: Match,
+        next_at: u32,
+        next_word: u64,
+    ) -> Match {
         let length = window.weighed(found.at, found.from);
         let places = self.long[hash_7(next_word)];
         let mut best = Match { length, ..found };
         if self.base + next_at - places.last < REACH {
             for place in [places.last, places.before] {
-                let Some(from) = self.reach(window, next_at, next_word, place) else { continue };
+                let Some(from) = self.reach(window, next_at, next_word, place) else {
+                    continue;
+                };
                 let length = window.weighed(next_at, from);
                 if length > best.length {
-                    best = Match { at: next_at, from, length };
+                    best = Match {
+                        at: next_at,
+                        from,
+                        length,
+                    };
                     break;
                 }
             }
@@ -219,7 +259,7 @@ impl Tables {
     }
 
     /// A short match is given up for the one that follows from what was last seen after its end, if that is longer.
-    #[inline(always)]
+    #[inline]
     fn follow_end(&self, window: &Window<'_>, found: Match) -> Match {
         let end = found.at + found.length;
         if found.length >= SHORT_MATCH || end >= window.search_end {
@@ -232,11 +272,15 @@ impl Tables {
         }
         let from = at - distance;
         let length = window.common(at, from, u32::MAX);
-        if length > found.length { Match { at, from, length } } else { found }
+        if length > found.length {
+            Match { at, from, length }
+        } else {
+            found
+        }
     }
 
     /// Enters some of the positions between `start`, where a match began, and `end`, where the search goes on.
-    #[inline(always)]
+    #[inline]
     fn enter_inside(&mut self, window: &Window<'_>, start: u32, end: u32) {
         let first = start + 1;
         if first + 1 >= end {
@@ -265,97 +309,25 @@ impl Tables {
             *place = place.saturating_sub(excess);
         }
         for places in self.long.iter_mut() {
-            *places = Places { last: places.last.saturating_sub(excess), before: places.before.saturating_sub(excess) };
+            *places = Places {
+                last: places.last.saturating_sub(excess),
+                before: places.before.saturating_sub(excess),
+            };
         }
         self.base = REACH;
     }
 }
 
-/// The bytes that a search sees.
-struct Window<'a> {
-    bytes: &'a [u8],
-    /// No search begins at or after this index.
-    search_end: u32,
+fn empty_table<T: Clone + Default>() -> Box<[T]> {
+    vec![T::default(); 1 << TABLE_BITS].into_boxed_slice()
 }
 
-impl Window<'_> {
-    /// The eight bytes from `at` on.
-    #[inline(always)]
-    fn word(&self, at: u32) -> u64 {
-        let bytes = self.bytes[at as usize..].first_chunk().expect("the search ends before the last eight bytes");
-        u64::from_le_bytes(*bytes)
-    }
-
-    /// Whether the four bytes at `at` are the first ones of `word`.
-    #[inline(always)]
-    fn has(&self, at: u32, word: u64) -> bool {
-        let bytes = self.bytes[at as usize..].first_chunk().expect("a place of the tables has four bytes");
-        u64::from(u32::from_le_bytes(*bytes)) == word & 0xFFFF_FFFF
-    }
-
-    /// How many bytes are the same at `at` and `from`, up to `limit`.
-    #[inline(always)]
-    fn common(&self, at: u32, from: u32, limit: u32) -> u32 {
-        let ahead = &self.bytes[at as usize..];
-        let ahead = &ahead[..ahead.len().min(limit as usize)];
-        let behind = &self.bytes[from as usize..][..ahead.len()];
-        let (ahead_words, ahead_rest) = ahead.as_chunks();
-        let (behind_words, behind_rest) = behind.as_chunks();
-        let mut length = 0;
-        for (left, right) in ahead_words.iter().zip(behind_words) {
-            let difference = u64::from_le_bytes(*left) ^ u64::from_le_bytes(*right);
-            if difference != 0 {
-                return length + difference.trailing_zeros() / 8;
-            }
-            length += 8;
-        }
-        let same = ahead_rest.iter().zip(behind_rest).take_while(|(left, right)| left == right);
-        length + index(same.count())
-    }
-
-    /// The length of a match of which four bytes are known, up to [`WEIGHED_LENGTH`].
-    #[inline(always)]
-    fn weighed(&self, at: u32, from: u32) -> u32 {
-        4 + self.common(at + 4, from + 4, WEIGHED_LENGTH - 4)
-    }
-
-    /// The match of which four bytes are known, in its full length.
-    #[inline(always)]
-    fn measured(&self, at: u32, from: u32) -> Match {
-        Match { at, from, length: 4 + self.common(at + 4, from + 4, u32::MAX) }
-    }
-
-    /// A match that was cut off while it was weighed, in its full length.
-    #[inline(always)]
-    fn completed(&self, found: Match) -> Match {
-        let Match { at, from, length } = found;
-        let rest = if length == WEIGHED_LENGTH { self.common(at + length, from + length, u32::MAX) } else { 0 };
-        Match { length: length + rest, ..found }
-    }
-
-    /// The match with the bytes before it that are the same, down to `pending`.
-    #[inline(always)]
-    fn widen(&self, found: Match, pending: u32) -> Match {
-        let before = &self.bytes[pending as usize..found.at as usize];
-        let source = &self.bytes[..found.from as usize];
-        let more = before.iter().rev().zip(source.iter().rev()).take_while(|(left, right)| left == right);
-        let more = index(more.count());
-        Match { at: found.at - more, from: found.from - more, length: found.length + more }
-    }
-}
-
-#[inline(always)]
+#[inline]
 fn hash_4(word: u64) -> usize {
-    (((word & 0xFFFF_FFFF) * 2_654_435_761 & 0xFFFF_FFFF) >> (32 - TABLE_BITS)) as usize
+    ((((word & 0xFFFF_FFFF) * 2_654_435_761) & 0xFFFF_FFFF) >> (32 - TABLE_BITS)) as usize
 }
 
-#[inline(always)]
+#[inline]
 fn hash_7(word: u64) -> usize {
     ((word << 8).wrapping_mul(58_295_818_150_454_627) >> (64 - TABLE_BITS)) as usize
-}
-
-/// A length or place in the window as the tables have it.
-#[inline(always)]
-fn index(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("the window is smaller than 4 GiB")
 }

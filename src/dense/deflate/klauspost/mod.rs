@@ -1,4 +1,4 @@
-//! What `flate` of klauspost/compress writes at its default level, 5: the plain stream of BuildKit and kaniko, and the
+//! What `flate` of klauspost/compress writes at its default level, 5: the plain stream of `BuildKit` and kaniko, and the
 //! blocks of pgzip.
 //!
 //! The input is cut into segments of 65,535 bytes. Each is searched by itself, with the segments before it as history,
@@ -12,6 +12,7 @@ mod matcher;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod window;
 
 use self::blocks::BlockWriter;
 use self::matcher::{Matcher, SEGMENT_BYTES};
@@ -47,7 +48,12 @@ pub struct KlauspostEncoder {
 impl KlauspostEncoder {
     /// An encoder without a dictionary.
     pub fn new(family: Family) -> Self {
-        Self { matcher: Matcher::new(), tokens: Tokens::new(), blocks: BlockWriter::new(family), segment: Vec::with_capacity(SEGMENT_BYTES) }
+        Self {
+            matcher: Matcher::new(),
+            tokens: Tokens::new(),
+            blocks: BlockWriter::new(family),
+            segment: Vec::with_capacity(SEGMENT_BYTES),
+        }
     }
 
     /// Begins a new stream that may refer to the bytes of `dictionary`, of which there are at most 32,768. Nothing may
@@ -71,7 +77,8 @@ impl KlauspostEncoder {
         } else if self.tokens.symbols() > segment.len() - segment.len() / 16 {
             self.blocks.write_literals(segment, ends, output);
         } else {
-            self.blocks.write_tokens(&mut self.tokens, segment, ends, output);
+            self.blocks
+                .write_tokens(&mut self.tokens, segment, ends, output);
         }
         self.tokens.clear();
     }
@@ -81,7 +88,7 @@ impl KlauspostEncoder {
         let segment = std::mem::take(&mut self.segment);
         match segment.len() {
             0 => {}
-            ..SHORTEST_SEARCHED => {
+            1..SHORTEST_SEARCHED => {
                 if segment.len() <= LONGEST_STORED {
                     self.blocks.write_stored(&segment, output);
                 } else {

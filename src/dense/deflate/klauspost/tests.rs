@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::testing::{any_input, compare_with, encode, inflate};
 use super::super::inputs;
+use super::super::testing::{any_input, compare_with, encode, inflate};
 use super::*;
 
 /// What klauspost/compress 1.15.12 wrote.
@@ -14,17 +14,27 @@ fn encode_whole(family: Family, input: &[u8]) -> Vec<u8> {
 }
 
 fn compare(names: &[&str]) {
-    compare_with(STREAMS, names, |input| encode_whole(Family::From1_15_10, input));
+    compare_with(STREAMS, names, |input| {
+        encode_whole(Family::From1_15_10, input)
+    });
 }
 
 #[test]
 fn short_streams_are_those_of_the_package() {
-    compare(&["text-0", "text-1", "text-32", "text-33", "text-127", "text-128", "text-300"]);
+    compare(&[
+        "text-0", "text-1", "text-32", "text-33", "text-127", "text-128", "text-300",
+    ]);
 }
 
 #[test]
 fn streams_of_about_one_segment_are_those_of_the_package() {
-    compare(&["text-65545", "text-65635", "text-65735", "zeros-65535", "zeros-65536"]);
+    compare(&[
+        "text-65545",
+        "text-65635",
+        "text-65735",
+        "zeros-65535",
+        "zeros-65536",
+    ]);
 }
 
 #[test]
@@ -68,7 +78,10 @@ fn counting_positions_anew_changes_no_byte() {
     for ahead_bytes in [1, 100_000, 400_000] {
         let mut encoder = KlauspostEncoder::new(Family::From1_15_10);
         encoder.matcher = Matcher::starting_at(matcher::BASE_LIMIT - ahead_bytes);
-        assert!(encode(&mut encoder, &input, []) == expected, "{ahead_bytes} bytes ahead");
+        assert!(
+            encode(&mut encoder, &input, []) == expected,
+            "{ahead_bytes} bytes ahead"
+        );
     }
 }
 

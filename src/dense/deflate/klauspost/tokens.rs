@@ -4,8 +4,8 @@
 //! numbers in a fixed order, with an approximate logarithm: no other way of reckoning gives the same bytes.
 
 use super::super::alphabet::{
-    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS, LITERAL_SYMBOLS, MAX_MATCH_BYTES,
-    MIN_MATCH_BYTES, distance_index, length_index,
+    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS,
+    LITERAL_SYMBOLS, MAX_MATCH_BYTES, MIN_MATCH_BYTES, distance_index, length_index,
 };
 use super::super::token::Token;
 
@@ -27,7 +27,12 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn new() -> Self {
-        Self { list: Vec::new(), ends: false, literals: [0; LITERAL_SYMBOLS], distances: [0; DISTANCE_SYMBOLS] }
+        Self {
+            list: Vec::new(),
+            ends: false,
+            literals: [0; LITERAL_SYMBOLS],
+            distances: [0; DISTANCE_SYMBOLS],
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -52,7 +57,8 @@ impl Tokens {
 
     #[inline]
     pub(super) fn push_literals(&mut self, bytes: &[u8]) {
-        self.list.extend(bytes.iter().map(|byte| Token::literal(*byte)));
+        self.list
+            .extend(bytes.iter().map(|byte| Token::literal(*byte)));
         for byte in bytes {
             self.literals[usize::from(*byte)] += 1;
         }
@@ -62,10 +68,12 @@ impl Tokens {
     #[inline]
     pub(super) fn push_match(&mut self, mut length: usize, distance: usize) {
         while length > 0 {
-            let piece = match length {
-                ..=MAX_MATCH_BYTES => length,
-                ..=LAST_BUT_ONE => MAX_MATCH_BYTES - MIN_MATCH_BYTES,
-                _ => MAX_MATCH_BYTES,
+            let piece = if length <= MAX_MATCH_BYTES {
+                length
+            } else if length <= LAST_BUT_ONE {
+                MAX_MATCH_BYTES - MIN_MATCH_BYTES
+            } else {
+                MAX_MATCH_BYTES
             };
             length -= piece;
             self.push_piece(Token::back(piece, distance));
@@ -96,7 +104,10 @@ impl Tokens {
     pub(super) fn extra_bits(&self) -> usize {
         let lengths = self.literals[FIRST_LENGTH..].iter().zip(LENGTH_EXTRA_BITS);
         let distances = self.distances.iter().zip(DISTANCE_EXTRA_BITS);
-        lengths.chain(distances).map(|(times, bits)| *times as usize * usize::from(bits)).sum()
+        lengths
+            .chain(distances)
+            .map(|(times, bits)| *times as usize * usize::from(bits))
+            .sum()
     }
 
     /// The size in bits that codes made for these tokens would at least give, without those codes.
@@ -115,10 +126,13 @@ impl Tokens {
 /// Adds what symbols take that occur so many times among `total`, each at least one bit and at most fifteen.
 fn add_entropy(entropy: f32, frequencies: &[u32], total: f32) -> f32 {
     let share = 1.0 / total;
-    frequencies.iter().filter(|times| **times > 0).fold(entropy, |entropy, times| {
-        let times = f32_of(*times as usize);
-        entropy + (-approximate_log2(times * share)).clamp(1.0, 15.0) * times
-    })
+    frequencies
+        .iter()
+        .filter(|times| **times > 0)
+        .fold(entropy, |entropy, times| {
+            let times = f32_of(*times as usize);
+            entropy + (-approximate_log2(times * share)).clamp(1.0, 15.0) * times
+        })
 }
 
 /// The exponent of a number, and a parabola through its mantissa.
@@ -126,7 +140,7 @@ fn approximate_log2(value: f32) -> f32 {
     let bits = value.to_bits();
     let exponent = f32_of((bits >> 23 & 0xFF) as usize) - 128.0;
     let mantissa = f32::from_bits((bits & 0x807F_FFFF) + (127 << 23));
-    exponent + ((-0.344_848_43 * mantissa + 2.024_665_78) * mantissa - 0.674_877_59)
+    exponent + ((-0.344_848_43 * mantissa + 2.024_665_8) * mantissa - 0.674_877_6)
 }
 
 /// A count of symbols, none of which is more than a segment has.
@@ -136,7 +150,11 @@ fn f32_of(count: usize) -> f32 {
 }
 
 /// The whole bits of an estimate.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is positive and below 2^24")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate is positive and below 2^24"
+)]
 fn whole_bits(estimate: f32) -> usize {
     estimate as usize
 }

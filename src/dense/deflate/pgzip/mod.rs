@@ -34,8 +34,16 @@ pub struct PgzipEncoder {
 impl PgzipEncoder {
     /// An encoder with blocks of this size; it is more than 16 KiB.
     pub fn new(family: Family, block_size_bytes: usize) -> Self {
-        assert!(block_size_bytes > TAIL_BYTES, "a block has more than its tail");
-        Self { stream: KlauspostEncoder::new(family), block_size_bytes, block_bytes: 0, tail: Vec::with_capacity(2 * TAIL_BYTES) }
+        assert!(
+            block_size_bytes > TAIL_BYTES,
+            "a block has more than its tail"
+        );
+        Self {
+            stream: KlauspostEncoder::new(family),
+            block_size_bytes,
+            block_bytes: 0,
+            tail: Vec::with_capacity(2 * TAIL_BYTES),
+        }
     }
 
     /// Keeps the last bytes of the block, of which these are the next.
@@ -50,7 +58,8 @@ impl PgzipEncoder {
 impl DeflateEncoder for PgzipEncoder {
     fn encode(&mut self, mut input: &[u8], output: &mut Vec<u8>) {
         while !input.is_empty() {
-            let (taken, rest) = input.split_at(input.len().min(self.block_size_bytes - self.block_bytes));
+            let (taken, rest) =
+                input.split_at(input.len().min(self.block_size_bytes - self.block_bytes));
             input = rest;
             self.stream.encode(taken, output);
             self.block_bytes += taken.len();
@@ -90,7 +99,9 @@ pub fn encode_pgzip(
     let mut total_bytes = 0;
     loop {
         block.clear();
-        input.take(block_size_bytes as u64).read_to_end(&mut block)?;
+        input
+            .take(block_size_bytes as u64)
+            .read_to_end(&mut block)?;
         total_bytes += block.len() as u64;
         encoder.encode(&block, &mut encoded);
         let is_last = block.len() < block_size_bytes;

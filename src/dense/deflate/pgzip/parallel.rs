@@ -38,7 +38,10 @@ pub(super) fn encode(
     block_size_bytes: usize,
     threads: NonZeroUsize,
 ) -> io::Result<u64> {
-    assert!(block_size_bytes > TAIL_BYTES, "a block has more than its tail");
+    assert!(
+        block_size_bytes > TAIL_BYTES,
+        "a block has more than its tail"
+    );
     let (sender, receiver) = channel();
     let blocks = Mutex::new(receiver);
     thread::scope(|scope| {
@@ -47,7 +50,13 @@ pub(super) fn encode(
         }
         // Dropping the sender, however this returns, ends the threads.
         let sender = sender;
-        distribute(input, output, block_size_bytes, threads.get() * BLOCKS_PER_THREAD, &sender)
+        distribute(
+            input,
+            output,
+            block_size_bytes,
+            threads.get() * BLOCKS_PER_THREAD,
+            &sender,
+        )
     })
 }
 
@@ -64,7 +73,10 @@ fn encode_blocks(blocks: &Mutex<Receiver<Block>>, family: Family) {
             stream.finish(&mut block.encoded);
         }
         // Nobody waits for it when the output has failed.
-        let _ = block.done.send(Encoded { bytes: block.encoded, plain: block.plain });
+        let _ = block.done.send(Encoded {
+            bytes: block.encoded,
+            plain: block.plain,
+        });
     }
 }
 
@@ -81,20 +93,34 @@ fn distribute(
     let mut total_bytes = 0;
     let mut is_last = false;
     while !is_last {
-        let mut spare = Encoded { bytes: Vec::new(), plain: Vec::new() };
+        let mut spare = Encoded {
+            bytes: Vec::new(),
+            plain: Vec::new(),
+        };
         if under_way.len() == most_under_way {
             spare = write_first(&mut under_way, output)?;
         }
-        let Encoded { bytes: mut encoded, mut plain } = spare;
+        let Encoded {
+            bytes: mut encoded,
+            mut plain,
+        } = spare;
         encoded.clear();
         plain.clear();
-        input.take(block_size_bytes as u64).read_to_end(&mut plain)?;
+        input
+            .take(block_size_bytes as u64)
+            .read_to_end(&mut plain)?;
         total_bytes += plain.len() as u64;
         is_last = plain.len() < block_size_bytes;
         let tail = plain[plain.len().saturating_sub(TAIL_BYTES)..].to_vec();
         let dictionary = std::mem::replace(&mut dictionary, tail);
         let (done, result) = sync_channel(1);
-        let block = Block { plain, dictionary, is_last, encoded, done };
+        let block = Block {
+            plain,
+            dictionary,
+            is_last,
+            encoded,
+            done,
+        };
         threads.send(block).map_err(|_| thread_failed())?;
         under_way.push_back(result);
     }
@@ -105,8 +131,14 @@ fn distribute(
 }
 
 /// Waits for the block that was sent first and writes it.
-fn write_first(under_way: &mut VecDeque<Receiver<Encoded>>, output: &mut dyn Write) -> io::Result<Encoded> {
-    let first = under_way.pop_front().and_then(|block| block.recv().ok()).ok_or_else(thread_failed)?;
+fn write_first(
+    under_way: &mut VecDeque<Receiver<Encoded>>,
+    output: &mut dyn Write,
+) -> io::Result<Encoded> {
+    let first = under_way
+        .pop_front()
+        .and_then(|block| block.recv().ok())
+        .ok_or_else(thread_failed)?;
     output.write_all(&first.bytes)?;
     Ok(first)
 }

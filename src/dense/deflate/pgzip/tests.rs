@@ -2,8 +2,8 @@ use std::io::{Cursor, ErrorKind};
 
 use proptest::prelude::*;
 
-use super::super::testing::{any_input, compare_with, encode, inflate};
 use super::super::inputs;
+use super::super::testing::{any_input, compare_with, encode, inflate};
 use super::*;
 
 /// What skopeo wrote.
@@ -31,7 +31,15 @@ fn compare(names: &[&str]) {
 
 #[test]
 fn short_streams_are_those_of_skopeo() {
-    compare(&["text-0", "text-32", "text-127", "text-300", "noise", "few-values", "tar"]);
+    compare(&[
+        "text-0",
+        "text-32",
+        "text-127",
+        "text-300",
+        "noise",
+        "few-values",
+        "tar",
+    ]);
 }
 
 #[test]
@@ -53,7 +61,11 @@ fn a_stream_of_several_blocks_is_that_of_skopeo() {
 fn the_layer_that_buildah_wrote_is_written_anew() {
     let theirs = &LAYER[10..LAYER.len() - 8];
     let ours = encode_on_one(&inflate(theirs), BLOCK_BYTES);
-    let same_bytes = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
+    let same_bytes = ours
+        .iter()
+        .zip(theirs)
+        .take_while(|(ours, theirs)| ours == theirs)
+        .count();
     assert!(ours == theirs, "it differs after {same_bytes} bytes");
 }
 
@@ -62,7 +74,10 @@ fn the_number_of_threads_changes_no_byte() {
     let input = inputs::named("mixed-300000");
     let expected = encode_on_one(&input, 40_000);
     for threads in [1, 2, 3, 16] {
-        assert!(encode_on(threads, &input, 40_000) == expected, "{threads} threads");
+        assert!(
+            encode_on(threads, &input, 40_000) == expected,
+            "{threads} threads"
+        );
     }
 }
 
@@ -82,7 +97,11 @@ impl<T: Read> Read for Failing<T> {
         let room = buffer.len().min(self.1);
         let read = self.0.read(&mut buffer[..room])?;
         self.1 -= read;
-        if read == 0 { Err(ErrorKind::ConnectionReset.into()) } else { Ok(read) }
+        if read == 0 {
+            Err(ErrorKind::ConnectionReset.into())
+        } else {
+            Ok(read)
+        }
     }
 }
 
@@ -90,7 +109,11 @@ impl<T> Write for Failing<T> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let written = buffer.len().min(self.1);
         self.1 -= written;
-        if written == 0 { Err(ErrorKind::StorageFull.into()) } else { Ok(written) }
+        if written == 0 {
+            Err(ErrorKind::StorageFull.into())
+        } else {
+            Ok(written)
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -103,10 +126,12 @@ fn a_failure_on_either_side_is_returned() {
     let input = inputs::named("mixed-300000");
     for threads in [1, 2].map(NonZeroUsize::new).into_iter().flatten() {
         let mut broken = Failing(Cursor::new(&input), 200_000);
-        let error = encode_pgzip(&mut broken, &mut io::sink(), FAMILY, 40_000, threads).expect_err("the input fails");
+        let error = encode_pgzip(&mut broken, &mut io::sink(), FAMILY, 40_000, threads)
+            .expect_err("the input fails");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         let mut full = Failing((), 60_000);
-        let error = encode_pgzip(&mut input.as_slice(), &mut full, FAMILY, 40_000, threads).expect_err("the output fails");
+        let error = encode_pgzip(&mut input.as_slice(), &mut full, FAMILY, 40_000, threads)
+            .expect_err("the output fails");
         assert_eq!(error.kind(), ErrorKind::StorageFull);
     }
 }
