@@ -117,7 +117,6 @@ pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
 pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
 pub use repair::{CannotRepair, note_repair, plan_repair};
-pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use rollback::{
     RollbackAuthor, RollbackPlan, RollbackRequest, describe_rollback, plan_rollback, run_rollback,
 };

@@ -11,7 +11,7 @@
 use super::super::alphabet::{MAX_MATCH_BYTES, WINDOW_BYTES};
 use super::block::BlockWriter;
 use super::chains::{Chains, Choice, Effort, LEAST_MATCH_BYTES, Match};
-use super::token::Token;
+use super::super::token::Token;
 
 const BUFFER_BYTES: usize = 2 * WINDOW_BYTES;
 /// While there is more input, a search has at least this much ahead.

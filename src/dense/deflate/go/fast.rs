@@ -11,7 +11,7 @@ use super::super::alphabet::{MAX_MATCH_BYTES, WINDOW_BYTES};
 use super::block::{BlockWriter, MAX_STORED_BYTES};
 use super::chains::{common_bytes, four_bytes};
 use super::new_table;
-use super::token::Token;
+use super::super::token::Token;
 
 const BLOCK_BYTES: usize = MAX_STORED_BYTES;
 const TABLE_BITS: u32 = 14;
