@@ -61,7 +61,9 @@ impl Level {
 impl Encoder {
     /// All encoders, those first that write most layers.
     pub fn all() -> Vec<Self> {
-        Level::all().flat_map(|level| [Self::Go(level), Self::Zlib(level)]).collect()
+        Level::all()
+            .flat_map(|level| [Self::Go(level), Self::Zlib(level)])
+            .collect()
     }
 
     /// A fresh encoder of one plain deflate stream.
