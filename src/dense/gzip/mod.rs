@@ -20,6 +20,7 @@ mod inflate;
 mod limits;
 mod member;
 mod method;
+mod parameters;
 mod put_together;
 mod recompression;
 mod sample;
