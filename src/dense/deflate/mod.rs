@@ -6,8 +6,17 @@
 
 pub mod alphabet;
 pub mod bits;
+mod code_lengths;
+mod codes;
 pub mod go;
 pub mod huffman;
+#[cfg(test)]
+mod inputs;
+pub mod klauspost;
+pub mod pgzip;
+#[cfg(test)]
+mod testing;
+mod token;
 pub mod zlib;
 
 /// A deflate encoder that is fed a stream and gives the same bytes however the input is cut into calls.

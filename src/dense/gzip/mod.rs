@@ -31,7 +31,7 @@ mod take_apart;
 mod tests;
 
 pub use error::Error;
-pub use method::{Encoder, Level, Method};
+pub use method::{Encoder, Level, Method, Release};
 pub use put_together::put_together;
 pub use recompression::{Recompression, Share};
 pub use take_apart::take_apart;

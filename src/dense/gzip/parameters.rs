@@ -4,7 +4,7 @@
 //! as the input. So they are read here before, with the values that they can have.
 
 use super::Error;
-use super::limits::{CHAIN_LENGTH_MAX};
+use super::limits::CHAIN_LENGTH_MAX;
 
 /// The longest match of deflate.
 const MATCH_BYTES_MAX: u32 = 258;
@@ -75,10 +75,18 @@ impl Fields<'_> {
         let number = match self.bytes()? {
             [4] => self.bytes().map(|[byte]: [u8; 1]| u32::from(byte))?,
             [2] => u32::from(self.short()?),
-            [_] => return Err(Error::Limit { what, limit: u64::from(limit) }),
+            [_] => {
+                return Err(Error::Limit {
+                    what,
+                    limit: u64::from(limit),
+                });
+            }
         };
         match number {
-            _ if number > limit => Err(Error::Limit { what, limit: u64::from(limit) }),
+            _ if number > limit => Err(Error::Limit {
+                what,
+                limit: u64::from(limit),
+            }),
             _ if number < least => Err(OTHER_PARAMETERS),
             _ => Ok(()),
         }

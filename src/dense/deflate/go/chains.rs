@@ -97,8 +97,7 @@ impl Chains {
     /// Remembers a position, and gives the newest one before it with the same hash, if the buffer still has it.
     #[inline]
     pub(super) fn insert(&mut self, buffer: &[u8], position: usize) -> Option<usize> {
-        let bytes = buffer[position..].first_chunk().copied();
-        let bytes = u32::from_be_bytes(bytes.expect("four bytes lie ahead of what is hashed"));
+        let bytes = u32::from_be_bytes(four_bytes(buffer, position));
         let newest =
             &mut self.newest[(bytes.wrapping_mul(0x1e35_a7bd) >> (32 - HASH_BITS)) as usize];
         let before = std::mem::replace(newest, self.first_place + position as u32);
@@ -123,36 +122,41 @@ impl Chains {
             length: LEAST_MATCH_BYTES - 1,
             distance: 0,
         };
-        let mut last_byte = ahead[best.length];
-        let mut source = newest;
-        for _ in 0..effort.tries {
+        let mut telling_bytes = four_bytes(ahead, 0);
+        for source in self.sources(position, newest).take(effort.tries) {
+            // A better source has one byte more in common; together with those before it, that rules most out.
+            if four_bytes(buffer, source + best.length + 1 - LEAST_MATCH_BYTES) != telling_bytes {
+                continue;
+            }
+            let length = common_bytes(&buffer[..position + ahead.len()], position, source);
             let distance = position - source;
-            if distance > WINDOW_BYTES {
-                break;
-            }
-            // Only a source that has one byte more in common can be better, and most differ in that byte.
-            if buffer[source + best.length] == last_byte {
-                let length = common_bytes(&buffer[..position + ahead.len()], position, source);
-                let is_worth_it = length > LEAST_MATCH_BYTES || distance <= SHORT_MATCH_REACH_BYTES;
-                if length > best.length && is_worth_it {
-                    best = Match { length, distance };
-                    if length >= nice_bytes {
-                        break;
-                    }
-                    last_byte = ahead[length];
+            let is_worth_it = length > LEAST_MATCH_BYTES || distance <= SHORT_MATCH_REACH_BYTES;
+            if length > best.length && is_worth_it {
+                best = Match { length, distance };
+                if length >= nice_bytes {
+                    break;
                 }
+                telling_bytes = four_bytes(ahead, length + 1 - LEAST_MATCH_BYTES);
             }
-            if distance == WINDOW_BYTES {
-                // What came before this source was overwritten by the position itself.
-                break;
-            }
-            let Some(older) = self.older[source % WINDOW_BYTES].checked_sub(self.first_place)
-            else {
-                break;
-            };
-            source = older as usize;
         }
         (best.length >= LEAST_MATCH_BYTES).then_some(best)
+    }
+
+    /// The positions with the same hash that are within the window of `position`, beginning with the newest.
+    #[inline]
+    fn sources(&self, position: usize, newest: usize) -> impl Iterator<Item = usize> {
+        let older = move |source: &usize| {
+            if position - source >= WINDOW_BYTES {
+                // What came before this source was overwritten by the position itself.
+                return None;
+            }
+            let place = self.older[source % WINDOW_BYTES];
+            place
+                .checked_sub(self.first_place)
+                .map(|source| source as usize)
+        };
+        let is_near = move |source: &usize| position - source <= WINDOW_BYTES;
+        std::iter::successors(Some(newest), older).take_while(is_near)
     }
 
     /// Follows the buffer, whose first [`WINDOW_BYTES`] are dropped.
@@ -166,6 +170,13 @@ impl Chains {
             self.first_place = FIRST_PLACE;
         }
     }
+}
+
+/// The bytes by which matches are looked for, of which as many lie ahead of every position that is looked at.
+#[inline]
+pub(super) fn four_bytes(buffer: &[u8], position: usize) -> [u8; LEAST_MATCH_BYTES] {
+    let bytes = buffer[position..].first_chunk().copied();
+    bytes.expect("no position is looked at with less ahead")
 }
 
 /// How many bytes from `position` to the end of the buffer are the same as those from `source`, which is before it.

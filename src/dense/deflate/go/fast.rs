@@ -8,10 +8,10 @@
 //! only the distance between two places, and that it is within the window, is ever looked at.
 
 use super::super::alphabet::{MAX_MATCH_BYTES, WINDOW_BYTES};
+use super::super::token::Token;
 use super::block::{BlockWriter, MAX_STORED_BYTES};
-use super::chains::common_bytes;
+use super::chains::{common_bytes, four_bytes};
 use super::new_table;
-use super::token::Token;
 
 const BLOCK_BYTES: usize = MAX_STORED_BYTES;
 const TABLE_BITS: u32 = 14;
@@ -175,18 +175,12 @@ impl FastEncoder {
     /// Remembers the four bytes at a position, and gives where they were seen before, if that is within the window.
     #[inline]
     fn look_up(&mut self, position: usize) -> Option<usize> {
-        let bytes = self.four_bytes(position);
+        let bytes = u32::from_le_bytes(four_bytes(&self.buffer, position));
         let place = self.first_place + position as u32;
         let seen = &mut self.table[(bytes.wrapping_mul(0x1e35_a7bd) >> (32 - TABLE_BITS)) as usize];
         let before = std::mem::replace(seen, Seen { bytes, place });
         let is_near = place - before.place <= WINDOW_BYTES as u32;
         (is_near && before.bytes == bytes).then(|| (before.place - self.first_place) as usize)
-    }
-
-    #[inline]
-    fn four_bytes(&self, position: usize) -> u32 {
-        let bytes = self.buffer[position..].first_chunk().copied();
-        u32::from_le_bytes(bytes.expect("the margin of a block is longer than four bytes"))
     }
 
     fn push_literals(&mut self, from: usize, to: usize) {

@@ -5,7 +5,7 @@ use std::io;
 use proptest::prelude::*;
 
 use super::super::{Error, Recompression, put_together};
-use super::{apart, fixture};
+use super::{ONE, apart, fixture};
 
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
@@ -172,7 +172,7 @@ fn survives_corrections_that_do_not_fit() {
                     &read,
                     &mut plain.as_slice(),
                     &mut io::sink(),
-                    1,
+                    ONE,
                 ));
             }
         }

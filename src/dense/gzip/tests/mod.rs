@@ -5,21 +5,25 @@ mod real_streams;
 mod round_trips;
 
 use std::io::Cursor;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::{Recompression, put_together, take_apart};
+
+const ONE: NonZeroUsize = NonZeroUsize::MIN;
+const TWO: NonZeroUsize = ONE.saturating_add(1);
 
 /// Takes a stream apart, with its plain text; `None` if it goes as it is.
 fn apart(compressed: &[u8]) -> Option<(Recompression, Vec<u8>)> {
     let mut plain = Vec::new();
     let recompression =
-        take_apart(&mut Cursor::new(compressed), &mut plain, 2).expect("memory does not fail");
+        take_apart(&mut Cursor::new(compressed), &mut plain, TWO).expect("memory does not fail");
     recompression.map(|recompression| (recompression, plain))
 }
 
 fn together(recompression: &Recompression, plain: &[u8]) -> Vec<u8> {
     let mut compressed = Vec::new();
-    let written = put_together(recompression, &mut &*plain, &mut compressed, 2)
+    let written = put_together(recompression, &mut &*plain, &mut compressed, TWO)
         .expect("it fits the plain text");
     assert_eq!(written, compressed.len() as u64);
     compressed

@@ -2,12 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use super::{apart, fixture, methods, round_trip};
+use flate2::Crc;
+
+use crate::dense::deflate::DeflateEncoder;
+use crate::dense::deflate::klauspost::{Family, KlauspostEncoder};
+
+use super::{apart, fixture, methods, round_trip, text};
 
 #[test]
 fn names_the_level_of_zlib_that_python_wrote_with() {
     assert_eq!(methods(&fixture("python/layer.6.gz")), ["zlib 6"]);
     assert_eq!(methods(&fixture("python/layer.9.gz")), ["zlib 9"]);
+}
+
+#[test]
+fn names_the_release_of_pgzip_that_buildah_wrote_with() {
+    assert_eq!(
+        methods(&fixture("pgzip/buildah.gz")),
+        ["pgzip klauspost-1.15.10 5"]
+    );
+}
+
+/// The layer of a registry's copy of a plain klauspost stream is not at hand, so that it is made here.
+#[test]
+fn names_the_release_of_a_plain_klauspost_stream() {
+    let plain = text(1_500_000);
+    let mut encoder = KlauspostEncoder::new(Family::From1_15_10);
+    let mut stream = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    encoder.encode(&plain, &mut stream);
+    encoder.finish(&mut stream);
+    let mut crc = Crc::new();
+    crc.update(&plain);
+    stream.extend([crc.sum().to_le_bytes(), crc.amount().to_le_bytes()].concat());
+    assert_eq!(methods(&stream), ["klauspost-1.15.10 5"]);
 }
 
 #[test]
@@ -80,6 +107,7 @@ fn lets_other_things_go_as_they_are() {
 fn prints_the_bytes_by_method() {
     let mut bytes_by_method = BTreeMap::<String, (usize, usize)>::new();
     for path in [
+        "pgzip/buildah.gz",
         "go/tar-small.1.gz",
         "go/tar-small.6.gz",
         "go/tar-small.9.gz",

@@ -1,11 +1,10 @@
-mod inputs;
-
 use std::io::Read;
 
 use flate2::read::DeflateDecoder;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::super::inputs;
 use super::chains::Chains;
 use super::*;
 
@@ -167,11 +166,11 @@ fn encode_past_the_last_place(number: u8, input: &[u8], ahead_bytes: u32) -> Vec
 
 #[test]
 fn counting_places_anew_changes_no_byte() {
-    let input = inputs::named("tar");
+    let input = &inputs::named("tar")[..250_000];
     for number in [1, 3, 6] {
-        let expected = encode_whole(number, &input);
-        for ahead_bytes in [0, 1, 70_000, 200_000] {
-            let stream = encode_past_the_last_place(number, &input, ahead_bytes);
+        let expected = encode_whole(number, input);
+        for ahead_bytes in [0, 70_000, 130_000] {
+            let stream = encode_past_the_last_place(number, input, ahead_bytes);
             assert!(
                 stream == expected,
                 "level {number}, {ahead_bytes} bytes ahead"

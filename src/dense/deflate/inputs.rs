@@ -12,12 +12,15 @@ pub(super) fn named(name: &str) -> Vec<u8> {
         "tar" => Generator::seeded(6).tar(400_000).output,
         "mixed" => Generator::seeded(7).mixed(400_000).output,
         _ => {
-            let length = name
-                .strip_prefix("text-")
-                .and_then(|length| length.parse().ok());
-            let mut text = Generator::seeded(8).text(65_535 + 200).output;
-            text.truncate(length.expect("the name of an input"));
-            text
+            let (kind, length) = name.split_once('-').expect("a kind and a length");
+            let length = length.parse().expect("a length");
+            let mut input = match kind {
+                "text" => Generator::seeded(8).text(65_535 + 200).output,
+                "mixed" => Generator::seeded(9).mixed(length).output,
+                _ => panic!("no input has the name {name}"),
+            };
+            input.truncate(length);
+            input
         }
     }
 }
