@@ -16,8 +16,7 @@ pub(super) const HEADERS_BYTES_MAX: u64 = 4 << 20;
 /// The most bytes of corrections of all members together.
 pub(super) const CORRECTIONS_BYTES_MAX: u64 = 16 << 20;
 
-/// The most bytes of corrections of one chunk. One byte of them can, at worst, bring some hundred empty blocks, so that
-/// this bounds what a hostile chunk makes the corrector allocate. Twentyfold of what real streams need.
+/// The most bytes of corrections of one chunk, tenfold of what real streams need.
 pub(super) const CHUNK_CORRECTIONS_BYTES_MAX: usize = 16 * 1024;
 
 /// The longest chain of equal hashes that a prediction may follow: what zlib does at level 9.
