@@ -7,6 +7,11 @@ use super::{apart, fixture};
 
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
+/// Parameters of a prediction that ends.
+const PARAMETERS: [u8; 21] = [
+    0, 0, 4, 15, 0, 4, 128, 0, 255, 127, 1, 4, 0, 0, 4, 128, 4, 3, 3, 0, 0,
+];
+
 fn number(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {
@@ -88,11 +93,8 @@ fn names_the_limit_that_is_broken() {
         &corrected(&[vec![1, 9], huge].concat()),
         "corrections in a chunk",
     );
-    let chunks = [
-        number(2000),
-        [number(16 << 20), vec![0]].concat().repeat(2000),
-    ]
-    .concat();
+    let chunk = [number(16 << 20), counted(&PARAMETERS)].concat();
+    let chunks = [number(2000), chunk.repeat(2000)].concat();
     with_limit(&corrected(&chunks), "bytes in a corrected member");
     let mut behind = form(&[exact(b"zlib 6", &[3])]);
     behind.pop();
@@ -158,9 +160,7 @@ fn refuses_what_is_cut_anywhere() {
 #[test]
 fn refuses_parameters_with_which_a_prediction_would_not_end() {
     let with_parameters = |at: usize, bytes: &[u8]| {
-        let mut corrections = vec![
-            0, 0, 4, 15, 0, 4, 128, 0, 255, 127, 1, 4, 0, 0, 4, 128, 4, 3, 3, 0, 0,
-        ];
+        let mut corrections = PARAMETERS.to_vec();
         corrections.splice(at..at + bytes.len(), bytes.iter().copied());
         let member = [
             run(&HEADER, b"preflate-0.7"),
