@@ -16,8 +16,8 @@ pub(super) const HEADERS_BYTES_MAX: u64 = 4 << 20;
 /// The most bytes of corrections of all members together.
 pub(super) const CORRECTIONS_BYTES_MAX: u64 = 16 << 20;
 
-/// The most bytes of corrections of one chunk, tenfold of what real streams need.
-pub(super) const CHUNK_CORRECTIONS_BYTES_MAX: usize = 16 * 1024;
+/// The most bytes of corrections of one chunk: a twentieth of the compressed bytes of the longest that is common.
+pub(super) const CHUNK_CORRECTIONS_BYTES_MAX: usize = 64 * 1024;
 
 /// The longest chain of equal hashes that a prediction may follow: what zlib does at level 9.
 pub(super) const CHAIN_LENGTH_MAX: u32 = 4096;

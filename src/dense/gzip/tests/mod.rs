@@ -61,7 +61,7 @@ fn fixture(path: &str) -> Vec<u8> {
 /// Text that compresses as a layer does, the same for the same size.
 fn text(size_bytes: usize) -> Vec<u8> {
     let mut state = 1_u64;
-    let mut text = Vec::with_capacity(size_bytes + 64);
+    let mut text = Vec::with_capacity(size_bytes + 800);
     while text.len() < size_bytes {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -73,6 +73,10 @@ fn text(size_bytes: usize) -> Vec<u8> {
             state >> 50
         );
         text.extend(line.as_bytes());
+        if state >> 60 == 0 && text.len() > 4_000 {
+            let from = text.len() - 4_000 + usize::from(state.to_le_bytes()[5]);
+            text.extend_from_within(from..from + 700);
+        }
     }
     text.truncate(size_bytes);
     text
