@@ -46,6 +46,8 @@ pub enum Encoder {
 /// The releases of klauspost/compress since which its output is what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Release {
+    /// 1.15.0 to 1.15.9.
+    V1_15_0,
     /// 1.15.10 to 1.18.0.
     V1_15_10,
     /// 1.18.1 alone.
@@ -55,10 +57,11 @@ pub enum Release {
 }
 
 impl Release {
-    const ALL: [Self; 3] = [Self::V1_15_10, Self::V1_18_2, Self::V1_18_1];
+    const ALL: [Self; 4] = [Self::V1_15_10, Self::V1_18_2, Self::V1_18_1, Self::V1_15_0];
 
     pub(super) const fn family(self) -> Family {
         match self {
+            Self::V1_15_0 => Family::From1_15_0,
             Self::V1_15_10 => Family::From1_15_10,
             Self::V1_18_1 => Family::Only1_18_1,
             Self::V1_18_2 => Family::From1_18_2,
@@ -125,6 +128,7 @@ impl Encoder {
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::V1_15_0 => "klauspost-1.15.0",
             Self::V1_15_10 => "klauspost-1.15.10",
             Self::V1_18_1 => "klauspost-1.18.1",
             Self::V1_18_2 => "klauspost-1.18.2",
