@@ -20,7 +20,6 @@ mod fast;
 #[cfg(test)]
 mod tests;
 
-
 use super::DeflateEncoder;
 use super::bits::BitWriter;
 use block::BlockWriter;
