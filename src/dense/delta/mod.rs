@@ -6,7 +6,7 @@ mod draft;
 mod error;
 mod index;
 mod limits;
-pub mod make;
+mod make;
 mod matcher;
 mod ops;
 mod pool;
@@ -15,6 +15,8 @@ mod recipe;
 mod segment;
 mod sketch;
 mod source;
+#[cfg(test)]
+mod tests;
 mod varint;
 mod window;
 

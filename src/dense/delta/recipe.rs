@@ -3,6 +3,8 @@
 //! The literals themselves are not in it; they travel beside it, compressed, one piece per segment. A value of
 //! [`Delta`] has passed every check that needs no reference to be opened.
 
+use zstd::zstd_safe::get_frame_content_size;
+
 use super::error::{Error, Result};
 use super::limits::{
     MAX_PLACES, MAX_PLAIN_BYTES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES, MAX_SEGMENT_BYTES,
@@ -11,12 +13,16 @@ use super::limits::{
 use super::ops::{Op, OpReader};
 use super::varint::{self, Input};
 
+/// The level of zstd at which recipes are compressed, which halves them.
+const RECIPE_LEVEL: i32 = 9;
+
 /// A stretch of a reference, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub reference: usize,
     pub offset: u64,
-    pub length: u64,
+    /// No more than a prefix may have.
+    pub length: usize,
 }
 
 /// What a reader must know of a segment before it decodes it.
@@ -24,10 +30,10 @@ pub struct Place {
 pub struct Segment {
     /// How many bytes of literals it holds.
     pub plain_bytes: usize,
+    /// Whether the literals of the segment before stand in the prefix, before the places.
+    pub has_previous: bool,
     /// What stands in the prefix, in this order.
     pub places: Vec<Place>,
-    /// Whether the literals of the segment before stand in the prefix, after the places.
-    pub has_previous: bool,
 }
 
 /// How a layer is made out of references and literals.
@@ -60,8 +66,27 @@ impl Delta {
         OpReader::new(&self.ops, self.references)
     }
 
-    /// The bytes of the recipe, as DELTA.md describes them.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// The bytes of the recipe, as DELTA.md describes them: one zstd frame.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        zstd::bulk::compress(&self.to_plain_bytes(), RECIPE_LEVEL).map_err(|source| Error::Write {
+            what: "the recipe",
+            source,
+        })
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote for references of `sizes_bytes`, and refuses everything else.
+    pub fn from_bytes(bytes: &[u8], sizes_bytes: &[u64]) -> Result<Self> {
+        let declared = get_frame_content_size(bytes).ok().flatten();
+        let plain_bytes = declared
+            .and_then(|length| usize::try_from(length).ok())
+            .filter(|length| *length <= MAX_RECIPE_BYTES)
+            .ok_or(Error::RecipeTooLong { bytes: declared })?;
+        let plain = zstd::bulk::decompress(bytes, plain_bytes).map_err(|_| Error::RecipeDamaged)?;
+        Self::from_plain_bytes(&plain, sizes_bytes)
+    }
+
+    /// The recipe before it is compressed.
+    pub(super) fn to_plain_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.ops.len() + 64);
         varint::put(&mut bytes, self.plain_bytes);
         varint::put(&mut bytes, self.references as u64);
@@ -74,11 +99,8 @@ impl Delta {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] wrote for references of `sizes_bytes`, and refuses everything else.
-    pub fn from_bytes(bytes: &[u8], sizes_bytes: &[u64]) -> Result<Self> {
-        if bytes.len() > MAX_RECIPE_BYTES {
-            return Err(Error::RecipeTooLong { bytes: bytes.len() });
-        }
+    /// Reads a recipe that is no longer compressed.
+    pub(super) fn from_plain_bytes(bytes: &[u8], sizes_bytes: &[u64]) -> Result<Self> {
         let mut input = Input { bytes };
         let plain_bytes = input.take("the length of the layer")?;
         if plain_bytes > MAX_PLAIN_BYTES {
@@ -165,8 +187,8 @@ fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, ends: &mut [u64]) {
     for place in &segment.places {
         varint::put(bytes, place.reference as u64);
         varint::put_signed(bytes, place.offset.wrapping_sub(ends[place.reference]).cast_signed());
-        varint::put(bytes, place.length);
-        ends[place.reference] = place.offset.wrapping_add(place.length);
+        varint::put(bytes, place.length as u64);
+        ends[place.reference] = place.offset + place.length as u64;
     }
 }
 
@@ -224,14 +246,12 @@ fn take_segment(
         return Err(Error::TooManyPlaces { count });
     }
     *places_left -= count;
-    let mut prefix_bytes = 0u64;
+    let mut prefix_bytes = 0;
     let mut places = Vec::new();
     for _ in 0..count {
         let place = take_place(input, sizes_bytes, ends)?;
-        prefix_bytes = prefix_bytes.saturating_add(place.length);
-        if prefix_bytes > MAX_PREFIX_BYTES as u64 {
-            return Err(Error::PrefixTooLong { bytes: prefix_bytes });
-        }
+        prefix_bytes += place.length;
+        check_prefix(prefix_bytes as u64)?;
         places.push(place);
     }
     Ok(Segment {
@@ -252,6 +272,13 @@ fn take_segment_length(input: &mut Input) -> Result<usize> {
     }
 }
 
+fn check_prefix(bytes: u64) -> Result<usize> {
+    usize::try_from(bytes)
+        .ok()
+        .filter(|length| *length <= MAX_PREFIX_BYTES)
+        .ok_or(Error::PrefixTooLong { bytes })
+}
+
 fn take_place(input: &mut Input, sizes_bytes: &[u64], ends: &mut [u64]) -> Result<Place> {
     let number = input.take("the reference of a prefix")?;
     let count = sizes_bytes.len();
@@ -261,14 +288,15 @@ fn take_place(input: &mut Input, sizes_bytes: &[u64], ends: &mut [u64]) -> Resul
         .ok_or(Error::UnknownReference { number, count })?;
     let difference = input.take_signed("the offset of a prefix")?;
     let offset = ends[reference].wrapping_add(difference.cast_unsigned());
-    let length = input.take("the length of a prefix")?;
-    if length == 0 {
+    let bytes = input.take("the length of a prefix")?;
+    if bytes == 0 {
         return Err(Error::NotCanonical {
             what: "a place of no length",
         });
     }
-    check_within("a prefix", reference, offset, length, sizes_bytes[reference])?;
-    ends[reference] = offset + length;
+    check_within("a prefix", reference, offset, bytes, sizes_bytes[reference])?;
+    let length = check_prefix(bytes)?;
+    ends[reference] = offset + bytes;
     Ok(Place {
         reference,
         offset,

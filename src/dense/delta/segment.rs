@@ -13,9 +13,16 @@ use super::source::{ReadAt, read_at};
 /// The largest window that a frame of ours needs: prefix, previous segment and segment are within 64 MiB.
 const MAX_WINDOW_LOG: u32 = 26;
 
+/// The sizes of the tables of the match finder: 4 Mi and 2 Mi entries, 24 MiB for both.
+///
+/// Zstd chooses tables by the level alone, and those of level 3 forget most of a prefix before the literals come: these
+/// save a fifth. Long-distance matching, measured beside them, costs more than it saves.
+const HASH_LOG: u32 = 22;
+const CHAIN_LOG: u32 = 21;
+
 const _: () = assert!(MAX_PREFIX_BYTES + 2 * MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
 
-/// Compresses `literals` with what stands at `places` and then `previous` before them.
+/// Compresses `literals` with `previous` and then what stands at `places` before them.
 pub(super) fn compress(
     literals: &[u8],
     places: &[Place],
@@ -34,27 +41,13 @@ pub(super) fn compress(
 }
 
 fn encode(prefix: &[u8], content: &[u8], level: i32) -> std::result::Result<Vec<u8>, usize> {
-    let t = super::make::tuning();
     let total_bytes = prefix.len() + content.len();
     let window_log = total_bytes.next_power_of_two().ilog2().clamp(10, MAX_WINDOW_LOG);
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(level))?;
     context.set_parameter(CParameter::WindowLog(window_log))?;
-    if t.hash_log > 0 {
-        context.set_parameter(CParameter::HashLog(t.hash_log.min(window_log + 1)))?;
-    }
-    if t.chain_log > 0 {
-        context.set_parameter(CParameter::ChainLog(t.chain_log.min(window_log + 1)))?;
-    }
-    if t.ldm {
-        context.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
-        if t.ldm_min > 0 {
-            context.set_parameter(CParameter::LdmMinMatch(t.ldm_min))?;
-        }
-        if t.ldm_rate > 0 {
-            context.set_parameter(CParameter::LdmHashRateLog(t.ldm_rate))?;
-        }
-    }
+    context.set_parameter(CParameter::HashLog(window_log.min(HASH_LOG)))?;
+    context.set_parameter(CParameter::ChainLog(window_log.min(CHAIN_LOG)))?;
     context.set_parameter(CParameter::ContentSizeFlag(true))?;
     context.set_parameter(CParameter::ChecksumFlag(false))?;
     context.ref_prefix(prefix)?;
@@ -112,19 +105,13 @@ fn read_prefix(
     spare_bytes: usize,
 ) -> Result<Vec<u8>> {
     let previous = previous.unwrap_or_default();
-    let place_bytes: usize = places.iter().map(|place| place.length as usize).sum();
-    let mut prefix = Vec::with_capacity(place_bytes + previous.len() + spare_bytes);
-    let t = super::make::tuning();
-    if t.previous_first {
-        prefix.extend_from_slice(previous);
-    }
+    let place_bytes: usize = places.iter().map(|place| place.length).sum();
+    let mut prefix = Vec::with_capacity(previous.len() + place_bytes + spare_bytes);
+    prefix.extend_from_slice(previous);
     for place in places {
         let start = prefix.len();
-        prefix.resize(start + place.length as usize, 0);
+        prefix.resize(start + place.length, 0);
         read_at(references[place.reference], place.reference, &mut prefix[start..], place.offset)?;
-    }
-    if !t.previous_first {
-        prefix.extend_from_slice(previous);
     }
     Ok(prefix)
 }
