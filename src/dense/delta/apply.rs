@@ -76,7 +76,12 @@ pub fn apply_delta(
                 reference,
                 offset,
                 length,
-            } => writer.copy(references.get(reference).copied(), reference, offset, length)?,
+            } => writer.copy(
+                references.get(reference).copied(),
+                reference,
+                offset,
+                length,
+            )?,
         }
     }
     writer.flush()?;
@@ -111,12 +116,16 @@ impl Literals<'_> {
 
     fn decode_next(&mut self) -> Result<()> {
         let number = self.next_segment;
-        let segment = self.delta.segments.get(number).ok_or(Error::Truncated { what: "the literals" })?;
+        let segment = self.delta.segments.get(number).ok_or(Error::Truncated {
+            what: "the literals",
+        })?;
         let frame = (self.segments)(number).map_err(|source| Error::Read {
             what: format!("segment {number}"),
             source,
         })?;
-        let previous = segment.has_previous.then(|| std::mem::take(&mut self.plain));
+        let previous = segment
+            .has_previous
+            .then(|| std::mem::take(&mut self.plain));
         self.plain = Vec::new();
         self.plain = segment::decompress(number, &frame, segment, previous, self.references)?;
         self.used = 0;
@@ -145,13 +154,21 @@ impl Writer<'_> {
     }
 
     /// Copies out of `layer`, or out of what was written already if there is none.
-    fn copy(&mut self, layer: Option<&dyn ReadAt>, number: usize, mut offset: u64, mut length: u64) -> Result<()> {
-        let mut block = vec![0; usize::try_from(length).map_or(BLOCK_BYTES, |length| length.min(BLOCK_BYTES))];
+    fn copy(
+        &mut self,
+        layer: Option<&dyn ReadAt>,
+        number: usize,
+        mut offset: u64,
+        mut length: u64,
+    ) -> Result<()> {
+        let mut block =
+            vec![0; usize::try_from(length).map_or(BLOCK_BYTES, |length| length.min(BLOCK_BYTES))];
         if layer.is_none() {
             self.flush()?;
         }
         while length > 0 {
-            let here = usize::try_from(length).map_or(block.len(), |length| length.min(block.len()));
+            let here =
+                usize::try_from(length).map_or(block.len(), |length| length.min(block.len()));
             let bytes = &mut block[..here];
             match layer {
                 Some(layer) => read_at(layer, number, bytes, offset)?,
@@ -165,10 +182,12 @@ impl Writer<'_> {
     }
 
     fn read_back(&mut self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.output.read_back(buffer, offset).map_err(|source| Error::Read {
-            what: format!("{} bytes at {offset} of the new layer", buffer.len()),
-            source,
-        })
+        self.output
+            .read_back(buffer, offset)
+            .map_err(|source| Error::Read {
+                what: format!("{} bytes at {offset} of the new layer", buffer.len()),
+                source,
+            })
     }
 
     fn flush(&mut self) -> Result<()> {

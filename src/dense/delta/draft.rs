@@ -39,7 +39,11 @@ pub(super) struct Draft<'scope, 'env> {
 }
 
 impl<'scope, 'env> Draft<'scope, 'env> {
-    pub(super) fn new(sizes_bytes: &'env [u64], segment_bytes: usize, pool: Pool<'scope, 'env>) -> Self {
+    pub(super) fn new(
+        sizes_bytes: &'env [u64],
+        segment_bytes: usize,
+        pool: Pool<'scope, 'env>,
+    ) -> Self {
         Self {
             sizes_bytes,
             pool,
@@ -116,8 +120,11 @@ impl<'scope, 'env> Draft<'scope, 'env> {
     }
 
     fn end_run(&mut self, after: Option<Point>) -> Result<()> {
-        self.neighbourhood.add(self.run_bytes_here as u64, self.before, after);
-        self.ops.push(Op::Literal { length: self.run_bytes });
+        self.neighbourhood
+            .add(self.run_bytes_here as u64, self.before, after);
+        self.ops.push(Op::Literal {
+            length: self.run_bytes,
+        });
         self.run_bytes = 0;
         self.run_bytes_here = 0;
         if self.neighbourhood.is_full() && self.literals.len() >= MIN_SEGMENT_BYTES {
@@ -151,7 +158,8 @@ impl<'scope, 'env> Draft<'scope, 'env> {
 
     fn choose_places(&mut self, literal_bytes: usize) -> Vec<Place> {
         let neighbourhood = std::mem::take(&mut self.neighbourhood);
-        let mut places = neighbourhood.choose(self.sizes_bytes, prefix::budget_bytes(literal_bytes));
+        let mut places =
+            neighbourhood.choose(self.sizes_bytes, prefix::budget_bytes(literal_bytes));
         places.truncate(self.places_left.min(MAX_PLACES_PER_SEGMENT));
         self.places_left -= places.len();
         places

@@ -5,8 +5,8 @@
 use std::io;
 
 use super::limits::{
-    MAX_PLACES, MAX_PLAIN_BYTES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES, MAX_SEGMENT_BYTES,
-    MIN_SEGMENT_BYTES,
+    MAX_PLACES, MAX_PLAIN_BYTES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES,
+    MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -16,7 +16,10 @@ pub enum Error {
     #[error("cannot read {what}")]
     Read { what: String, source: io::Error },
     #[error("cannot write {what}")]
-    Write { what: &'static str, source: io::Error },
+    Write {
+        what: &'static str,
+        source: io::Error,
+    },
     #[error("a layer of {plain_bytes} bytes is beyond the limit of {MAX_PLAIN_BYTES} bytes")]
     LayerTooLong { plain_bytes: u64 },
     #[error("{count} references are beyond the limit of {MAX_REFERENCES}")]
@@ -33,7 +36,9 @@ pub enum Error {
     NotCanonical { what: &'static str },
     #[error("the recipe names reference {number}, and there are only {count}")]
     UnknownReference { number: u64, count: usize },
-    #[error("{what} of {length} bytes at {offset} leaves reference {number}, which has {size_bytes} bytes")]
+    #[error(
+        "{what} of {length} bytes at {offset} leaves reference {number}, which has {size_bytes} bytes"
+    )]
     BeyondReference {
         what: &'static str,
         number: u64,
@@ -41,17 +46,28 @@ pub enum Error {
         length: u64,
         size_bytes: u64,
     },
-    #[error("a copy of {length} bytes at {offset} out of the new layer is not wholly before its own position {position}")]
-    CopyFromAhead { offset: u64, length: u64, position: u64 },
+    #[error(
+        "a copy of {length} bytes at {offset} out of the new layer is not wholly before its own position {position}"
+    )]
+    CopyFromAhead {
+        offset: u64,
+        length: u64,
+        position: u64,
+    },
     #[error("the operations make more than the {plain_bytes} bytes that the recipe declares")]
     TooMuchOutput { plain_bytes: u64 },
     #[error("the operations make {actual} bytes, and the recipe declares {plain_bytes}")]
     TooLittleOutput { plain_bytes: u64, actual: u64 },
     #[error("the literals have {literal_bytes} bytes, and the segments {segment_bytes}")]
-    LiteralSum { literal_bytes: u64, segment_bytes: u64 },
+    LiteralSum {
+        literal_bytes: u64,
+        segment_bytes: u64,
+    },
     #[error("a segment of {bytes} bytes is beyond the limit of {MAX_SEGMENT_BYTES} bytes")]
     SegmentTooLong { bytes: u64 },
-    #[error("a segment of {bytes} bytes that is not the last one is below the limit of {MIN_SEGMENT_BYTES} bytes")]
+    #[error(
+        "a segment of {bytes} bytes that is not the last one is below the limit of {MIN_SEGMENT_BYTES} bytes"
+    )]
     SegmentTooShort { bytes: u64 },
     #[error("a prefix of {bytes} bytes is beyond the limit of {MAX_PREFIX_BYTES} bytes")]
     PrefixTooLong { bytes: u64 },

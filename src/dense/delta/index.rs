@@ -66,7 +66,9 @@ impl AnchorIndex {
         if !self.is_kept(hash) {
             return;
         }
-        self.ends.entry(hash).or_insert((number as u64) << OFFSET_BITS | end);
+        self.ends
+            .entry(hash)
+            .or_insert((number as u64) << OFFSET_BITS | end);
         while self.ends.len() > self.capacity {
             self.bits += 1;
             let bits = self.bits;

@@ -7,6 +7,7 @@ use std::thread;
 use super::draft::Draft;
 use super::error::Result;
 use super::index::{AnchorIndex, check_layer};
+use super::limits::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
 use super::matcher::Matcher;
 use super::pool::Pool;
 use super::recipe::Delta;
@@ -17,7 +18,9 @@ use super::window::Window;
 const READ_BYTES: usize = 1 << 20;
 
 /// How many bytes of literals go into one segment at most: as many as keep two compressors within their memory.
-pub(super) const SEGMENT_BYTES: usize = 8 << 20;
+const SEGMENT_BYTES: usize = 8 << 20;
+
+const _: () = assert!(MIN_SEGMENT_BYTES <= SEGMENT_BYTES && SEGMENT_BYTES <= MAX_SEGMENT_BYTES);
 
 /// How a delta is made.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +33,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: 3, threads: 2 }
+        Self {
+            level: 3,
+            threads: 2,
+        }
     }
 }
 
@@ -43,7 +49,22 @@ pub fn make_delta(
     options: Options,
     sink: &mut dyn FnMut(Vec<u8>) -> io::Result<()>,
 ) -> Result<Delta> {
-    let sizes_bytes: Vec<u64> = references.iter().map(|reference| reference.size_bytes()).collect();
+    make_in_segments(new, index, references, options, SEGMENT_BYTES, sink)
+}
+
+/// As [`make_delta`], with segments of at most `segment_bytes`.
+pub(super) fn make_in_segments(
+    new: &dyn ReadAt,
+    index: &AnchorIndex,
+    references: &[&dyn ReadAt],
+    options: Options,
+    segment_bytes: usize,
+    sink: &mut dyn FnMut(Vec<u8>) -> io::Result<()>,
+) -> Result<Delta> {
+    let sizes_bytes: Vec<u64> = references
+        .iter()
+        .map(|reference| reference.size_bytes())
+        .collect();
     for (number, layer) in references.iter().enumerate() {
         check_layer(number, *layer)?;
     }
@@ -59,9 +80,11 @@ pub fn make_delta(
             running: VecDeque::new(),
             sink,
         };
-        let draft = Draft::new(&sizes_bytes, SEGMENT_BYTES, pool);
+        let draft = Draft::new(&sizes_bytes, segment_bytes, pool);
         let mut matcher = Matcher::new(index, Window::new(layers), own_number, draft);
-        for_each_block(new, own_number, READ_BYTES, |start, block| matcher.walk(start, block))?;
+        for_each_block(new, own_number, READ_BYTES, |start, block| {
+            matcher.walk(start, block)
+        })?;
         matcher.into_draft().finish(new.size_bytes())
     })
 }

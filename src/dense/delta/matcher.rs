@@ -78,7 +78,11 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
 
     /// Copies as much of `new` as is equal; at the first difference tries to resume. Gives how far it went.
     fn follow(&mut self, course: Course, new: &[u8]) -> Result<usize> {
-        let Course { layer, offset, room } = course;
+        let Course {
+            layer,
+            offset,
+            room,
+        } = course;
         let old = self.window.from(layer, offset)?;
         let room_here = usize::try_from(room).unwrap_or(usize::MAX).min(old.len());
         let equal = common_start(&old[..room_here], new);
@@ -102,7 +106,9 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
         let old = self.window.from(course.layer, course.offset)?;
         let run = self.draft.min_copy_bytes(MIN_RESUMED_BYTES);
         let skipped = first_equal_run(old, new, RESUME_BYTES, run);
-        let Some(skipped) = skipped.filter(|skipped| run.saturating_add(*skipped as u64) <= course.room) else {
+        let Some(skipped) =
+            skipped.filter(|skipped| run.saturating_add(*skipped as u64) <= course.room)
+        else {
             return Ok(0);
         };
         self.draft.literal(&new[..skipped])?;
@@ -186,7 +192,12 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
 fn first_equal_run(old: &[u8], new: &[u8], reach: usize, run: u64) -> Option<usize> {
     let run = usize::try_from(run).ok()?;
     let mut equal = 0;
-    for (i, (a, b)) in old.iter().zip(new).enumerate().take(reach.saturating_add(run)) {
+    for (i, (a, b)) in old
+        .iter()
+        .zip(new)
+        .enumerate()
+        .take(reach.saturating_add(run))
+    {
         equal = if a == b { equal + 1 } else { 0 };
         if equal == run {
             return Some(i + 1 - run);

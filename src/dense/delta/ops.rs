@@ -53,12 +53,19 @@ impl Course {
 
     /// Where a copy out of `reference` is expected to start.
     fn expected(&self, reference: usize) -> i64 {
-        self.position.cast_signed().wrapping_add(self.distances[reference])
+        self.position
+            .cast_signed()
+            .wrapping_add(self.distances[reference])
     }
 
     fn advance(&mut self, op: Op) {
-        if let Op::Copy { reference, offset, .. } = op {
-            self.distances[reference] = offset.cast_signed().wrapping_sub(self.position.cast_signed());
+        if let Op::Copy {
+            reference, offset, ..
+        } = op
+        {
+            self.distances[reference] = offset
+                .cast_signed()
+                .wrapping_sub(self.position.cast_signed());
             self.last_copied = reference;
         }
         self.position = self.position.saturating_add(op.length());
@@ -75,8 +82,17 @@ impl Course {
     fn continues(&self, op: Op) -> bool {
         match (self.previous, op) {
             (Some(Op::Literal { .. }), Op::Literal { .. }) => true,
-            (Some(Op::Copy { reference: before, .. }), Op::Copy { reference, offset, .. }) => {
-                before == reference && !self.is_own(reference) && offset.cast_signed() == self.expected(reference)
+            (
+                Some(Op::Copy {
+                    reference: before, ..
+                }),
+                Op::Copy {
+                    reference, offset, ..
+                },
+            ) => {
+                before == reference
+                    && !self.is_own(reference)
+                    && offset.cast_signed() == self.expected(reference)
             }
             _ => false,
         }
@@ -147,11 +163,19 @@ impl OpWriter {
     }
 
     fn flush(&mut self) {
-        let Some(op) = self.pending.take() else { return };
+        let Some(op) = self.pending.take() else {
+            return;
+        };
         match op {
             Op::Literal { length } => varint::put(&mut self.bytes, length << 2 | LITERAL),
-            Op::Copy { reference, offset, length } => {
-                let difference = offset.cast_signed().wrapping_sub(self.course.expected(reference));
+            Op::Copy {
+                reference,
+                offset,
+                length,
+            } => {
+                let difference = offset
+                    .cast_signed()
+                    .wrapping_sub(self.course.expected(reference));
                 if reference == self.course.last_copied && difference == 0 {
                     varint::put(&mut self.bytes, length << 2 | COPY_ALIGNED);
                 } else {
@@ -196,7 +220,9 @@ impl<'a> OpReader<'a> {
             return Err(not_canonical("an operation of no length"));
         }
         if self.course.continues(op) {
-            return Err(not_canonical("an operation that goes on with the one before it"));
+            return Err(not_canonical(
+                "an operation that goes on with the one before it",
+            ));
         }
         self.course.advance(op);
         Ok(op)
@@ -219,7 +245,11 @@ impl<'a> OpReader<'a> {
     /// A copy that starts `difference` after the expected place. An offset below zero becomes a very large one, which
     /// is beyond the end of every reference.
     fn copy(&self, reference: usize, difference: i64, length: u64) -> Op {
-        let offset = self.course.expected(reference).wrapping_add(difference).cast_unsigned();
+        let offset = self
+            .course
+            .expected(reference)
+            .wrapping_add(difference)
+            .cast_unsigned();
         Op::Copy {
             reference,
             offset,

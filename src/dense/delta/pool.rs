@@ -56,7 +56,9 @@ impl Pool<'_, '_> {
         let Some(oldest) = self.running.pop_front() else {
             return Ok(());
         };
-        let frame = oldest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let frame = oldest
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         (self.sink)(frame).map_err(|source| Error::Write {
             what: "a segment",
             source,

@@ -104,7 +104,9 @@ impl Neighbourhood {
     /// The places, by reference and offset, as wide as `budget_bytes` allows.
     pub(super) fn choose(mut self, sizes_bytes: &[u64], budget_bytes: usize) -> Vec<Place> {
         self.cores.sort_by_key(|core| (core.reference, core.start));
-        let widened = SLACKS.iter().map(|slack| widen(&self.cores, *slack, sizes_bytes));
+        let widened = SLACKS
+            .iter()
+            .map(|slack| widen(&self.cores, *slack, sizes_bytes));
         let fits = |stretches: &Vec<Stretch>| {
             let bytes: u64 = stretches.iter().map(Stretch::length).sum();
             bytes <= budget_bytes as u64

@@ -7,8 +7,8 @@ use zstd::zstd_safe::get_frame_content_size;
 
 use super::error::{Error, Result};
 use super::limits::{
-    MAX_PLACES, MAX_PLAIN_BYTES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES, MAX_SEGMENT_BYTES,
-    MIN_SEGMENT_BYTES,
+    MAX_PLACES, MAX_PLAIN_BYTES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES,
+    MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES,
 };
 use super::ops::{Op, OpReader};
 use super::varint::{self, Input};
@@ -145,7 +145,11 @@ impl Delta {
                 actual: position,
             });
         }
-        let segment_bytes = self.segments.iter().map(|segment| segment.plain_bytes as u64).sum();
+        let segment_bytes = self
+            .segments
+            .iter()
+            .map(|segment| segment.plain_bytes as u64)
+            .sum();
         if literal_bytes != segment_bytes {
             return Err(Error::LiteralSum {
                 literal_bytes,
@@ -156,10 +160,21 @@ impl Delta {
     }
 }
 
-fn check_copy(reference: usize, offset: u64, length: u64, position: u64, sizes_bytes: &[u64]) -> Result<()> {
+fn check_copy(
+    reference: usize,
+    offset: u64,
+    length: u64,
+    position: u64,
+    sizes_bytes: &[u64],
+) -> Result<()> {
     match sizes_bytes.get(reference) {
         Some(&size_bytes) => check_within("a copy", reference, offset, length, size_bytes),
-        None if offset.checked_add(length).is_some_and(|end| end <= position) => Ok(()),
+        None if offset
+            .checked_add(length)
+            .is_some_and(|end| end <= position) =>
+        {
+            Ok(())
+        }
         None => Err(Error::CopyFromAhead {
             offset,
             length,
@@ -168,8 +183,17 @@ fn check_copy(reference: usize, offset: u64, length: u64, position: u64, sizes_b
     }
 }
 
-fn check_within(what: &'static str, number: usize, offset: u64, length: u64, size_bytes: u64) -> Result<()> {
-    if offset.checked_add(length).is_some_and(|end| end <= size_bytes) {
+fn check_within(
+    what: &'static str,
+    number: usize,
+    offset: u64,
+    length: u64,
+    size_bytes: u64,
+) -> Result<()> {
+    if offset
+        .checked_add(length)
+        .is_some_and(|end| end <= size_bytes)
+    {
         return Ok(());
     }
     Err(Error::BeyondReference {
@@ -183,10 +207,19 @@ fn check_within(what: &'static str, number: usize, offset: u64, length: u64, siz
 
 fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, ends: &mut [u64]) {
     varint::put(bytes, segment.plain_bytes as u64);
-    varint::put(bytes, (segment.places.len() as u64) << 1 | u64::from(segment.has_previous));
+    varint::put(
+        bytes,
+        (segment.places.len() as u64) << 1 | u64::from(segment.has_previous),
+    );
     for place in &segment.places {
         varint::put(bytes, place.reference as u64);
-        varint::put_signed(bytes, place.offset.wrapping_sub(ends[place.reference]).cast_signed());
+        varint::put_signed(
+            bytes,
+            place
+                .offset
+                .wrapping_sub(ends[place.reference])
+                .cast_signed(),
+        );
         varint::put(bytes, place.length as u64);
         ends[place.reference] = place.offset + place.length as u64;
     }

@@ -3,7 +3,9 @@
 //! A segment is one zstd frame (RFC 8878) that states its content size and has no checksum, since a digest outside
 //! covers the whole layer. Its prefix is raw content that stands before it in the window, and is not in the frame.
 
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, get_error_name, get_frame_content_size};
+use zstd::zstd_safe::{
+    self, CCtx, CParameter, DCtx, DParameter, get_error_name, get_frame_content_size,
+};
 
 use super::error::{Error, Result};
 use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES};
@@ -42,7 +44,10 @@ pub(super) fn compress(
 
 fn encode(prefix: &[u8], content: &[u8], level: i32) -> std::result::Result<Vec<u8>, usize> {
     let total_bytes = prefix.len() + content.len();
-    let window_log = total_bytes.next_power_of_two().ilog2().clamp(10, MAX_WINDOW_LOG);
+    let window_log = total_bytes
+        .next_power_of_two()
+        .ilog2()
+        .clamp(10, MAX_WINDOW_LOG);
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(level))?;
     context.set_parameter(CParameter::WindowLog(window_log))?;
@@ -111,7 +116,12 @@ fn read_prefix(
     for place in places {
         let start = prefix.len();
         prefix.resize(start + place.length, 0);
-        read_at(references[place.reference], place.reference, &mut prefix[start..], place.offset)?;
+        read_at(
+            references[place.reference],
+            place.reference,
+            &mut prefix[start..],
+            place.offset,
+        )?;
     }
     Ok(prefix)
 }

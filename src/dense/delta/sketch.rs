@@ -52,7 +52,12 @@ impl Sketch {
 
     /// The estimated share of blocks that both layers have among those that either has, from 0 to 1.
     pub fn similarity(&self, other: &Self) -> f64 {
-        let mut union: Vec<u64> = self.smallest.iter().chain(&other.smallest).copied().collect();
+        let mut union: Vec<u64> = self
+            .smallest
+            .iter()
+            .chain(&other.smallest)
+            .copied()
+            .collect();
         union.sort_unstable();
         union.dedup();
         union.truncate(HASHES);
@@ -60,21 +65,31 @@ impl Sketch {
             return 0.0;
         }
         let holds = |sketch: &Self, hash: &u64| sketch.smallest.binary_search(hash).is_ok();
-        let shared = union.iter().filter(|hash| holds(self, hash) && holds(other, hash)).count();
+        let shared = union
+            .iter()
+            .filter(|hash| holds(self, hash) && holds(other, hash))
+            .count();
         let as_f64 = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
         as_f64(shared) / as_f64(union.len())
     }
 
     /// The hashes in ascending order, each as eight bytes in little-endian order.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.smallest.iter().flat_map(|hash| hash.to_le_bytes()).collect()
+        self.smallest
+            .iter()
+            .flat_map(|hash| hash.to_le_bytes())
+            .collect()
     }
 
     /// Reads what [`Self::to_bytes`] wrote; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (hashes, rest) = bytes.as_chunks::<8>();
-        let smallest: Vec<u64> = hashes.iter().map(|hash| u64::from_le_bytes(*hash)).collect();
-        let is_canonical = rest.is_empty() && smallest.len() <= HASHES && smallest.is_sorted_by(|a, b| a < b);
+        let smallest: Vec<u64> = hashes
+            .iter()
+            .map(|hash| u64::from_le_bytes(*hash))
+            .collect();
+        let is_canonical =
+            rest.is_empty() && smallest.len() <= HASHES && smallest.is_sorted_by(|a, b| a < b);
         is_canonical.then_some(Self { smallest })
     }
 }

@@ -57,11 +57,18 @@ impl ReadAt for Vec<u8> {
 }
 
 /// Reads of `layer` with an error that says which one of the layers it was.
-pub(super) fn read_at(layer: &dyn ReadAt, number: usize, buffer: &mut [u8], offset: u64) -> Result<()> {
-    layer.read_exact_at(buffer, offset).map_err(|source| Error::Read {
-        what: format!("{} bytes at {offset} of layer {number}", buffer.len()),
-        source,
-    })
+pub(super) fn read_at(
+    layer: &dyn ReadAt,
+    number: usize,
+    buffer: &mut [u8],
+    offset: u64,
+) -> Result<()> {
+    layer
+        .read_exact_at(buffer, offset)
+        .map_err(|source| Error::Read {
+            what: format!("{} bytes at {offset} of layer {number}", buffer.len()),
+            source,
+        })
 }
 
 /// Hands all bytes of `layer` to `visit` in blocks of `block_bytes`, the last one shorter.
@@ -75,7 +82,8 @@ pub(super) fn for_each_block(
     let mut block = vec![0; block_bytes];
     let mut offset = 0;
     while offset < size_bytes {
-        let length = usize::try_from(size_bytes - offset).map_or(block_bytes, |left| left.min(block_bytes));
+        let length =
+            usize::try_from(size_bytes - offset).map_or(block_bytes, |left| left.min(block_bytes));
         read_at(layer, number, &mut block[..length], offset)?;
         visit(offset, &block[..length])?;
         offset += length as u64;

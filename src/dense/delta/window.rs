@@ -41,7 +41,8 @@ impl<'a> Window<'a> {
 
     /// Reads the block with `offset` in it unless it is held; gives the place of `offset` in it.
     fn hold(&mut self, number: usize, offset: u64) -> Result<usize> {
-        let within = usize::try_from(offset % BLOCK_BYTES as u64).expect("a rest is below the divisor");
+        let within =
+            usize::try_from(offset % BLOCK_BYTES as u64).expect("a rest is below the divisor");
         let start = offset - within as u64;
         if self.held != Some((number, start)) {
             let left = self.sizes_bytes[number].saturating_sub(start);
@@ -62,7 +63,12 @@ pub(super) fn common_start(a: &[u8], b: &[u8]) -> usize {
     let (a, b) = (&a[..length], &b[..length]);
     let strides = a.chunks_exact(STRIDE).zip(b.chunks_exact(STRIDE));
     let equal = strides.take_while(|(a, b)| a == b).count() * STRIDE;
-    equal + a[equal..].iter().zip(&b[equal..]).take_while(|(a, b)| a == b).count()
+    equal
+        + a[equal..]
+            .iter()
+            .zip(&b[equal..])
+            .take_while(|(a, b)| a == b)
+            .count()
 }
 
 /// How many bytes two slices have in common at their end.

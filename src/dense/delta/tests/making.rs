@@ -1,19 +1,25 @@
 //! What a made delta looks like: small where the layers are alike, the same whatever the threads, within its limits.
 
 use super::super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
-use super::super::make::SEGMENT_BYTES;
 use super::super::{AnchorIndex, Op, Options, Sketch, make_delta};
-use super::{Made, apply, as_layers, index_of, make, noise};
+use super::{Made, apply, as_layers, index_of, make, make_in, noise};
 
 fn recipe_bytes(made: &Made) -> usize {
-    made.delta.to_bytes().expect("a recipe can be compressed").len()
+    made.delta
+        .to_bytes()
+        .expect("a recipe can be compressed")
+        .len()
 }
 
 #[test]
 fn an_equal_layer_is_one_copy() {
     let references = [noise(1, 300_000)];
     let made = make(&references[0], &references, Options::default());
-    let ops: Vec<Op> = made.delta.ops().map(|op| op.expect("it was just made")).collect();
+    let ops: Vec<Op> = made
+        .delta
+        .ops()
+        .map(|op| op.expect("it was just made"))
+        .collect();
     assert_eq!(
         ops,
         [Op::Copy {
@@ -45,8 +51,16 @@ fn changed_headers_cost_little() {
     };
     let references = [tar(5)];
     let made = make(&tar(6), &references, Options::default());
-    assert!(made.segment_bytes() < 3000, "{} bytes of segments", made.segment_bytes());
-    assert!(recipe_bytes(&made) < 2000, "{} bytes of recipe", recipe_bytes(&made));
+    assert!(
+        made.segment_bytes() < 3000,
+        "{} bytes of segments",
+        made.segment_bytes()
+    );
+    assert!(
+        recipe_bytes(&made) < 2000,
+        "{} bytes of recipe",
+        recipe_bytes(&made)
+    );
 }
 
 /// Every 200th byte differs, so that nothing is long enough for a copy: the prefix has to do it.
@@ -58,16 +72,29 @@ fn a_changed_file_is_compressed_against_its_old_version() {
         *byte ^= 1;
     }
     let made = make(&new, &[old], Options::default());
-    let literal_bytes: usize = made.delta.segments().iter().map(|segment| segment.plain_bytes).sum();
+    let literal_bytes: usize = made
+        .delta
+        .segments()
+        .iter()
+        .map(|segment| segment.plain_bytes)
+        .sum();
     assert!(literal_bytes > 199_000);
-    assert!(made.segment_bytes() < literal_bytes / 4, "{} bytes", made.segment_bytes());
+    assert!(
+        made.segment_bytes() < literal_bytes / 4,
+        "{} bytes",
+        made.segment_bytes()
+    );
 }
 
 #[test]
 fn what_the_layer_has_twice_is_carried_once() {
     let new = [noise(1, 200_000), noise(2, 100_000), noise(1, 200_000)].concat();
     let made = make(&new, &[], Options::default());
-    assert!(made.segment_bytes() < 301_000, "{} bytes", made.segment_bytes());
+    assert!(
+        made.segment_bytes() < 301_000,
+        "{} bytes",
+        made.segment_bytes()
+    );
     assert!(apply(&made, &[]).expect("it was just made") == new);
 }
 
@@ -75,13 +102,17 @@ fn what_the_layer_has_twice_is_carried_once() {
 fn a_period_is_not_copied_out_of_itself() {
     let new = noise(1, 30_000).repeat(20);
     let made = make(&new, &[], Options::default());
-    assert!(made.segment_bytes() < 31_000, "{} bytes", made.segment_bytes());
+    assert!(
+        made.segment_bytes() < 31_000,
+        "{} bytes",
+        made.segment_bytes()
+    );
     assert!(apply(&made, &[]).expect("it was just made") == new);
 }
 
 /// Literals of several segments, each a changed version of what the reference has.
 fn several_segments() -> (Vec<u8>, [Vec<u8>; 1]) {
-    let old = noise(1, 2 * SEGMENT_BYTES + SEGMENT_BYTES / 2);
+    let old = noise(1, 5 * MIN_SEGMENT_BYTES / 2);
     let mut new = old.clone();
     for byte in new.iter_mut().step_by(50) {
         *byte ^= 1;
@@ -92,7 +123,7 @@ fn several_segments() -> (Vec<u8>, [Vec<u8>; 1]) {
 #[test]
 fn threads_change_no_byte_and_segments_keep_their_limits() {
     let (new, references) = several_segments();
-    let with = |threads| make(&new, &references, Options { threads, ..Options::default() });
+    let with = |threads| make_in(MIN_SEGMENT_BYTES, &new, &references, threads);
     let made = with(1);
     assert!(made == with(3));
     assert_eq!(made.segments.len(), 3);
@@ -102,8 +133,11 @@ fn threads_change_no_byte_and_segments_keep_their_limits() {
         assert!(!segment.places.is_empty());
         assert!(segment.plain_bytes <= MAX_SEGMENT_BYTES);
     }
-    assert!(SEGMENT_BYTES >= MIN_SEGMENT_BYTES);
-    assert!(made.segment_bytes() < new.len() / 4, "{} bytes", made.segment_bytes());
+    assert!(
+        made.segment_bytes() < new.len() / 4,
+        "{} bytes",
+        made.segment_bytes()
+    );
     assert!(apply(&made, &references).expect("it was just made") == new);
 }
 
@@ -111,11 +145,15 @@ fn threads_change_no_byte_and_segments_keep_their_limits() {
 fn a_full_index_thins_out_and_still_finds() {
     let reference = noise(1, 1 << 20);
     let mut index = AnchorIndex::with_capacity(50);
-    index.add(0, &reference).expect("bytes in memory can be read");
+    index
+        .add(0, &reference)
+        .expect("bytes in memory can be read");
     assert!(index.len() <= 50);
     let new = [noise(2, 1000), reference.clone()].concat();
-    let delta = make_delta(&new, &index, &[&reference], Options::default(), &mut |_| Ok(()))
-        .expect("a delta of bytes in memory can be made");
+    let delta = make_delta(&new, &index, &[&reference], Options::default(), &mut |_| {
+        Ok(())
+    })
+    .expect("a delta of bytes in memory can be made");
     assert_eq!(delta.ops().count(), 2);
 }
 
@@ -126,7 +164,11 @@ fn a_sketch_knows_likeness_from_difference() {
     let half = Sketch::of(&blocks[..500].concat()).expect("bytes in memory can be read");
     let other = Sketch::of(&noise(7777, 512_000)).expect("bytes in memory can be read");
     assert!((whole.similarity(&whole) - 1.0).abs() < f64::EPSILON);
-    assert!((0.3..0.7).contains(&whole.similarity(&half)), "{}", whole.similarity(&half));
+    assert!(
+        (0.3..0.7).contains(&whole.similarity(&half)),
+        "{}",
+        whole.similarity(&half)
+    );
     assert!(whole.similarity(&other) < 0.1);
     assert!(Sketch::default().similarity(&Sketch::default()).abs() < f64::EPSILON);
     assert_eq!(whole.to_bytes().len(), 512);
@@ -141,7 +183,11 @@ fn a_sketch_knows_likeness_from_difference() {
 #[test]
 fn a_sketch_keeps_its_bytes() {
     let sketch = Sketch::of(&b"airlift".repeat(100)).expect("bytes in memory can be read");
-    let hex: String = sketch.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = sketch
+        .to_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert_eq!(hex, "9ae5e70c27522c682367afdf6b602f87");
 }
 
@@ -149,8 +195,18 @@ fn a_sketch_keeps_its_bytes() {
 fn a_sink_that_fails_ends_the_making() {
     let new = noise(1, 5000);
     let references: [Vec<u8>; 0] = [];
-    let made = make_delta(&new, &index_of(&references), &as_layers(&references), Options::default(), &mut |_| {
-        Err(std::io::ErrorKind::StorageFull.into())
-    });
-    assert!(matches!(made, Err(super::super::Error::Write { what: "a segment", .. })));
+    let made = make_delta(
+        &new,
+        &index_of(&references),
+        &as_layers(&references),
+        Options::default(),
+        &mut |_| Err(std::io::ErrorKind::StorageFull.into()),
+    );
+    assert!(matches!(
+        made,
+        Err(super::super::Error::Write {
+            what: "a segment",
+            ..
+        })
+    ));
 }

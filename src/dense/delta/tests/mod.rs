@@ -4,6 +4,7 @@ mod hostile;
 mod making;
 mod round_trip;
 
+use super::make::make_in_segments;
 use super::{AnchorIndex, Delta, Options, ReadAt, apply_delta, make_delta};
 
 /// Bytes that nothing compresses, a pure function of `seed`.
@@ -34,23 +35,59 @@ impl Made {
 }
 
 fn as_layers(references: &[Vec<u8>]) -> Vec<&dyn ReadAt> {
-    references.iter().map(|reference| reference as &dyn ReadAt).collect()
+    references
+        .iter()
+        .map(|reference| reference as &dyn ReadAt)
+        .collect()
 }
 
 fn index_of(references: &[Vec<u8>]) -> AnchorIndex {
     let mut index = AnchorIndex::default();
     for (number, reference) in references.iter().enumerate() {
-        index.add(number, reference).expect("bytes in memory can be read");
+        index
+            .add(number, reference)
+            .expect("bytes in memory can be read");
     }
     index
 }
 
 fn make(new: &Vec<u8>, references: &[Vec<u8>], options: Options) -> Made {
     let mut segments = Vec::new();
-    let delta = make_delta(new, &index_of(references), &as_layers(references), options, &mut |segment| {
+    let mut keep = |segment| {
         segments.push(segment);
         Ok(())
-    })
+    };
+    let delta = make_delta(
+        new,
+        &index_of(references),
+        &as_layers(references),
+        options,
+        &mut keep,
+    )
+    .expect("a delta of bytes in memory can be made");
+    Made { delta, segments }
+}
+
+/// As [`make`], in segments of `segment_bytes` and on `threads` threads.
+fn make_in(segment_bytes: usize, new: &Vec<u8>, references: &[Vec<u8>], threads: usize) -> Made {
+    let options = Options {
+        threads,
+        ..Options::default()
+    };
+    let layers = as_layers(references);
+    let mut segments = Vec::new();
+    let mut keep = |segment| {
+        segments.push(segment);
+        Ok(())
+    };
+    let delta = make_in_segments(
+        new,
+        &index_of(references),
+        &layers,
+        options,
+        segment_bytes,
+        &mut keep,
+    )
     .expect("a delta of bytes in memory can be made");
     Made { delta, segments }
 }
@@ -68,5 +105,8 @@ fn apply(made: &Made, references: &[Vec<u8>]) -> super::Result<Vec<u8>> {
 }
 
 fn sizes(references: &[Vec<u8>]) -> Vec<u64> {
-    references.iter().map(|reference| reference.len() as u64).collect()
+    references
+        .iter()
+        .map(|reference| reference.len() as u64)
+        .collect()
 }

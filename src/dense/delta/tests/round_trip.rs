@@ -17,13 +17,23 @@ enum Edit {
 
 fn edits() -> impl Strategy<Value = Edit> {
     let length = prop_oneof![1..40usize, 400..600usize, 1..30_000usize];
-    (0..5, any::<u16>(), any::<u16>(), any::<u64>(), length).prop_map(|(kind, at, to, seed, length)| match kind {
-        0 => Edit::Insert { at, seed, length },
-        1 => Edit::Delete { at, length },
-        2 => Edit::Overwrite { at, seed, length },
-        3 => Edit::Move { from: at, length, to },
-        _ => Edit::Repeat { from: at, length, to },
-    })
+    (0..5, any::<u16>(), any::<u16>(), any::<u64>(), length).prop_map(
+        |(kind, at, to, seed, length)| match kind {
+            0 => Edit::Insert { at, seed, length },
+            1 => Edit::Delete { at, length },
+            2 => Edit::Overwrite { at, seed, length },
+            3 => Edit::Move {
+                from: at,
+                length,
+                to,
+            },
+            _ => Edit::Repeat {
+                from: at,
+                length,
+                to,
+            },
+        },
+    )
 }
 
 fn place(share: u16, length: usize) -> usize {
@@ -67,11 +77,15 @@ fn edit(mut layer: Vec<u8>, edit: &Edit) -> Vec<u8> {
 
 /// A layer of stretches that are noise, zeros or the like of text.
 fn layers() -> impl Strategy<Value = Vec<u8>> {
-    let stretch = (0..4, any::<u64>(), 1..40_000usize).prop_map(|(kind, seed, length)| match kind {
-        0 => vec![0; length],
-        1 => noise(seed, length).iter().map(|byte| b"etaoin shrdlu\n\0x"[usize::from(byte & 15)]).collect(),
-        _ => noise(seed, length),
-    });
+    let stretch =
+        (0..4, any::<u64>(), 1..40_000usize).prop_map(|(kind, seed, length)| match kind {
+            0 => vec![0; length],
+            1 => noise(seed, length)
+                .iter()
+                .map(|byte| b"etaoin shrdlu\n\0x"[usize::from(byte & 15)])
+                .collect(),
+            _ => noise(seed, length),
+        });
     prop::collection::vec(stretch, 0..6).prop_map(|stretches| stretches.concat())
 }
 
