@@ -8,7 +8,8 @@ use super::limits::{MAX_PLACES, MAX_RECIPE_BYTES, MIN_SEGMENT_BYTES};
 use super::ops::{Op, OpWriter};
 use super::pool::{Job, Pool};
 use super::prefix::{self, MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
-use super::recipe::{Delta, Place, Segment};
+use super::recipe::Delta;
+use super::segment::{Place, Segment};
 
 /// From this length of the operations on only long copies are worth their bytes, so that a recipe keeps its limit.
 const LONG_RECIPE_BYTES: usize = MAX_RECIPE_BYTES / 4;

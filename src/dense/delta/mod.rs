@@ -15,6 +15,7 @@ mod anchor;
 mod apply;
 mod draft;
 mod error;
+mod frame;
 mod index;
 mod limits;
 mod make;
@@ -40,6 +41,7 @@ pub use limits::{
 };
 pub use make::{Options, make_delta};
 pub use ops::Op;
-pub use recipe::{Delta, Place, Segment};
+pub use recipe::Delta;
+pub use segment::{Place, Segment};
 pub use sketch::Sketch;
 pub use source::{PlainFile, ReadAt};

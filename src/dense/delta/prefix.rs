@@ -3,7 +3,7 @@
 //! A changed file is a literal between two copies, and its old version lies in the gap between the same two copies in
 //! the reference. The gaps, widened while there is room, are what the literals are compressed against.
 
-use super::recipe::Place;
+use super::segment::Place;
 
 /// Literals shorter than this have nothing to find in a prefix: the time stamp in a header, for one.
 const MIN_RUN_BYTES: u64 = 64;

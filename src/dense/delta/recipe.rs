@@ -6,35 +6,13 @@
 use zstd::zstd_safe::get_frame_content_size;
 
 use super::error::{Error, Result};
-use super::limits::{
-    MAX_PLACES, MAX_PLAIN_BYTES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES,
-    MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES,
-};
+use super::limits::{MAX_PLAIN_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES};
 use super::ops::{Op, OpReader};
+use super::segment::{Segment, check_within, put_segments, take_segments};
 use super::varint::{self, Input};
 
 /// The level of zstd at which recipes are compressed, which halves them.
 const RECIPE_LEVEL: i32 = 9;
-
-/// A stretch of a reference, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub reference: usize,
-    pub offset: u64,
-    /// No more than a prefix may have.
-    pub length: usize,
-}
-
-/// What a reader must know of a segment before it decodes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Segment {
-    /// How many bytes of literals it holds.
-    pub plain_bytes: usize,
-    /// Whether the literals of the segment before stand in the prefix, before the places.
-    pub has_previous: bool,
-    /// What stands in the prefix, in this order.
-    pub places: Vec<Place>,
-}
 
 /// How a layer is made out of references and literals.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +68,7 @@ impl Delta {
         let mut bytes = Vec::with_capacity(self.ops.len() + 64);
         varint::put(&mut bytes, self.plain_bytes);
         varint::put(&mut bytes, self.references as u64);
-        varint::put(&mut bytes, self.segments.len() as u64);
-        let mut ends = vec![0; self.references];
-        for segment in &self.segments {
-            put_segment(&mut bytes, segment, &mut ends);
-        }
+        put_segments(&mut bytes, &self.segments, self.references);
         bytes.extend_from_slice(&self.ops);
         bytes
     }
@@ -183,48 +157,6 @@ fn check_copy(
     }
 }
 
-fn check_within(
-    what: &'static str,
-    number: usize,
-    offset: u64,
-    length: u64,
-    size_bytes: u64,
-) -> Result<()> {
-    if offset
-        .checked_add(length)
-        .is_some_and(|end| end <= size_bytes)
-    {
-        return Ok(());
-    }
-    Err(Error::BeyondReference {
-        what,
-        number: number as u64,
-        offset,
-        length,
-        size_bytes,
-    })
-}
-
-fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, ends: &mut [u64]) {
-    varint::put(bytes, segment.plain_bytes as u64);
-    varint::put(
-        bytes,
-        (segment.places.len() as u64) << 1 | u64::from(segment.has_previous),
-    );
-    for place in &segment.places {
-        varint::put(bytes, place.reference as u64);
-        varint::put_signed(
-            bytes,
-            place
-                .offset
-                .wrapping_sub(ends[place.reference])
-                .cast_signed(),
-        );
-        varint::put(bytes, place.length as u64);
-        ends[place.reference] = place.offset + place.length as u64;
-    }
-}
-
 fn take_references(input: &mut Input, actual: usize) -> Result<()> {
     let count = input.take("the number of references")?;
     let expected = usize::try_from(count)
@@ -235,104 +167,4 @@ fn take_references(input: &mut Input, actual: usize) -> Result<()> {
         return Err(Error::ReferenceCount { expected, actual });
     }
     Ok(())
-}
-
-/// Takes the segments. Nothing is allocated by a number that was read, and since all but the last segment have a least
-/// length, the length of the layer bounds how many there are.
-fn take_segments(input: &mut Input, sizes_bytes: &[u64], plain_bytes: u64) -> Result<Vec<Segment>> {
-    let count = input.take("the number of segments")?;
-    let mut ends = vec![0; sizes_bytes.len()];
-    let mut places_left = MAX_PLACES as u64;
-    let mut segments = Vec::new();
-    let mut segment_bytes = 0;
-    for i in 0..count {
-        let segment = take_segment(input, sizes_bytes, &mut ends, &mut places_left)?;
-        if i + 1 < count && segment.plain_bytes < MIN_SEGMENT_BYTES {
-            return Err(Error::SegmentTooShort {
-                bytes: segment.plain_bytes as u64,
-            });
-        }
-        if segment.has_previous && i == 0 {
-            return Err(Error::NotCanonical {
-                what: "a first segment that names a previous one",
-            });
-        }
-        segment_bytes += segment.plain_bytes as u64;
-        if segment_bytes > plain_bytes {
-            return Err(Error::TooMuchOutput { plain_bytes });
-        }
-        segments.push(segment);
-    }
-    Ok(segments)
-}
-
-fn take_segment(
-    input: &mut Input,
-    sizes_bytes: &[u64],
-    ends: &mut [u64],
-    places_left: &mut u64,
-) -> Result<Segment> {
-    let plain_bytes = take_segment_length(input)?;
-    let head = input.take("the prefix of a segment")?;
-    let count = head >> 1;
-    if count > *places_left {
-        return Err(Error::TooManyPlaces { count });
-    }
-    *places_left -= count;
-    let mut prefix_bytes = 0;
-    let mut places = Vec::new();
-    for _ in 0..count {
-        let place = take_place(input, sizes_bytes, ends)?;
-        prefix_bytes += place.length;
-        check_prefix(prefix_bytes as u64)?;
-        places.push(place);
-    }
-    Ok(Segment {
-        plain_bytes,
-        places,
-        has_previous: head & 1 == 1,
-    })
-}
-
-fn take_segment_length(input: &mut Input) -> Result<usize> {
-    let bytes = input.take("the length of a segment")?;
-    match usize::try_from(bytes) {
-        Ok(0) => Err(Error::NotCanonical {
-            what: "a segment of no length",
-        }),
-        Ok(length) if length <= MAX_SEGMENT_BYTES => Ok(length),
-        _ => Err(Error::SegmentTooLong { bytes }),
-    }
-}
-
-fn check_prefix(bytes: u64) -> Result<usize> {
-    usize::try_from(bytes)
-        .ok()
-        .filter(|length| *length <= MAX_PREFIX_BYTES)
-        .ok_or(Error::PrefixTooLong { bytes })
-}
-
-fn take_place(input: &mut Input, sizes_bytes: &[u64], ends: &mut [u64]) -> Result<Place> {
-    let number = input.take("the reference of a prefix")?;
-    let count = sizes_bytes.len();
-    let reference = usize::try_from(number)
-        .ok()
-        .filter(|reference| *reference < count)
-        .ok_or(Error::UnknownReference { number, count })?;
-    let difference = input.take_signed("the offset of a prefix")?;
-    let offset = ends[reference].wrapping_add(difference.cast_unsigned());
-    let bytes = input.take("the length of a prefix")?;
-    if bytes == 0 {
-        return Err(Error::NotCanonical {
-            what: "a place of no length",
-        });
-    }
-    check_within("a prefix", reference, offset, bytes, sizes_bytes[reference])?;
-    let length = check_prefix(bytes)?;
-    ends[reference] = offset + bytes;
-    Ok(Place {
-        reference,
-        offset,
-        length,
-    })
 }
