@@ -7,7 +7,7 @@
 use super::anchor::Roll;
 use super::draft::Draft;
 use super::error::Result;
-use super::index::AnchorIndex;
+use super::index::{AnchorIndex, MAX_ANCHORS};
 use super::window::{Window, common_end, common_start};
 
 /// How far after the end of a copy it is looked for again at the same distance: past the header of a file in a tar.
@@ -15,6 +15,9 @@ const RESUME_BYTES: usize = 1024;
 
 /// How much must be equal there.
 const MIN_RESUMED_BYTES: u64 = 256;
+
+/// The most anchors of the new layer itself.
+const MAX_OWN_ANCHORS: usize = MAX_ANCHORS / 4;
 
 /// The shortest copy that an anchor leads to. Shorter ones cost more in the recipe than beside their old version in a
 /// segment.
@@ -50,7 +53,7 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
     ) -> Self {
         Self {
             index,
-            own: AnchorIndex::default(),
+            own: AnchorIndex::with_capacity(MAX_OWN_ANCHORS),
             own_number,
             window,
             draft,

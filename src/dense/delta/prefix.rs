@@ -31,7 +31,7 @@ const SLACKS: [u64; 12] = [
 ];
 
 /// The most bytes of places in the prefix of one segment. More were measured to gain less than shorter segments do.
-const PREFIX_BYTES: usize = 16 << 20;
+const PREFIX_BYTES: usize = 8 << 20;
 
 /// From this much of the references on, another segment serves literals better than a longer prefix.
 const CORE_BYTES: u64 = 4 << 20;
