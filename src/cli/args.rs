@@ -121,6 +121,8 @@ pub(super) enum Command {
     Rollback(commands::rollback::RollbackArguments),
     Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
+    Receipts(commands::receipts::ReceiptsArguments),
+    Lanes(commands::lanes::LanesArguments),
     History(commands::history::HistoryArguments),
     Audit(commands::audit::AuditArguments),
     List(commands::list::ListArguments),

@@ -7,6 +7,7 @@
 //! volumes become visible after the last byte of the last one, an import's tags move in phase 2.
 
 mod admission;
+mod answer;
 mod containers;
 mod creation;
 mod deliver;
@@ -34,6 +35,7 @@ mod export_wait;
 mod export_writing;
 mod exporter;
 mod facts;
+mod holdings;
 mod import;
 mod judge_tags;
 mod leftovers;
@@ -48,6 +50,7 @@ mod promote;
 mod promotion_edge;
 mod promotion_memory;
 mod rebuild;
+mod receive;
 mod rollback;
 mod schedule;
 mod scheduler;
@@ -62,6 +65,7 @@ mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
+pub use answer::{Receipts, name_receipt};
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
 pub use deliver::{Delivered, Remembrance};
@@ -72,6 +76,7 @@ pub use export_plan::{
     Created, ExportOptions, ExportPlan, PipelineRequest, plan_exports, plan_selected,
 };
 pub use exporter::{Exporter, preview_exports};
+pub use holdings::{Holdings, list_holdings};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Replays, Tailoring, plan_import,
     run_import,
@@ -96,6 +101,7 @@ pub use promote::{
 pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
 pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
+pub use receive::{FoundReceipt, VerifiedReceipt, find_receipts, record_receipt};
 pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};

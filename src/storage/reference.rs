@@ -282,7 +282,10 @@ impl ContainerReference {
             Some((folder, last)) => (folder.to_owned(), last.to_owned()),
             None => (String::new(), prefix.clone()),
         };
-        if last.ends_with(".tar.zst") || last.ends_with(".tar") {
+        if [".tar.zst", ".tar", ".receipt"]
+            .iter()
+            .any(|suffix| last.ends_with(suffix))
+        {
             *prefix = folder;
             return (container, Some(last));
         }

@@ -21,6 +21,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
+use crate::cli::receipt_args::ReceiptArguments;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
@@ -90,6 +91,8 @@ pub(in crate::cli) struct WatchArguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     health: Option<SocketAddr>,
 
+    #[command(flatten)]
+    receipts: ReceiptArguments,
     #[command(flatten)]
     tags: TagArguments,
     #[command(flatten)]
@@ -207,9 +210,10 @@ async fn watch(
     };
     let containers = std::slice::from_ref(container);
     let lane = (&target, delivery.lane.as_deref());
+    let receipts = arguments.receipts.build(lane.1, Some(state))?;
     let memory = remember(state, lane, containers, origin).await?;
     let trigger = origin.trigger.unwrap_or(Trigger::Source);
-    let memory = memory.called(RunKind::Watch, trigger);
+    let memory = memory.answering(receipts).called(RunKind::Watch, trigger);
     let Supervision { stop, liveness } = supervision;
     let moving = liveness.clone();
     let signs: crate::content::Events = Arc::new(move |_: Event| moving.sign());
