@@ -42,17 +42,7 @@ pub struct VerifiedReceipt {
 pub async fn find_receipts(places: &[BundlePlace]) -> Result<Vec<FoundReceipt>> {
     let mut found = Vec::new();
     for place in places {
-        let names = match &place.object {
-            Some(object) => vec![object.clone()],
-            None => {
-                let objects = place.container.list("").try_collect::<Vec<_>>().await?;
-                let names = objects.into_iter().map(|object| object.name);
-                names
-                    .filter(|name| name.ends_with(RECEIPT_SUFFIX))
-                    .collect()
-            }
-        };
-        for name in names {
+        for name in list_names(place).await? {
             found.push(FoundReceipt {
                 shown: place.container.shown(&name),
                 receipt: read(place, &name).await,
@@ -60,6 +50,17 @@ pub async fn find_receipts(places: &[BundlePlace]) -> Result<Vec<FoundReceipt>> 
         }
     }
     Ok(found)
+}
+
+async fn list_names(place: &BundlePlace) -> Result<Vec<String>> {
+    if let Some(object) = &place.object {
+        return Ok(vec![object.clone()]);
+    }
+    let objects: Vec<_> = place.container.list("").try_collect().await?;
+    let names = objects.into_iter().map(|object| object.name);
+    Ok(names
+        .filter(|name| name.ends_with(RECEIPT_SUFFIX))
+        .collect())
 }
 
 async fn read(place: &BundlePlace, object: &str) -> Result<SignedReceipt> {

@@ -182,7 +182,7 @@ async fn watch(
     arguments: &WatchArguments,
     origin: &Origin,
     output: Output,
-    supervision: Supervision,
+    Supervision { stop, liveness }: Supervision,
 ) -> anyhow::Result<Exit> {
     let (Some(container), Some(target), Some(state)) =
         (&arguments.container, &arguments.target, &arguments.state)
@@ -208,13 +208,11 @@ async fn watch(
         Some(queue) => Some(queue_opener(queue, container).await?),
         None => None,
     };
-    let containers = std::slice::from_ref(container);
     let lane = (&target, delivery.lane.as_deref());
     let receipts = arguments.receipts.build(lane.1, Some(state))?;
-    let memory = remember(state, lane, containers, origin).await?;
+    let memory = remember(state, lane, std::slice::from_ref(container), origin).await?;
     let trigger = origin.trigger.unwrap_or(Trigger::Source);
     let memory = memory.answering(receipts).called(RunKind::Watch, trigger);
-    let Supervision { stop, liveness } = supervision;
     let moving = liveness.clone();
     let signs: crate::content::Events = Arc::new(move |_: Event| moving.sign());
     let options = WatchOptions {
@@ -298,8 +296,8 @@ fn target_opener(
 }
 
 fn parse_queue(text: &str) -> Result<QueueReference, String> {
-    text.parse()
-        .map_err(|error: InvalidQueue| error.to_string())
+    let parsed = text.parse();
+    parsed.map_err(|error: InvalidQueue| error.to_string())
 }
 
 /// Opens the queue with the credential of now. What no credential mends is told now.
@@ -445,9 +443,8 @@ fn tell(output: Output, liveness: Liveness) -> WatchEvents {
             | WatchEvent::TargetUnreachable { .. } => liveness.tell_status(&event.to_string()),
             _ => {}
         }
-        if matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
-            return;
+        if !matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
+            voice.say(|| output.tell_event(event.name(), &event.subject(), &event.to_string()));
         }
-        voice.say(|| output.tell_event(event.name(), &event.subject(), &event.to_string()));
     })
 }
