@@ -7,11 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::error::BundleError;
 use super::inventory::{InvalidInventory, Inventory};
 use super::name_index::NameIndex;
+use super::version_2::{AssumedRow, MEDIA_TYPE_2, RebuiltRow};
 use super::volume::Volume;
 use crate::content::{
     Error, ErrorKind, MANIFEST_SIZE_MAX_BYTES, RawDocument, RawStream, Referrer, Result, Source,
@@ -32,6 +34,9 @@ pub struct Bundle {
     /// One location for a whole content, all of them in order for one in parts.
     contents: HashMap<Digest, Vec<Location>>,
     names: NameIndex,
+    /// Positions in the inventory's lists.
+    assumed: HashMap<Digest, usize>,
+    rebuilt: HashMap<Digest, usize>,
 }
 
 /// Why volumes are not one complete bundle.
@@ -64,7 +69,9 @@ impl Bundle {
             };
             Error::new(kind, "the bundle is not complete").with_cause(incomplete)
         })?;
-        Self::index(volumes)
+        let bundle = Self::index(volumes)?;
+        bundle.check_derived()?;
+        Ok(bundle)
     }
 
     /// Indexes the contents of volumes, the last of which may carry artifacts.
@@ -72,7 +79,13 @@ impl Bundle {
         let contents = index_contents(&volumes)?;
         let last = &volumes[volumes.len() - 1];
         let names = NameIndex::new(last.inventory());
+        let rows = |rows: &mut dyn Iterator<Item = &Digest>| -> HashMap<Digest, usize> {
+            rows.cloned().zip(0..).collect()
+        };
+        let inventory = last.inventory();
         Ok(Self {
+            assumed: rows(&mut inventory.assumed.iter().map(|row| &row.digest)),
+            rebuilt: rows(&mut inventory.rebuilt.iter().map(|row| &row.digest)),
             volumes,
             contents,
             names,
@@ -111,6 +124,47 @@ impl Bundle {
     /// Whether any volume carries the content.
     pub fn carries(&self, digest: &Digest) -> bool {
         self.contents.contains_key(digest)
+    }
+
+    /// What is not carried, and expected at the target.
+    pub fn find_assumed(&self, digest: &Digest) -> Option<&AssumedRow> {
+        Some(&self.inventory().assumed[*self.assumed.get(digest)?])
+    }
+
+    /// What is made again from a recipe.
+    pub fn find_rebuilt(&self, digest: &Digest) -> Option<&RebuiltRow> {
+        Some(&self.inventory().rebuilt[*self.rebuilt.get(digest)?])
+    }
+
+    /// A recipe or a segment, whole and checked.
+    pub async fn read_derived(&self, digest: &Digest) -> Result<Bytes> {
+        let absent = || Error::unverified(format!("the bundle lacks `{digest}`"));
+        let locations = self.contents.get(digest).ok_or_else(absent)?;
+        let descriptor = self.describe(digest).ok_or_else(absent)?;
+        let raw = self.open_range(locations, 0..descriptor.size).await?;
+        VerifiedStream::new(raw, descriptor).into_bytes().await
+    }
+
+    /// Every recipe and segment that is named is there, and each that is there is named.
+    fn check_derived(&self) -> Result<()> {
+        let rebuilt = self.inventory().rebuilt.iter();
+        let named: HashSet<&Digest> = rebuilt
+            .flat_map(|row| row.segments.iter().chain([&row.recipe]))
+            .collect();
+        let rows = self.volumes.iter().flat_map(|volume| {
+            let inventory = volume.inventory();
+            let is_version_2 = inventory.media_type == MEDIA_TYPE_2;
+            inventory.contents.iter().filter(move |_| is_version_2)
+        });
+        let derived: HashSet<&Digest> = rows
+            .filter(|row| row.is_derived())
+            .map(|row| &row.digest)
+            .collect();
+        if named == derived && named.iter().all(|digest| self.carries(digest)) {
+            return Ok(());
+        }
+        let wrong = InvalidInventory::Inconsistent("its recipes and segments");
+        Err(BundleError::Inventory(wrong).into())
     }
 
     fn describe(&self, digest: &Digest) -> Option<Descriptor> {

@@ -155,7 +155,7 @@ impl VolumeEncoder {
         });
         self.put(tail.into(), Encoding::Raw)?;
         self.entry = None;
-        if self.profile == Profile::Plain {
+        if self.profile.is_framed() {
             self.out.push(self.seek_table.encode().into());
         }
         Ok(())
@@ -163,7 +163,7 @@ impl VolumeEncoder {
 
     fn put(&mut self, mut bytes: Bytes, encoding: Encoding) -> std::io::Result<()> {
         self.position += bytes.len() as u64;
-        if self.profile == Profile::Guard {
+        if !self.profile.is_framed() {
             self.out.push(bytes);
             return Ok(());
         }

@@ -53,7 +53,7 @@ pub(super) fn expected_entries(volume: &Volume) -> Result<Vec<ExpectedEntry>, Bu
         .collect();
     let text = encoding_of("application/json", inventory.profile);
     let raw = match inventory.profile {
-        Profile::Plain => Encoding::Raw,
+        Profile::Plain | Profile::Dense => Encoding::Raw,
         Profile::Guard => Encoding::Tar,
     };
     if inventory.volume == inventory.volumes {

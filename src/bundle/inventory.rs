@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{INVENTORY_ROWS_MAX, VOLUMES_MAX};
 use super::past::{InvalidPast, Past};
+use super::version_2::{AssumedRow, MEDIA_TYPE_2, RebuiltRow, Repairs};
 use crate::content::AbsentReason;
 use crate::oci::{Descriptor, Digest, Platform, Repository, Tag};
 
@@ -28,15 +29,22 @@ pub enum Profile {
     Plain,
     /// The tar stream itself, for content inspection guards.
     Guard,
+    /// Stored like `Plain`; layers are taken apart, and made again at the target.
+    Dense,
 }
 
 impl Profile {
     /// The end of an object's name.
     pub fn suffix(self) -> &'static str {
         match self {
-            Self::Plain => ".tar.zst",
+            Self::Plain | Self::Dense => ".tar.zst",
             Self::Guard => ".tar",
         }
+    }
+
+    /// Whether the tar stream is cut into zstd frames.
+    pub fn is_framed(self) -> bool {
+        self != Self::Guard
     }
 }
 
@@ -73,7 +81,11 @@ pub struct Inventory {
     pub artifacts: Vec<Artifact>,
     pub contents: Vec<Row>,
     pub voids: Vec<Void>,
-    pub assumed: Vec<DescriptorRow>,
+    pub assumed: Vec<AssumedRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rebuilt: Vec<RebuiltRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repairs: Option<Repairs>,
     pub volume_inventories: Vec<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
@@ -171,7 +183,7 @@ pub struct Void {
 /// Why signed bytes are not an inventory of this version.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidInventory {
-    #[error("its format is `{0}`, and this program reads `{MEDIA_TYPE}`")]
+    #[error("its format is `{0}`, and this program reads `{MEDIA_TYPE}` and `{MEDIA_TYPE_2}`")]
     UnknownVersion(String),
     #[error("it is not a valid inventory")]
     Json(#[source] serde_json::Error),
@@ -251,7 +263,7 @@ impl Inventory {
             media_type: String,
         }
         let version: Version = serde_json::from_slice(bytes).map_err(InvalidInventory::Json)?;
-        if version.media_type != MEDIA_TYPE {
+        if ![MEDIA_TYPE, MEDIA_TYPE_2].contains(&&*version.media_type) {
             return Err(InvalidInventory::UnknownVersion(version.media_type));
         }
         let inventory: Self = serde_json::from_slice(bytes).map_err(InvalidInventory::Json)?;
@@ -320,10 +332,6 @@ impl Inventory {
                 "a repository's position",
             ),
             (self.has_unique_names(), "two artifacts with one name"),
-            (
-                self.assumed.is_empty(),
-                "assumed content in a profile that has none",
-            ),
         ];
         if let Some((_, what)) = checks.iter().find(|(holds, _)| !holds) {
             return Err(InvalidInventory::Inconsistent(what));
@@ -331,6 +339,7 @@ impl Inventory {
         if let Some(row) = self.contents.iter().find(|row| !self.is_sound(row)) {
             return Err(InvalidInventory::UnsoundRow(row.digest.clone()));
         }
+        self.check_version_2()?;
         match &self.past {
             Some(past) => Ok(past.check(&self.artifacts)?),
             None => Ok(()),

@@ -29,6 +29,7 @@ mod tar_entry;
 mod trust;
 mod trust_files;
 mod verify;
+mod version_2;
 mod volume;
 mod volume_plan;
 mod writer;
@@ -53,6 +54,10 @@ pub use receipt_code::{InvalidCode, ReceiptCode};
 pub use trust::{NotTrusted, Signature, SignaturePolicy, TrustedKeys};
 pub use trust_files::InvalidTrust;
 pub use verify::{Fault, Verification, verify_volume};
+pub use version_2::{
+    AssumedRow, MEDIA_TYPE_2, RECIPE_MEDIA_TYPE, RECIPE_SIZE_MAX_BYTES, RebuiltRow, Repairs,
+    SEGMENT_MEDIA_TYPE,
+};
 pub use volume::Volume;
-pub use volume_plan::{CannotSplit, Slice, SlicePart, plan_volumes, room_in_last};
+pub use volume_plan::{CannotSplit, Load, Slice, SlicePart, plan_volumes, room_in_last};
 pub use writer::{PartedStream, VolumeWriter};

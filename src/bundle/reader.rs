@@ -53,7 +53,7 @@ impl TarStream {
                 seek_table: None,
                 size,
             }),
-            Some(Profile::Plain) => {
+            Some(Profile::Plain | Profile::Dense) => {
                 let table = read_seek_table(&*object).await?;
                 Ok(Self {
                     object,

@@ -41,7 +41,7 @@ impl Volume {
         };
         policy.authenticate(&tail.inventory, found)?;
         let inventory = Inventory::parse(&tail.inventory)?;
-        if inventory.profile != stream.profile() {
+        if inventory.profile.is_framed() != stream.profile().is_framed() {
             return Err(BundleError::Damaged(Part::SeekTable));
         }
         let volume = Self {

@@ -54,19 +54,32 @@ pub enum CannotSplit {
     TooManyRows,
 }
 
-/// Assigns the blobs of `plan` to volumes of at most `volume_size` bytes.
+/// What is to be put into volumes.
+pub struct Load<'a> {
+    pub plan: &'a Plan,
+    /// The blobs of the plan that are carried, in the order in which they are written.
+    pub blobs: &'a [usize],
+    /// What the lists of contents that are not carried add to the last inventory, at most.
+    pub lists_bytes: u64,
+    pub profile: Profile,
+    pub signatures: usize,
+}
+
+/// Assigns blobs to volumes of at most `volume_size` bytes.
 pub fn plan_volumes(
-    plan: &Plan,
-    profile: Profile,
+    load: &Load<'_>,
     volume_size: Option<u64>,
-    signatures: usize,
 ) -> Result<Vec<Vec<Slice>>, CannotSplit> {
-    let whole = |blob| Slice { blob, part: None };
-    if plan.blobs.len() + plan.manifests.len() > INVENTORY_ROWS_MAX {
+    let whole = |blob: &usize| Slice {
+        blob: *blob,
+        part: None,
+    };
+    let (plan, profile, signatures) = (load.plan, load.profile, load.signatures);
+    if load.blobs.len() + plan.manifests.len() > INVENTORY_ROWS_MAX {
         return Err(CannotSplit::TooManyRows);
     }
     let Some(volume_size) = volume_size else {
-        return Ok(vec![(0..plan.blobs.len()).map(whole).collect()]);
+        return Ok(vec![load.blobs.iter().map(whole).collect()]);
     };
     let mut filling = Filling {
         profile,
@@ -75,11 +88,11 @@ pub fn plan_volumes(
         left: 0,
     };
     filling.left = filling.room;
-    for blob in 0..plan.blobs.len() {
-        filling.add(plan, blob)?;
+    for blob in load.blobs {
+        filling.add(plan, *blob)?;
     }
     let volumes_max = filling.volumes.len() as u64 + 1;
-    let last = last_volume_cost(plan, profile) + volumes_max * VOLUME_DIGEST_BYTES;
+    let last = last_volume_cost(load) + volumes_max * VOLUME_DIGEST_BYTES;
     if last > filling.room {
         return Err(CannotSplit::TooSmall {
             needed: last + frame_cost(plan, signatures),
@@ -92,13 +105,8 @@ pub fn plan_volumes(
 }
 
 /// The bytes that the last volume of such a plan has left for what is not planned.
-pub fn room_in_last(
-    plan: &Plan,
-    profile: Profile,
-    volume_size: u64,
-    signatures: usize,
-    volumes: &[Vec<Slice>],
-) -> u64 {
+pub fn room_in_last(load: &Load<'_>, volume_size: u64, volumes: &[Vec<Slice>]) -> u64 {
+    let (plan, profile, signatures) = (load.plan, load.profile, load.signatures);
     let slices = volumes.last().into_iter().flatten();
     let contents = slices.map(|slice| {
         let descriptor = &plan.blobs[slice.blob].descriptor;
@@ -112,7 +120,7 @@ pub fn room_in_last(
         row_max(plan, slice.blob) + stored_max(&name, size, profile)
     });
     let taken = frame_cost(plan, signatures)
-        + last_volume_cost(plan, profile)
+        + last_volume_cost(load)
         + volumes.len() as u64 * VOLUME_DIGEST_BYTES
         + contents.sum::<u64>();
     volume_size.saturating_sub(taken)
@@ -201,7 +209,7 @@ fn stored_max(name: &str, size: u64, profile: Profile) -> u64 {
     let entry = tar_entry::entry_size(name, size);
     match profile {
         Profile::Guard => entry,
-        Profile::Plain => {
+        Profile::Plain | Profile::Dense => {
             let frames = entry.div_ceil(FRAME_SIZE_MAX_BYTES as u64);
             let full = frame::raw_frame_size(FRAME_SIZE_MAX_BYTES) - FRAME_SIZE_MAX_BYTES;
             entry + frames * (full as u64 + 8)
@@ -235,7 +243,8 @@ fn frame_cost(plan: &Plan, signatures: usize) -> u64 {
 }
 
 /// What the last volume has besides: manifests, artifacts, `oci-layout` and `index.json`.
-fn last_volume_cost(plan: &Plan, profile: Profile) -> u64 {
+fn last_volume_cost(load: &Load<'_>) -> u64 {
+    let (plan, profile) = (load.plan, load.profile);
     let manifests = plan.manifests.iter().map(|manifest| {
         let name = tar_entry::blob_name(&manifest.descriptor.digest);
         stored_max(&name, manifest.descriptor.size, profile)
@@ -246,5 +255,5 @@ fn last_volume_cost(plan: &Plan, profile: Profile) -> u64 {
         let rows = artifact.absent.len() + artifact.referrers.len() + artifact.platforms.len();
         ARTIFACT_MAX_BYTES + rows as u64 * ARTIFACT_LIST_ROW_MAX_BYTES
     });
-    manifests.sum::<u64>() + artifacts.sum::<u64>() + 4096
+    manifests.sum::<u64>() + artifacts.sum::<u64>() + load.lists_bytes + 4096
 }

@@ -39,8 +39,8 @@ pub struct VolumeWriter {
 pub(super) fn encoding_of(media_type: &str, profile: Profile) -> Encoding {
     match profile {
         Profile::Guard => Encoding::Tar,
-        Profile::Plain if media_type::is_compressed(media_type) => Encoding::Raw,
-        Profile::Plain => Encoding::Zstd,
+        _ if media_type::is_compressed(media_type) => Encoding::Raw,
+        _ => Encoding::Zstd,
     }
 }
 

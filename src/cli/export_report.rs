@@ -28,12 +28,12 @@ pub(super) fn artifact_rows(export: &ExportPlan) -> impl Iterator<Item = Vec<Str
 
 pub(super) fn show_plan_totals(export: &ExportPlan) -> String {
     let plan = &export.plan;
-    let bytes = plan.size_bytes();
+    let bytes = export.carried_bytes();
     let mut text = format!(
         "bundle {}{}: {} and {} in {}, {} ({bytes} bytes) to move\n",
         export.name,
         show_position(export),
-        count(plan.blobs.len(), "blob"),
+        count(export.carriage.blobs.len(), "blob"),
         count(plan.manifests.len(), "manifest"),
         count(export.volumes.len(), "volume"),
         show_size(bytes),
@@ -73,9 +73,12 @@ pub(super) fn plan_document(export: &ExportPlan) -> Value {
         "sequence": position.map(|position| position.sequence),
         "objects": export.object_names(),
         "artifacts": artifacts,
-        "blobs": plan.blobs.len(),
+        "blobs": export.carriage.blobs.len(),
         "manifests": plan.manifests.len(),
-        "toMoveBytes": plan.size_bytes(),
+        "toMoveBytes": export.carried_bytes(),
+        "neededBytes": export.needed_bytes(),
+        "assumed": export.carriage.assumed.len(),
+        "rebuilt": export.carriage.rebuilt.len(),
         "failures": failures_document(&export.failures),
     })
 }

@@ -33,8 +33,10 @@ mod selection_report;
 mod service;
 mod serving;
 mod size;
+mod spool_args;
 mod state_args;
 mod tag_args;
+mod thin_args;
 mod transfer_report;
 mod visible;
 mod voice;
@@ -162,7 +164,7 @@ async fn run(
             Box::pin(commands::promote::run(*arguments, &origin, output)).await
         }
         Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
-        Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
+        Command::Run(arguments) => Box::pin(commands::run::run(arguments, &origin, output)).await,
         Command::Serve(arguments) => commands::serve::run(arguments, output).await,
         Command::MirrorConfig(arguments) => commands::mirror_config::run(arguments, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,

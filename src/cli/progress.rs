@@ -55,21 +55,24 @@ impl Progress {
 
     fn show(&self, event: Event) {
         match event {
-            Event::Planned { contents, bytes } => {
-                self.bar.set_message(self.action);
-                self.bar.set_length(bytes);
-                self.bar.reset();
-                if self.bar.is_hidden() && !self.output.is_json() {
-                    let size = super::size::show_size(bytes);
-                    let contents = super::size::count(contents, self.noun);
-                    Output::note(&format!("{} {contents}, {size}", self.action));
-                }
-            }
+            Event::Planned { contents, bytes } => self.begin(self.action, contents, bytes),
+            Event::TakingApart { layers, bytes } => self.begin("taking apart", layers, bytes),
             Event::ReadingBack(bytes) => self.lengthen(bytes),
             Event::Moved(bytes) | Event::Spared(bytes) => self.bar.inc(bytes),
             Event::Warning(text) => self.bar.suspend(|| Output::warn(&text)),
             Event::Created(it) => self.bar.suspend(|| Output::note(&format!("created {it}"))),
             Event::ContentDone(_) | Event::Tagged(..) => {}
+        }
+    }
+
+    fn begin(&self, action: &'static str, contents: usize, bytes: u64) {
+        self.bar.set_message(action);
+        self.bar.set_length(bytes);
+        self.bar.reset();
+        if self.bar.is_hidden() && !self.output.is_json() {
+            let size = super::size::show_size(bytes);
+            let contents = super::size::count(contents, self.noun);
+            Output::note(&format!("{action} {contents}, {size}"));
         }
     }
 

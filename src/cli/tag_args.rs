@@ -1,10 +1,12 @@
 //! What an import does about tags and bundles that were there before: flags of commands that remember, named as the
 //! keys of the configuration file.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, ValueEnum};
 
-use crate::pipeline::{MovesBack, Replays, TagRules};
-use crate::selection::RollbackTag;
+use crate::pipeline::{AssumedWithin, MovesBack, Replays, TagRules};
+use crate::selection::{RepositoryPattern, RollbackTag};
 
 #[derive(Args)]
 pub(super) struct TagArguments {
@@ -32,6 +34,13 @@ pub(super) struct TagArguments {
         hide_short_help = true
     )]
     replays: ReplaysArgument,
+
+    /// Count on content in these repositories of the target too where a bundle leaves it out
+    ///
+    /// Those that this lane has filled, by the ledger of `--state`, count by themselves. `**` is all below the target's
+    /// prefix.
+    #[arg(long, value_name = "PATTERN", hide_short_help = true)]
+    assumed_repositories: Vec<RepositoryPattern>,
 }
 
 /// What is done about what was there, and was delivered, before.
@@ -39,6 +48,7 @@ pub(super) struct TagArguments {
 pub(super) struct Before {
     pub(super) tags: TagRules,
     pub(super) replays: Replays,
+    pub(super) assumed: AssumedWithin,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -68,6 +78,10 @@ impl TagArguments {
             replays: match self.replays {
                 ReplaysArgument::Skip => Replays::Skip,
                 ReplaysArgument::Deliver => Replays::Deliver,
+            },
+            assumed: AssumedWithin {
+                filled: BTreeSet::new(),
+                listed: self.assumed_repositories.clone(),
             },
         }
     }

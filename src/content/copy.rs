@@ -41,11 +41,13 @@ pub struct Copy {
 }
 
 /// From where the target may be asked to mount a blob.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum MountSources {
     /// Repositories that this copy has filled.
     #[default]
     Filled,
+    /// These, and those in which each of these blobs was found before.
+    Found(HashMap<Digest, Repository>),
     /// The repository that the blob would be read from too: source and target are one registry.
     Source,
 }
@@ -236,8 +238,9 @@ impl Run {
         )
         .with_events(events);
         let size = blob.descriptor.size;
-        let mut filled: Option<&Repository> = match self.copy.mounts {
+        let mut filled: Option<&Repository> = match &self.copy.mounts {
             MountSources::Filled => None,
+            MountSources::Found(found) => found.get(&blob.descriptor.digest),
             MountSources::Source => Some(&blob.place.repository),
         };
         let mut was_moved = false;

@@ -8,6 +8,8 @@ use crate::oci::{Digest, Repository, Tag};
 /// Something that happened. Numbers are bytes.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Layers are read and taken apart, before it is known what will be moved.
+    TakingApart { layers: usize, bytes: u64 },
     /// The plan is complete: this much will be looked at.
     Planned { contents: usize, bytes: u64 },
     /// So many bytes more will be gone through, because the target is read back.

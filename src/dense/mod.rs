@@ -5,6 +5,8 @@
 //! [`deflate`] writes what well-known compressors write, byte for byte; [`gzip`] takes a stream apart, names who wrote
 //! it and proves that it can be made again; [`delta`] describes decompressed bytes by what older layers have of them.
 //!
+//! [`recipe`] has all of it for one layer, and [`plain`] is what both ends mean by a layer without its compression.
+//!
 //! It is not the format of bundles, and knows no registry and no inventory: it reads and writes plain files, without
 //! an async runtime, and everything that it makes is proven on the spot or not used.
 //!
@@ -14,3 +16,5 @@
 pub mod deflate;
 pub mod delta;
 pub mod gzip;
+pub mod plain;
+pub mod recipe;

@@ -19,6 +19,8 @@ pub struct Delivery {
     pub link: Link,
     /// References at the target, `REPOSITORY:TAG`, that it has set or removed.
     pub tags: Vec<String>,
+    /// Repositories of the target that it has brought something to.
+    pub repositories: Vec<String>,
     /// Whether all of it is at the target. What was delivered in part is delivered again.
     pub is_complete: bool,
     /// What is to be answered to it.
@@ -78,6 +80,21 @@ impl Ledger {
         Ok(rows.into_iter().map(newer).collect())
     }
 
+    /// Repositories of the target that the lane has brought something to.
+    pub async fn list_filled(&self, lane: &Lane) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT repository FROM filled WHERE pipeline = $1 AND lane = $2 AND target = $3
+             ORDER BY repository",
+        )
+        .bind(lane.pipeline.as_str())
+        .bind(&lane.name)
+        .bind(&lane.target)
+        .fetch_all(self.pool())
+        .await
+        .map_err(self.failed("cannot read which repositories were filled"))?;
+        Ok(rows.into_iter().map(|(repository,)| repository).collect())
+    }
+
     /// Records a delivery: what was accepted, its tags, the run's end and the claim's, together or not at all.
     pub async fn record_delivery(&self, record: DeliveryRecord<'_>) -> Result<()> {
         const DOING: &str = "cannot record what was delivered";
@@ -122,6 +139,18 @@ async fn accept(
         .bind(link.previous.as_ref().map(ToString::to_string))
         .bind(millis(now))
         .bind(run.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    }
+    for repository in &delivery.repositories {
+        sqlx::query(
+            "INSERT INTO filled (pipeline, lane, target, repository) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(lane.pipeline.as_str())
+        .bind(&lane.name)
+        .bind(&lane.target)
+        .bind(repository)
         .execute(&mut **transaction)
         .await?;
     }

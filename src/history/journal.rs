@@ -83,6 +83,8 @@ impl Journal {
     pub(super) fn observe(&self, event: &Event, phase: RunPhase) {
         match event {
             Event::Planned { contents, bytes } => self.plan(*contents as u64, *bytes, phase),
+            // It comes before the run begins.
+            Event::TakingApart { .. } => {}
             Event::ReadingBack(bytes) => self.lengthen(*bytes),
             Event::Moved(bytes) => self.count(*bytes, 0, phase == RunPhase::Moving),
             Event::Spared(bytes) => self.count(*bytes, 0, false),

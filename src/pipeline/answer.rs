@@ -4,7 +4,7 @@
 //! tells of digests that the bundle lists itself, by names of the source: nothing else of the far side.
 //! Specification: src/bundle/RECEIPTS.md.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -191,10 +191,12 @@ fn find_delivered(import: &ImportPlan, report: &ImportReport) -> (bool, Vec<Payl
     let is_whole = there.len() == import.bundle.inventory().artifacts.len();
     let contents = contents_of(&import.plan, &there);
     let count = contents.len();
-    let assumed = &import.bundle.inventory().assumed;
-    let assumed: HashSet<&Digest> = assumed.iter().map(|row| &row.digest).collect();
+    let bundle = &import.bundle;
     let is_listed = |content: &PayloadContent| {
-        import.bundle.carries(&content.digest) || assumed.contains(&content.digest)
+        let digest = &content.digest;
+        bundle.carries(digest)
+            || bundle.find_assumed(digest).is_some()
+            || bundle.find_rebuilt(digest).is_some()
     };
     let listed: Vec<PayloadContent> = contents.into_iter().filter(is_listed).collect();
     (is_whole && listed.len() == count, listed)

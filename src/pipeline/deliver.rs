@@ -6,6 +6,7 @@
 //! **Invariants.** Deliveries of one lane exclude each other. What is recorded as accepted is at the target.
 //! Specification: design.md, "Sequence"; src/history/SCHEMA.md.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
@@ -298,8 +299,15 @@ impl Remembrance {
             .map(|events| run.events(&events, RunPhase::ReadingBack));
         if let Some((lane, link)) = place {
             options.copy.held = self.find_held(lane, link).await?.into();
+            options.assumed_within.filled = self.find_filled(lane).await?;
         }
         run_import(import, target, &options).await
+    }
+
+    /// Repositories of the target that the lane has filled.
+    async fn find_filled(&self, lane: &Lane) -> Result<BTreeSet<Repository>> {
+        let names = self.ledger.list_filled(lane).await?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// Tags that a newer bundle of the pipeline has set or removed.
@@ -341,6 +349,7 @@ impl Remembrance {
                 lane,
                 link,
                 tags: tags_of(import, report),
+                repositories: import.names.iter().map(ToString::to_string).collect(),
                 is_complete: outcome.status == RunStatus::Done,
             }),
         };

@@ -60,8 +60,8 @@ pub(super) async fn run_reserved(
     (keys, reservation): (&[SigningKey], Option<&Reservation<'_>>),
 ) -> Result<ExportReport> {
     (options.events)(Event::Planned {
-        contents: export.plan.blobs.len() + export.plan.manifests.len(),
-        bytes: export.plan.size_bytes(),
+        contents: export.carried_count(),
+        bytes: export.carried_bytes(),
     });
     let uploads = match reservation {
         Some(Reservation { memory, .. }) => {

@@ -9,8 +9,7 @@ use jiff::Timestamp;
 
 use super::export_plan::{ExportOptions, ExportPlan};
 use crate::bundle::{
-    Absent, Artifact, DescriptorRow, Inventory, MEDIA_TYPE, Pipeline, ReferrerRow, SigningKey,
-    writer_version,
+    Absent, Artifact, DescriptorRow, Inventory, Pipeline, ReferrerRow, SigningKey, writer_version,
 };
 use crate::content::{Error, ErrorKind, PlannedArtifact, Result};
 use crate::oci::Digest;
@@ -90,8 +89,9 @@ pub(super) fn make_inventory(
         u32::try_from(number).map_err(|_| Error::new(ErrorKind::Refused, "too many volumes"))
     };
     let position = export.position.as_ref();
-    Ok(Inventory {
-        media_type: MEDIA_TYPE.to_owned(),
+    let carriage = &export.carriage;
+    let mut inventory = Inventory {
+        media_type: String::new(),
         writer: writer_version(),
         profile: export.profile,
         name: export.name.clone(),
@@ -114,13 +114,23 @@ pub(super) fn make_inventory(
         },
         contents: Vec::new(),
         voids: Vec::new(),
-        assumed: Vec::new(),
+        assumed: match is_last {
+            true => carriage.assumed.clone(),
+            false => Vec::new(),
+        },
+        rebuilt: match is_last {
+            true => carriage.rebuilt.clone(),
+            false => Vec::new(),
+        },
+        repairs: export.repairs.clone().filter(|_| is_last),
         volume_inventories: match is_last {
             true => before,
             false => Vec::new(),
         },
         past: export.past.clone().filter(|_| is_last),
-    })
+    };
+    inventory.media_type = inventory.lowest_media_type().to_owned();
+    Ok(inventory)
 }
 
 fn artifact_rows(export: &ExportPlan, failed: &HashSet<Digest>) -> Vec<Artifact> {

@@ -193,7 +193,7 @@ impl Reservation<'_> {
         let payload = Payload {
             audience: self.audience.to_vec(),
             contents: contents_of(&export.plan, exported),
-            saved_bytes: 0,
+            saved_bytes: export.saved_bytes(),
         };
         let now = (self.memory.clock)();
         let ledger = &self.memory.ledger;

@@ -32,13 +32,7 @@ impl ExportMemory {
         };
         let room = match options.volume_size {
             None => u64::MAX,
-            Some(size) => room_in_last(
-                &export.plan,
-                export.profile,
-                size,
-                options.signatures,
-                &export.volumes,
-            ),
+            Some(size) => room_in_last(&export.load(options), size, &export.volumes),
         };
         Ok(past.fit(room.saturating_sub(FIELD_BYTES)))
     }

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::describe::describe_images;
+use super::export_carriage::Carriage;
+use super::export_thin::Thinning;
 use super::name_template::NameTemplate;
 use super::place::{Connections, SourceReference};
 use super::select::{Selected, select};
 use super::select_tags::TagSelection;
-use crate::bundle::{Past, Profile, Slice, plan_volumes};
+use crate::bundle::{Past, Profile, Repairs, Slice};
 use crate::content::{
     AbsentReason, Error, ErrorKind, Events, FoundArtifact, OnError, Place, Plan, PlannedArtifact,
     ReferrerPolicy, Result, Root, Source, Walk, WalkOptions, assemble, describe,
@@ -40,6 +42,7 @@ pub struct ExportOptions {
     pub created: Created,
     pub expires: Option<Timestamp>,
     pub overwrite: Overwrite,
+    pub thinning: Thinning,
     /// How many keys will sign; signatures take room in a volume.
     pub signatures: usize,
     pub events: Events,
@@ -95,10 +98,14 @@ pub struct ExportPlan {
     pub plan: Plan,
     pub sources: Vec<Arc<dyn Source>>,
     pub source_names: Vec<String>,
+    /// What of the plan is carried; decided when it is its turn, and everything before.
+    pub carriage: Carriage,
     pub volumes: Vec<Vec<Slice>>,
     pub profile: Profile,
     /// What the bundle tells of its artifacts; known when it is its turn.
     pub past: Option<Past>,
+    /// The bundle that this one completes, where it does.
+    pub repairs: Option<Repairs>,
     /// References that could not be planned, and why.
     pub failures: Vec<(String, String)>,
 }
@@ -171,28 +178,22 @@ async fn plan_export(
     describe_images(&mut plan, &selected.sources, &kinds).await;
     plan.keep_each_digest_once();
     check_collisions(&plan)?;
-    let volumes = plan_volumes(
-        &plan,
-        options.profile,
-        options.volume_size,
-        options.signatures,
-    );
-    let volumes = volumes.map_err(|cause| {
-        Error::new(ErrorKind::Refused, "cannot cut the export into volumes").with_cause(cause)
-    })?;
     let digest = digest_plan(&plan, options, &selected.source_names);
     let mut export = ExportPlan {
         set: digest.hex()[..32].to_owned(),
         name: String::new(),
         position: None,
+        carriage: Carriage::whole(&plan),
         plan,
         sources: selected.sources.clone(),
         source_names: selected.source_names.clone(),
-        volumes,
+        volumes: Vec::new(),
         profile: options.profile,
         past: None,
+        repairs: None,
         failures,
     };
+    export.cut(options)?;
     let number = (count > 1).then_some(number);
     export.name = match &options.name {
         // The place in a pipeline is part of the name, and is given later.
@@ -321,6 +322,9 @@ struct PlanDigest<'a> {
     pipeline: Option<&'a str>,
     audience: &'a [String],
     expires: Option<Timestamp>,
+    /// What is assumed or rebuilt is not part of it: the same content has the same set, whatever the target has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<i32>,
     artifacts: Vec<ArtifactDigest<'a>>,
 }
 
@@ -360,6 +364,7 @@ fn digest_plan(plan: &Plan, options: &ExportOptions, source_names: &[String]) ->
         pipeline: options.pipeline.as_ref().map(|p| p.name.as_str()),
         audience: &options.audience,
         expires: options.expires,
+        level: options.thinning.dense.as_ref().map(|dense| dense.level),
         artifacts: artifacts.collect(),
     };
     // Strings, numbers and lists cannot fail to be JSON.

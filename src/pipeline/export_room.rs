@@ -199,7 +199,7 @@ pub(super) async fn check_room(
     export: &ExportPlan,
     container: &dyn StorageContainer,
 ) -> Result<()> {
-    let needed = export.plan.size_bytes();
+    let needed = export.carried_bytes();
     let free = match container.free_bytes().await? {
         Some(free) if free < needed => free,
         _ => return Ok(()),

@@ -191,7 +191,7 @@ impl<'a> Writing<'a> {
     fn how(&self, resume: Option<Resume>) -> CreateOptions {
         CreateOptions {
             overwrite: self.options.overwrite,
-            expected_bytes: self.plan().size_bytes(),
+            expected_bytes: self.export.carried_bytes(),
             resume,
         }
     }

@@ -35,6 +35,7 @@ impl Exporter<'_> {
     ) -> Result<()> {
         let Some(request) = &self.options.pipeline else {
             for plan in plans {
+                plan.thin(self.options, self.memory, None).await?;
                 let report = self.write(plan).await?;
                 told(plan, &report);
             }
@@ -65,6 +66,13 @@ impl Exporter<'_> {
             memory.ledger.remember_pipeline(&position, now).await?;
         }
         for plan in &mut plans[count..] {
+            let thinned = plan.thin(self.options, self.memory, Some(&position));
+            if let Err(error) = thinned.await {
+                if let Some(memory) = self.memory {
+                    memory.record_failure(self.options, &error).await;
+                }
+                return Err(error);
+            }
             plan.place(position.clone(), self.options.naming())?;
             let report = self.write(plan).await?;
             told(plan, &report);
@@ -248,6 +256,9 @@ pub async fn preview_exports(
     memory: Option<&ExportMemory>,
 ) -> Result<()> {
     let Some(request) = &options.pipeline else {
+        for plan in plans {
+            plan.thin(options, memory, None).await?;
+        }
         return Ok(());
     };
     let knowledge = Knowledge {
@@ -267,6 +278,7 @@ pub async fn preview_exports(
     }
     let mut position = next_position(request, known.as_ref(), memory.is_some())?;
     for plan in &mut plans[repeated..] {
+        plan.thin(options, memory, Some(&position)).await?;
         plan.place(position.clone(), options.naming())?;
         position.sequence += 1;
         position.previous = None;

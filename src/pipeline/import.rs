@@ -4,14 +4,19 @@
 //! be what the inventory promises, artifact by artifact and referrer by referrer.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::admission::{AdmissionRules, check_forks};
+use super::assumed::{AssumedPlace, AssumedWithin, FoundContents, find_assumed, list_assumed};
 use super::open_bundles::OpenedBundle;
 use super::overwrite::{Overwrites, TagPast, TagRules};
 use super::part::{LeftArtifact, Part, PartSelection};
 use super::place::{Place, TargetReference};
 use super::rebuild::{PlatformIndex, rebuild_sparse_indexes};
+use super::reconstruct::Reconstruction;
+use super::spool::Spool;
+use super::supply::Supply;
 use super::target_names::{check_collisions, name_at_target};
 use crate::bundle::{Artifact, Bundle, Inventory, KeyId};
 use crate::content::{
@@ -41,6 +46,10 @@ pub struct ImportOptions {
     pub tags: TagRules,
     /// What is done with a bundle that was delivered before.
     pub replays: Replays,
+    /// Where content that bundles do not carry may be.
+    pub assumed_within: AssumedWithin,
+    /// Where layers are decompressed while they are made again.
+    pub spool: PathBuf,
     /// The run that this import is, and what its target was before, where that is recorded.
     pub recorded: Option<(RunId, TagPast)>,
 }
@@ -65,6 +74,8 @@ pub struct ImportPlan {
     pub plan: Arc<Plan>,
     /// The target's names, by position in [`Plan::repositories`].
     pub names: Vec<Repository>,
+    /// What is not carried, and looked for at the target.
+    pub(super) assumed: Vec<AssumedPlace>,
     /// The artifacts that are taken, by position in the inventory's list; in the order of the plan.
     pub taken: Vec<usize>,
     /// What of the bundle was not selected.
@@ -187,6 +198,7 @@ pub async fn plan_import(
             .iter()
             .map(|repository| name_at_target(repository, target, &tailoring.renames));
         plans.push(ImportPlan {
+            assumed: list_assumed(&bundle, &plan, (target, &tailoring.renames))?,
             taken: part.taken,
             left: part.left,
             names: names.collect::<Result<_>>()?,
@@ -319,7 +331,11 @@ fn check_roots(inventory: &Inventory, taken: &[usize], plan: &Plan) -> Result<()
 /// Every blob that the manifests name must be in the bundle, before anything is moved.
 async fn check_blobs(bundle: &Arc<Bundle>, plan: &Plan) -> Result<()> {
     for blob in &plan.blobs {
-        if !bundle.has(&blob.place.repository, &blob.descriptor).await? {
+        let digest = &blob.descriptor.digest;
+        let is_there = bundle.find_assumed(digest).is_some()
+            || bundle.find_rebuilt(digest).is_some()
+            || bundle.has(&blob.place.repository, &blob.descriptor).await?;
+        if !is_there {
             return Err(Error::unverified(format!(
                 "a manifest in `{}` needs the blob `{}`, which the bundle does not carry",
                 blob.place.repository, blob.descriptor.digest
@@ -337,12 +353,15 @@ pub async fn run_import(
 ) -> Result<ImportReport> {
     let overwrites = overwrites_of(import, target, options)?;
     overwrites.check(&import.names)?;
+    let within = &options.assumed_within;
+    let found = find_assumed(&import.bundle, &import.assumed, (target, within)).await?;
+    let supply = supply_of(import, target, &found, &options.spool)?;
     let copy = Copy {
         plan: Arc::clone(&import.plan),
-        sources: vec![Arc::clone(&import.bundle) as Arc<dyn Source>],
+        sources: vec![Arc::new(supply)],
         target: target.as_target(),
         names: import.names.clone(),
-        mounts: MountSources::Filled,
+        mounts: MountSources::Found(found),
         options: CopyOptions {
             overwrites: Some(Arc::new(overwrites)),
             ..options.copy.clone()
@@ -362,6 +381,29 @@ pub async fn run_import(
         artifacts: list_artifacts(import.artifact_names(), &report),
         copy: report,
         read_back,
+    })
+}
+
+/// Where the contents of a bundle come from.
+fn supply_of(
+    import: &ImportPlan,
+    target: &Place,
+    found: &FoundContents,
+    spool: &Path,
+) -> Result<Supply> {
+    let (bundle, source) = (&import.bundle, target.as_source());
+    let reconstruction = match bundle.inventory().rebuilt.is_empty() {
+        true => None,
+        false => {
+            let layers = (Arc::clone(&source), found.clone());
+            Some(Reconstruction::new(bundle, layers, Spool::open(spool)?))
+        }
+    };
+    Ok(Supply {
+        bundle: Arc::clone(bundle),
+        target: source,
+        found: found.clone(),
+        reconstruction: reconstruction.map(Arc::new),
     })
 }
 

@@ -139,7 +139,8 @@ pub async fn survey_promotion(
     target: &Place,
     options: &PromotionOptions,
 ) -> Result<Survey> {
-    let copied = (&*plan.plan, &plan.names[..], options.mounts());
+    let mounts = options.mounts();
+    let copied = (&*plan.plan, &plan.names[..], &mounts);
     survey_copy(copied, target, options.concurrency).await
 }
 

@@ -37,7 +37,7 @@ pub async fn survey_import(
     place: &Place,
     concurrency: usize,
 ) -> Result<Survey> {
-    let copied = (&*import.plan, &import.names[..], MountSources::Filled);
+    let copied = (&*import.plan, &import.names[..], &MountSources::Filled);
     survey_copy(copied, place, concurrency).await
 }
 
@@ -53,12 +53,12 @@ enum Moves {
 
 /// The same for any plan, with the target's names of its repositories.
 pub(super) async fn survey_copy(
-    (plan, target_names, mounts): (&Plan, &[Repository], MountSources),
+    (plan, target_names, mounts): (&Plan, &[Repository], &MountSources),
     place: &Place,
     concurrency: usize,
 ) -> Result<Survey> {
     let blob_moves = match mounts {
-        MountSources::Filled => Moves::Once,
+        MountSources::Filled | MountSources::Found(_) => Moves::Once,
         MountSources::Source => Moves::Never,
     };
     // A registry takes manifests one by one.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::bundle::{Profile, is_pipeline_name};
+use crate::bundle::is_pipeline_name;
 use crate::cli::container_args::{open_container, parse_container};
 use crate::cli::exit::Exit;
 use crate::cli::export_report::{
@@ -25,6 +25,7 @@ use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
 use crate::cli::size::{parse_size, show_size};
 use crate::cli::state_args::{CommentArgument, StateArguments, who};
+use crate::cli::thin_args::ThinArguments;
 use crate::content::{OnError, ReferrerPolicy};
 use crate::history::{NewRun, RunKind, Trigger};
 use crate::oci::Platform;
@@ -84,9 +85,8 @@ pub(in crate::cli) struct ExportArguments {
     #[command(flatten)]
     comment: CommentArgument,
 
-    /// `plain`: .tar.zst; `guard`: .tar without any compression, for content inspection
-    #[arg(long, value_name = "PROFILE", default_value = "plain")]
-    profile: ProfileArgument,
+    #[command(flatten)]
+    thin: ThinArguments,
 
     /// Cut the bundle into volumes of at most this size: `4GiB`, `fat32`, `dvd`, `bd25`
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -131,12 +131,6 @@ pub(in crate::cli) struct ExportArguments {
 
 /// An export replaces nothing.
 const PURPOSE: Purpose = Purpose::Export;
-
-#[derive(Clone, Copy, ValueEnum)]
-enum ProfileArgument {
-    Plain,
-    Guard,
-}
 
 pub(in crate::cli) async fn run(
     arguments: ExportArguments,
@@ -273,6 +267,7 @@ impl ExportArguments {
             .hint("and sign with it: `airlift export … --sign-key ops.key` (or say `--unsigned`)");
             return Err(error.into());
         }
+        self.thin.check()?;
         if let Some(name) = &self.pipeline
             && !is_pipeline_name(name)
         {
@@ -320,10 +315,8 @@ impl ExportArguments {
                 name,
                 sequence: self.sequence,
             }),
-            profile: match self.profile {
-                ProfileArgument::Plain => Profile::Plain,
-                ProfileArgument::Guard => Profile::Guard,
-            },
+            profile: self.thin.profile(),
+            thinning: self.thin.thinning(),
             volume_size: self.volume_size,
             platforms: self.platform.clone(),
             referrers: match self.no_referrers {

@@ -22,6 +22,7 @@ use crate::cli::progress::Progress;
 use crate::cli::receipt_args::ReceiptArguments;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::show_size;
+use crate::cli::spool_args::SpoolArgument;
 use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::cli::tag_args::{Before, TagArguments};
 use crate::content::{
@@ -102,6 +103,9 @@ pub(in crate::cli) struct DeliveryArguments {
 
     #[command(flatten)]
     part: PartArguments,
+
+    #[command(flatten)]
+    spool: SpoolArgument,
 
     #[command(flatten)]
     pub(super) trust: TrustArguments,
@@ -262,6 +266,8 @@ impl DeliveryArguments {
             read_back: self.check.then(read_back),
             tags: before.tags,
             replays: before.replays,
+            assumed_within: before.assumed,
+            spool: self.spool.directory(),
             recorded: None,
         }
     }

@@ -117,6 +117,7 @@ fn profile_name(inventory: &Inventory) -> &'static str {
     match inventory.profile {
         Profile::Plain => "plain (.tar.zst)",
         Profile::Guard => "guard (.tar)",
+        Profile::Dense => "dense (.tar.zst, layers are made again at the target)",
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::Output;
 use crate::cli::tag_args::Before;
-use crate::pipeline::{RepositoryCreation, TargetReference};
+use crate::pipeline::{AssumedWithin, RepositoryCreation, TargetReference};
 use crate::storage::ContainerReference;
 
 /// Turn a bundle into an OCI image layout directory
@@ -39,11 +39,19 @@ pub(in crate::cli) async fn run(
             .hint("expected `oci:DIR`; to deliver to a registry, use `airlift import`");
         return Err(error.into());
     };
+    // Whoever names a layout of their own means all of it.
+    let before = Before {
+        assumed: AssumedWithin {
+            listed: vec!["**".parse()?],
+            ..AssumedWithin::default()
+        },
+        ..Before::default()
+    };
     arguments
         .delivery
         .deliver(
             &[arguments.bundle],
-            (&target, Before::default(), RepositoryCreation::None),
+            (&target, before, RepositoryCreation::None),
             None,
             output,
         )

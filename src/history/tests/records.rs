@@ -16,6 +16,7 @@ fn delivery(sequence: u64, tags: &[&str]) -> Delivery {
         lane: lane(),
         link: link(sequence),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        repositories: Vec::new(),
         is_complete: true,
         answer: None,
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use airlift::bundle::{
-    Past, PublicKey, SignaturePolicy, SigningKey, ToldEvent, ToldKind, TrustedKeys, Verification,
-    plan_volumes, room_in_last, verify_volume,
+    Load, Past, PublicKey, SignaturePolicy, SigningKey, ToldEvent, ToldKind, TrustedKeys,
+    Verification, plan_volumes, room_in_last, verify_volume,
 };
 use airlift::content::{
     Copy, CopyOptions, CopyReport, Events, Existing, Memory, MountSources, OnError, Place,
@@ -16,8 +16,8 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
-    AdmissionRules, Created, ExportOptions, ExportPlan, ExportReport, ImportPlan, OpenedBundle,
-    Tailoring, TargetReference, open_bundles, open_volumes, plan_import, run_export,
+    AdmissionRules, Carriage, Created, ExportOptions, ExportPlan, ExportReport, ImportPlan,
+    OpenedBundle, Tailoring, TargetReference, open_bundles, open_volumes, plan_import, run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
@@ -119,6 +119,7 @@ impl<'a> Export<'a> {
 
     fn options(&self) -> ExportOptions {
         ExportOptions {
+            thinning: airlift::pipeline::Thinning::default(),
             references: Vec::new(),
             name: Some(self.name.parse().unwrap()),
             pipeline: None,
@@ -153,8 +154,15 @@ impl<'a> Export<'a> {
         let plan = assemble(&walk.into_nodes(), found);
         let digests: Vec<String> = self.roots.iter().map(|r| r.digest.to_string()).collect();
         let set = Digest::sha256(digests.concat().as_bytes()).hex()[..32].to_owned();
-        let Ok(volumes) = plan_volumes(&plan, self.profile, self.volume_size, self.keys.len())
-        else {
+        let carriage = Carriage::whole(&plan);
+        let load = Load {
+            plan: &plan,
+            blobs: &carriage.blobs,
+            lists_bytes: 0,
+            profile: self.profile,
+            signatures: self.keys.len(),
+        };
+        let Ok(volumes) = plan_volumes(&load, self.volume_size) else {
             return Ok(None);
         };
         Ok(Some(ExportPlan {
@@ -166,6 +174,8 @@ impl<'a> Export<'a> {
             source_names: vec!["source.example".to_owned()],
             volumes,
             profile: self.profile,
+            carriage,
+            repairs: None,
             past: None,
             failures: Vec::new(),
         }))
@@ -194,8 +204,14 @@ impl<'a> Export<'a> {
             comment: Some("c".repeat(500)),
             events: events.collect(),
         };
-        let (size, keys) = (self.volume_size.unwrap_or(u64::MAX), self.keys.len());
-        let room = room_in_last(&plan.plan, plan.profile, size, keys, &plan.volumes);
+        let load = Load {
+            plan: &plan.plan,
+            blobs: &plan.carriage.blobs,
+            lists_bytes: 0,
+            profile: plan.profile,
+            signatures: self.keys.len(),
+        };
+        let room = room_in_last(&load, self.volume_size.unwrap_or(u64::MAX), &plan.volumes);
         past.fit(room.saturating_sub(FIELD_BYTES))
     }
 

@@ -88,6 +88,8 @@ impl Forge {
             contents: Vec::new(),
             voids: Vec::new(),
             assumed: Vec::new(),
+            rebuilt: Vec::new(),
+            repairs: None,
             volume_inventories: Vec::new(),
             past: None,
         };

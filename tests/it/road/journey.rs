@@ -10,8 +10,9 @@ use airlift::content::{
 };
 use airlift::oci::{Digest, Manifest, Repository, Tag, media_type};
 use airlift::pipeline::{
-    AdmissionRules, Connections, Created, ExportOptions, ExportReport, ImportOptions, ImportReport,
-    Replays, TagRules, Tailoring, open_bundles, plan_exports, plan_import, run_export, run_import,
+    AdmissionRules, AssumedWithin, Connections, Created, ExportOptions, ExportReport,
+    ImportOptions, ImportReport, Replays, TagRules, Tailoring, open_bundles, plan_exports,
+    plan_import, run_export, run_import,
 };
 use airlift::registry::{Credentials, RegistryOptions};
 use airlift::storage::{DirectoryContainer, Overwrite};
@@ -64,6 +65,7 @@ impl Journey {
     /// What an export of `references` is asked for; tests change a field.
     pub(crate) fn export_options(references: &[String]) -> ExportOptions {
         ExportOptions {
+            thinning: airlift::pipeline::Thinning::default(),
             references: references
                 .iter()
                 .map(|text| text.parse().unwrap())
@@ -119,6 +121,8 @@ impl Journey {
             read_back: self.reads_back.then(ignore_events),
             tags: TagRules::default(),
             replays: Replays::Skip,
+            assumed_within: AssumedWithin::default(),
+            spool: std::env::temp_dir(),
             recorded: None,
         }
     }

@@ -1,0 +1,208 @@
+//! Making the new layer out of a delta, its references and its segments.
+
+use std::io;
+
+use super::error::{Error, Result};
+use super::ops::Op;
+use super::recipe::Delta;
+use super::segment;
+use super::source::{ReadAt, read_at};
+
+/// How many bytes are gathered before they are written, and copied at once.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// Where the new layer is written, and read back for what it has twice.
+pub trait Rebuilt {
+    /// Appends all of `bytes`.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Fills `buffer` with what was appended at `offset`.
+    fn read_back(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+/// A new file that is open for reading and writing.
+impl Rebuilt for std::fs::File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(self, bytes)
+    }
+
+    fn read_back(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, buffer, offset)
+    }
+}
+
+impl Rebuilt for Vec<u8> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_back(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+}
+
+/// Writes the layer that `delta` describes to `output`, and gives its length in bytes. `segments` gives the compressed
+/// segments by their number, each once and in order. Whether the bytes are the right ones is for a digest to say.
+pub fn apply_delta(
+    delta: &Delta,
+    references: &[&dyn ReadAt],
+    segments: &mut dyn FnMut(usize) -> io::Result<Vec<u8>>,
+    output: &mut dyn Rebuilt,
+) -> Result<u64> {
+    if references.len() != delta.references {
+        return Err(Error::ReferenceCount {
+            expected: delta.references,
+            actual: references.len(),
+        });
+    }
+    let mut writer = Writer {
+        output,
+        pending: Vec::with_capacity(BLOCK_BYTES),
+        flushed_bytes: 0,
+    };
+    let mut literals = Literals {
+        delta,
+        references,
+        segments,
+        next_segment: 0,
+        plain: Vec::new(),
+        used: 0,
+    };
+    for op in delta.ops() {
+        match op? {
+            Op::Literal { length } => literals.write(length, &mut writer)?,
+            Op::Copy {
+                reference,
+                offset,
+                length,
+            } => writer.copy(
+                references.get(reference).copied(),
+                reference,
+                offset,
+                length,
+            )?,
+        }
+    }
+    writer.flush()?;
+    Ok(writer.flushed_bytes)
+}
+
+/// The literals, of which one segment is decoded at a time.
+struct Literals<'a> {
+    delta: &'a Delta,
+    references: &'a [&'a dyn ReadAt],
+    segments: &'a mut dyn FnMut(usize) -> io::Result<Vec<u8>>,
+    next_segment: usize,
+    plain: Vec<u8>,
+    used: usize,
+}
+
+impl Literals<'_> {
+    /// Writes the next `length` bytes of the literals.
+    fn write(&mut self, mut length: u64, writer: &mut Writer) -> Result<()> {
+        while length > 0 {
+            if self.used == self.plain.len() {
+                self.decode_next()?;
+            }
+            let left = self.plain.len() - self.used;
+            let here = usize::try_from(length).map_or(left, |length| length.min(left));
+            writer.write(&self.plain[self.used..self.used + here])?;
+            self.used += here;
+            length -= here as u64;
+        }
+        Ok(())
+    }
+
+    fn decode_next(&mut self) -> Result<()> {
+        let number = self.next_segment;
+        let segment = self.delta.segments.get(number).ok_or(Error::Truncated {
+            what: "the literals",
+        })?;
+        let frame = (self.segments)(number).map_err(|source| Error::Read {
+            what: format!("segment {number}"),
+            source,
+        })?;
+        let previous = segment
+            .has_previous
+            .then(|| std::mem::take(&mut self.plain));
+        self.plain = Vec::new();
+        self.plain = segment::decompress(number, &frame, segment, previous, self.references)?;
+        self.used = 0;
+        self.next_segment += 1;
+        Ok(())
+    }
+}
+
+/// The output with what was not yet written to it.
+struct Writer<'a> {
+    output: &'a mut dyn Rebuilt,
+    pending: Vec<u8>,
+    flushed_bytes: u64,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.pending.len() + bytes.len() > BLOCK_BYTES {
+            self.flush()?;
+        }
+        if bytes.len() >= BLOCK_BYTES {
+            return self.append(bytes);
+        }
+        self.pending.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Copies out of `layer`, or out of what was written already if there is none.
+    fn copy(
+        &mut self,
+        layer: Option<&dyn ReadAt>,
+        number: usize,
+        mut offset: u64,
+        mut length: u64,
+    ) -> Result<()> {
+        let mut block =
+            vec![0; usize::try_from(length).map_or(BLOCK_BYTES, |length| length.min(BLOCK_BYTES))];
+        if layer.is_none() {
+            self.flush()?;
+        }
+        while length > 0 {
+            let here =
+                usize::try_from(length).map_or(block.len(), |length| length.min(block.len()));
+            let bytes = &mut block[..here];
+            match layer {
+                Some(layer) => read_at(layer, number, bytes, offset)?,
+                None => self.read_back(bytes, offset)?,
+            }
+            self.write(bytes)?;
+            offset += here as u64;
+            length -= here as u64;
+        }
+        Ok(())
+    }
+
+    fn read_back(&mut self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.output
+            .read_back(buffer, offset)
+            .map_err(|source| Error::Read {
+                what: format!("{} bytes at {offset} of the new layer", buffer.len()),
+                source,
+            })
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let mut pending = std::mem::take(&mut self.pending);
+        self.append(&pending)?;
+        pending.clear();
+        self.pending = pending;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.flushed_bytes += bytes.len() as u64;
+        self.output.append(bytes).map_err(|source| Error::Write {
+            what: "the new layer",
+            source,
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! A delta in the making: operations are written down, literals are gathered into segments, full segments go to the
+//! compressors.
+
+use std::sync::Arc;
+
+use super::error::{Error, Result};
+use super::limits::{MAX_PLACES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MIN_SEGMENT_BYTES};
+use super::ops::{Op, OpWriter};
+use super::pool::{Job, Pool};
+use super::prefix::{MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
+use super::recipe::{Delta, Segment};
+
+/// From this length of the operations on only long copies are worth their bytes, so that a recipe keeps its limit.
+const LONG_RECIPE_BYTES: usize = MAX_RECIPE_BYTES / 4;
+
+/// From this length of the operations on there are no more copies.
+const FULL_RECIPE_BYTES: usize = MAX_RECIPE_BYTES / 2;
+
+/// The shortest copy in a long recipe.
+const LONG_COPY_BYTES: u64 = 64 << 10;
+
+/// What is known so far of the delta of one layer.
+pub(super) struct Draft<'scope, 'env> {
+    sizes_bytes: &'env [u64],
+    pool: Pool<'scope, 'env>,
+    ops: OpWriter,
+    segments: Vec<Segment>,
+    places_left: usize,
+    segment_bytes: usize,
+    /// The literals of the segment that is being filled.
+    literals: Vec<u8>,
+    previous: Option<Arc<Vec<u8>>>,
+    neighbourhood: Neighbourhood,
+    /// The length of the literal that is being gathered, and how much of it is in this segment.
+    run_bytes: u64,
+    run_bytes_here: usize,
+    /// Where the literal belongs if the layer went on as the reference did.
+    before: Option<Point>,
+}
+
+impl<'scope, 'env> Draft<'scope, 'env> {
+    pub(super) fn new(
+        sizes_bytes: &'env [u64],
+        segment_bytes: usize,
+        pool: Pool<'scope, 'env>,
+    ) -> Self {
+        Self {
+            sizes_bytes,
+            pool,
+            ops: OpWriter::new(sizes_bytes.len()),
+            segments: Vec::new(),
+            places_left: MAX_PLACES,
+            segment_bytes,
+            literals: Vec::new(),
+            previous: None,
+            neighbourhood: Neighbourhood::default(),
+            run_bytes: 0,
+            run_bytes_here: 0,
+            before: (!sizes_bytes.is_empty()).then_some(Point {
+                reference: 0,
+                offset: 0,
+            }),
+        }
+    }
+
+    /// The shortest copy that is worth its bytes in the recipe, when it would be `shortest` in a short one.
+    pub(super) fn min_copy_bytes(&self, shortest: u64) -> u64 {
+        match self.ops.len() {
+            0..LONG_RECIPE_BYTES => shortest,
+            LONG_RECIPE_BYTES..FULL_RECIPE_BYTES => shortest.max(LONG_COPY_BYTES),
+            _ => u64::MAX,
+        }
+    }
+
+    /// Appends bytes that no layer is known to have.
+    pub(super) fn literal(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = self.segment_bytes - self.literals.len();
+            let (here, rest) = bytes.split_at(room.min(bytes.len()));
+            self.literals.extend_from_slice(here);
+            self.run_bytes += here.len() as u64;
+            self.run_bytes_here += here.len();
+            bytes = rest;
+            if self.literals.len() == self.segment_bytes {
+                self.close_segment()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the literal that can still be taken back.
+    pub(super) fn tail(&self) -> &[u8] {
+        &self.literals[self.literals.len() - self.run_bytes_here..]
+    }
+
+    /// Takes back the last `length` bytes of the literal, no more than [`Self::tail`] has.
+    pub(super) fn retract(&mut self, length: usize) {
+        self.literals.truncate(self.literals.len() - length);
+        self.run_bytes -= length as u64;
+        self.run_bytes_here -= length;
+    }
+
+    /// Appends a copy.
+    pub(super) fn copy(&mut self, reference: usize, offset: u64, length: u64) -> Result<()> {
+        let is_outside = reference < self.sizes_bytes.len();
+        let after = is_outside.then_some(Point { reference, offset });
+        if self.run_bytes > 0 {
+            self.end_run(after)?;
+        }
+        self.ops.push(Op::Copy {
+            reference,
+            offset,
+            length,
+        });
+        if is_outside {
+            let offset = offset + length;
+            self.before = Some(Point { reference, offset });
+        }
+        Ok(())
+    }
+
+    fn end_run(&mut self, after: Option<Point>) -> Result<()> {
+        self.neighbourhood
+            .add(self.run_bytes_here as u64, self.before, after);
+        self.ops.push(Op::Literal {
+            length: self.run_bytes,
+        });
+        self.run_bytes = 0;
+        self.run_bytes_here = 0;
+        if self.neighbourhood.is_full() && self.literals.len() >= MIN_SEGMENT_BYTES {
+            self.close_segment()?;
+        }
+        Ok(())
+    }
+
+    /// Hands the literals on to be compressed. A literal in the middle of which a segment ends goes on in the next one,
+    /// and is expected as much further on in the reference.
+    fn close_segment(&mut self) -> Result<()> {
+        let here = std::mem::take(&mut self.run_bytes_here) as u64;
+        self.neighbourhood.add(here, self.before, None);
+        if let Some(before) = &mut self.before {
+            before.offset = (before.offset + here).min(self.sizes_bytes[before.reference]);
+        }
+        let literals = Arc::new(std::mem::take(&mut self.literals));
+        let places = self.choose_places(literals.len());
+        let previous = self.previous.replace(Arc::clone(&literals));
+        self.segments.push(Segment {
+            plain_bytes: literals.len(),
+            places: places.clone(),
+            has_previous: previous.is_some(),
+        });
+        self.pool.submit(Job {
+            literals,
+            places,
+            previous,
+        })
+    }
+
+    fn choose_places(&mut self, literal_bytes: usize) -> Vec<super::recipe::Place> {
+        let neighbourhood = std::mem::take(&mut self.neighbourhood);
+        let t = super::make::tuning();
+        let budget_bytes =
+            (t.prefix_bytes.min(MAX_PREFIX_BYTES)).min(t.prefix_times * literal_bytes + (1 << 20));
+        let mut places = neighbourhood.choose(self.sizes_bytes, budget_bytes as u64);
+        places.truncate(self.places_left.min(MAX_PLACES_PER_SEGMENT));
+        self.places_left -= places.len();
+        places
+    }
+
+    /// Waits for the compressors and gives the delta of a layer of `plain_bytes`.
+    pub(super) fn finish(mut self, plain_bytes: u64) -> Result<Delta> {
+        if self.run_bytes > 0 {
+            self.end_run(None)?;
+        }
+        if !self.literals.is_empty() {
+            self.close_segment()?;
+        }
+        self.pool.finish()?;
+        let ops = self.ops.finish();
+        if ops.len() > MAX_RECIPE_BYTES {
+            return Err(Error::RecipeTooLong { bytes: ops.len() });
+        }
+        Ok(Delta {
+            plain_bytes,
+            references: self.sizes_bytes.len(),
+            segments: self.segments,
+            ops,
+        })
+    }
+}

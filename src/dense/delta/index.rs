@@ -1,0 +1,124 @@
+//! Where the anchors of the references are.
+//!
+//! Not proof that bytes are equal: who looks an anchor up compares the bytes. Memory is bounded: when the index is full,
+//! it forgets every other anchor and from then on keeps only one in twice as many bytes.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::anchor::{BASE_BITS, Roll};
+use super::error::{Error, Result};
+use super::limits::{MAX_PLAIN_BYTES, MAX_REFERENCES};
+use super::sketch::Sketch;
+use super::source::{ReadAt, for_each_block};
+
+/// The most anchors that an index holds: 3.5 GiB of references at full density, in about 18 MB of memory.
+pub const MAX_ANCHORS: usize = (1 << 20) / 8 * 7;
+
+/// How many bytes are read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// How many bits of a packed place are the offset; the rest is the number of the reference.
+const OFFSET_BITS: u32 = 48;
+
+/// The anchors of some references, by their hash.
+pub struct AnchorIndex {
+    bits: u32,
+    capacity: usize,
+    ends: HashMap<u64, u64, BuildHasherDefault<Spread>>,
+}
+
+impl Default for AnchorIndex {
+    fn default() -> Self {
+        Self::with_capacity(MAX_ANCHORS)
+    }
+}
+
+impl AnchorIndex {
+    /// An index that never holds more than `capacity` anchors.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            bits: BASE_BITS,
+            capacity,
+            ends: HashMap::default(),
+        }
+    }
+
+    /// Takes in `layer` as reference `number` in one pass, and sketches it on the way.
+    pub fn add(&mut self, number: usize, layer: &dyn ReadAt) -> Result<Sketch> {
+        check_layer(number, layer)?;
+        let mut sketch = Sketch::default();
+        let mut roll = Roll::default();
+        for_each_block(layer, number, READ_BYTES, |start, block| {
+            sketch.add(block);
+            let mut at = 0;
+            while let Some((length, hash)) = roll.next_anchor(&block[at..]) {
+                at += length;
+                self.insert(hash, number, start + at as u64);
+            }
+            Ok(())
+        })?;
+        Ok(sketch)
+    }
+
+    /// Remembers that the anchor `hash` ends at `end` in reference `number`, unless an earlier place is known.
+    pub(super) fn insert(&mut self, hash: u64, number: usize, end: u64) {
+        if !self.is_kept(hash) {
+            return;
+        }
+        self.ends
+            .entry(hash)
+            .or_insert((number as u64) << OFFSET_BITS | end);
+        while self.ends.len() > self.capacity {
+            self.bits += 1;
+            let bits = self.bits;
+            self.ends.retain(|hash, _| hash >> (u64::BITS - bits) == 0);
+        }
+    }
+
+    /// The reference and the offset at which the anchor `hash` ends, when it is known.
+    pub(super) fn find(&self, hash: u64) -> Option<(usize, u64)> {
+        let place = *self.ends.get(&hash)?;
+        let number = usize::try_from(place >> OFFSET_BITS).ok()?;
+        Some((number, place & ((1 << OFFSET_BITS) - 1)))
+    }
+
+    fn is_kept(&self, hash: u64) -> bool {
+        hash >> (u64::BITS - self.bits) == 0
+    }
+}
+
+/// Refuses what a place cannot express.
+pub(super) fn check_layer(number: usize, layer: &dyn ReadAt) -> Result<()> {
+    if number >= MAX_REFERENCES {
+        return Err(Error::TooManyReferences {
+            count: number as u64 + 1,
+        });
+    }
+    let plain_bytes = layer.size_bytes();
+    if plain_bytes > MAX_PLAIN_BYTES {
+        return Err(Error::LayerTooLong { plain_bytes });
+    }
+    Ok(())
+}
+
+/// The hasher of keys that are hashes already, whose highest bits are zero: one multiplication spreads them.
+#[derive(Default)]
+pub(super) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let product = u128::from(value) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+}

@@ -1,0 +1,210 @@
+//! Finds what of the new layer the references have, and what the new layer has twice.
+//!
+//! One walk from front to back. Where a copy is under way it is followed byte by byte; where it ends, it is tried a
+//! little further on at the same distance (an edit in place); otherwise the next anchor that is known leads to the next
+//! copy, which grows backwards into the literal before it. Every copied byte has been compared.
+
+use super::anchor::{Roll, WINDOW_BYTES};
+use super::draft::Draft;
+use super::error::Result;
+use super::index::AnchorIndex;
+use super::window::{Window, common_end, common_start};
+
+/// How far after the end of a copy it is looked for again at the same distance: past the header of a file in a tar.
+const RESUME_BYTES: usize = 1024;
+
+/// How much must be equal there.
+const MIN_RESUMED_BYTES: usize = 64;
+
+/// The shortest copy that an anchor leads to.
+const MIN_COPY_BYTES: u64 = 256;
+
+/// A copy under way: the byte that comes next, and how many more there may be.
+#[derive(Clone, Copy)]
+struct Course {
+    layer: usize,
+    offset: u64,
+    room: u64,
+}
+
+/// The walk over one new layer.
+pub(super) struct Matcher<'a, 'scope, 'env> {
+    index: &'a AnchorIndex,
+    /// Anchors among the literals of the new layer itself.
+    own: AnchorIndex,
+    own_number: usize,
+    window: Window<'a>,
+    draft: Draft<'scope, 'env>,
+    roll: Roll,
+    copying: Option<Course>,
+}
+
+impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
+    /// A matcher whose `window` shows the references and, as the last one, the new layer.
+    pub(super) fn new(
+        index: &'a AnchorIndex,
+        window: Window<'a>,
+        own_number: usize,
+        draft: Draft<'scope, 'env>,
+    ) -> Self {
+        Self {
+            index,
+            own: AnchorIndex::default(),
+            own_number,
+            window,
+            draft,
+            roll: Roll::default(),
+            copying: None,
+        }
+    }
+
+    /// The draft with everything that was found.
+    pub(super) fn into_draft(self) -> Draft<'scope, 'env> {
+        self.draft
+    }
+
+    /// Goes on over `block`, which stands at `start` in the new layer.
+    pub(super) fn walk(&mut self, start: u64, block: &[u8]) -> Result<()> {
+        let mut at = 0;
+        while at < block.len() {
+            at += match self.copying {
+                Some(course) => self.follow(course, &block[at..])?,
+                None => self.seek(start + at as u64, &block[at..])?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Copies as much of `new` as is equal; at the first difference tries to resume. Gives how far it went.
+    fn follow(&mut self, course: Course, new: &[u8]) -> Result<usize> {
+        let Course {
+            layer,
+            offset,
+            room,
+        } = course;
+        let old = self.window.from(layer, offset)?;
+        let room_here = usize::try_from(room).unwrap_or(usize::MAX).min(old.len());
+        let equal = common_start(&old[..room_here], new);
+        let next = Course {
+            layer,
+            offset: offset + equal as u64,
+            room: room - equal as u64,
+        };
+        self.copying = Some(next);
+        if equal > 0 {
+            self.draft.copy(layer, offset, equal as u64)?;
+            return Ok(equal);
+        }
+        self.copying = None;
+        self.roll = Roll::default();
+        self.resume(next, new)
+    }
+
+    /// Looks for `course` a little further on; what lies between becomes a literal, whose length is given.
+    fn resume(&mut self, course: Course, new: &[u8]) -> Result<usize> {
+        let old = self.window.from(course.layer, course.offset)?;
+        let t = super::make::tuning();
+        let run = self.draft.min_copy_bytes(t.min_resumed as u64);
+        let skipped = first_equal_run(old, new, t.resume, run);
+        let Some(skipped) =
+            skipped.filter(|skipped| run.saturating_add(*skipped as u64) <= course.room)
+        else {
+            return Ok(0);
+        };
+        self.draft.literal(&new[..skipped])?;
+        self.copying = Some(Course {
+            offset: course.offset + skipped as u64,
+            room: course.room - skipped as u64,
+            ..course
+        });
+        Ok(skipped)
+    }
+
+    /// Gathers literals until an anchor leads to a copy. Gives how far it went.
+    fn seek(&mut self, position: u64, new: &[u8]) -> Result<usize> {
+        let mut at = 0;
+        while let Some((length, hash)) = self.roll.next_anchor(&new[at..]) {
+            self.draft.literal(&new[at..at + length])?;
+            at += length;
+            if self.start_copy(hash, position + at as u64, &new[at..])? {
+                return Ok(at);
+            }
+        }
+        self.draft.literal(&new[at..])?;
+        Ok(new.len())
+    }
+
+    /// Starts a copy at the anchor `hash`, which ends at `position`, when a layer has it and the copy is long enough.
+    fn start_copy(&mut self, hash: u64, position: u64, new: &[u8]) -> Result<bool> {
+        let own = self.own.find(hash);
+        if own.is_none() {
+            self.own.insert(hash, self.own_number, position);
+        }
+        let t = super::make::tuning();
+        for (layer, end) in [self.index.find(hash), own.filter(|_| t.own)]
+            .into_iter()
+            .flatten()
+        {
+            let back = self.common_before(layer, end)?;
+            if back < WINDOW_BYTES {
+                continue;
+            }
+            let old = self.window.from(layer, end)?;
+            let reaches = common_start(old, new);
+            let room = if layer == self.own_number {
+                position.saturating_sub(end).saturating_sub(back as u64)
+            } else {
+                u64::MAX
+            };
+            let length = (back as u64).saturating_add(room.min(reaches as u64));
+            if length < self.draft.min_copy_bytes(t.min_copy) && reaches < new.len() {
+                continue;
+            }
+            if layer == self.own_number && (position - end) < back as u64 {
+                continue;
+            }
+            self.draft.retract(back);
+            self.draft.copy(layer, end - back as u64, back as u64)?;
+            self.copying = Some(Course {
+                layer,
+                offset: end,
+                room,
+            });
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// How many bytes before `end` in `layer` are those at the end of the literal.
+    fn common_before(&mut self, layer: usize, end: u64) -> Result<usize> {
+        let mut equal = 0;
+        loop {
+            let tail = self.draft.tail();
+            let tail = &tail[..tail.len() - equal];
+            let old = self.window.before(layer, end - equal as u64)?;
+            let more = common_end(old, tail);
+            equal += more;
+            if more == 0 || more < old.len() {
+                return Ok(equal);
+            }
+        }
+    }
+}
+
+/// Where in the first `reach` bytes both slices begin to be equal for at least `run` bytes.
+fn first_equal_run(old: &[u8], new: &[u8], reach: usize, run: u64) -> Option<usize> {
+    let run = usize::try_from(run).ok()?;
+    let mut equal = 0;
+    for (i, (a, b)) in old
+        .iter()
+        .zip(new)
+        .enumerate()
+        .take(reach.saturating_add(run))
+    {
+        equal = if a == b { equal + 1 } else { 0 };
+        if equal == run {
+            return Some(i + 1 - run);
+        }
+    }
+    None
+}

@@ -1,0 +1,364 @@
+//! Takes the layers of a planned bundle apart: what can be made again at the target is carried as recipe and segments.
+//!
+//! **Invariants.** What does not come out byte for byte, or is not smaller, is carried as it is. References are layers
+//! that the target is assumed to have, read here with the source's own credentials, and layers of the bundle before.
+//! The same plan over the same knowledge gives the same recipes. Specification: FORMAT.md, "Version 2".
+
+use std::collections::HashSet;
+use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use super::export_plan::ExportPlan;
+use super::export_stock::{Stock, StockSource};
+use super::export_thin::{Dense, KnownContents, References};
+use super::layer::{DescribedLayer, PlainLayer, Unread, describe_layer, fetch, take_layer_apart};
+use super::spool::{Spool, SpooledFile};
+use crate::bundle::RebuiltRow;
+use crate::content::{Error, ErrorKind, Event, Events, Place, PlannedBlob, Result, describe};
+use crate::dense::delta::AnchorIndex;
+use crate::dense::plain;
+use crate::history::Known;
+use crate::oci::{Descriptor, Digest, Repository};
+
+/// Nothing is gained by taking smaller contents apart.
+const LAYER_MIN_BYTES: u64 = 4 << 10;
+/// Deflate cannot expand more; what a layer of the target would come to is not known before it is read.
+const EXPANSION_MAX: u64 = 1_100;
+/// Layers that the target has, and that are opened for each new one: the newest come first.
+const BASES_PER_LAYER: usize = 2;
+/// The references of one export, as far as recipes can name them.
+const REFERENCES_MAX: usize = 256;
+
+/// A layer that recipes may copy from.
+struct Reference {
+    digest: Digest,
+    plain: SpooledFile,
+    /// What is known of it, where it is not of this bundle.
+    known: Option<Known>,
+}
+
+/// What layers are described with, and what comes of it. It is handed to a thread and back.
+struct Bench {
+    stock: Stock,
+    index: AnchorIndex,
+    references: Vec<Reference>,
+}
+
+struct Workshop<'a> {
+    dense: &'a Dense,
+    known: &'a KnownContents,
+    spool: Spool,
+    threads: NonZeroUsize,
+    bench: Bench,
+    events: &'a Events,
+}
+
+/// Takes apart what can be; the plan's carriage says afterwards what is carried.
+pub(super) async fn densify(
+    export: &mut ExportPlan,
+    (dense, known): (&Dense, &KnownContents),
+    events: &Events,
+) -> Result<()> {
+    let spool = Spool::open(&dense.spool)?;
+    let mut workshop = Workshop {
+        bench: Bench {
+            stock: Stock::new(&spool).map_err(|cause| spool.failed(cause))?,
+            index: AnchorIndex::default(),
+            references: Vec::new(),
+        },
+        dense,
+        known,
+        spool,
+        threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        events,
+    };
+    events(Event::TakingApart {
+        layers: export.carriage.blobs.len(),
+        bytes: export.carried_bytes(),
+    });
+    if dense.references == References::Target {
+        workshop.open_bases(export).await?;
+    }
+    let mut carried = Vec::new();
+    let mut made = Vec::new();
+    for position in std::mem::take(&mut export.carriage.blobs) {
+        let blob = export.plan.blobs[position].clone();
+        match workshop.take_apart(export, &blob).await? {
+            Some((layer, described)) => {
+                let row = workshop.row_of(export, &blob, (&layer, &described));
+                workshop
+                    .add_reference(row.digest.clone(), layer.file, None)
+                    .await?;
+                export.carriage.rebuilt.push(row);
+                made.extend(described.segments);
+                made.push(described.recipe);
+            }
+            None => carried.push(position),
+        }
+        events(Event::Moved(blob.descriptor.size));
+    }
+    export.carriage.blobs = carried;
+    stow(
+        export,
+        made,
+        StockSource::new(workshop.bench.stock, workshop.spool),
+    );
+    Ok(())
+}
+
+/// Adds recipes and segments to what is carried.
+fn stow(export: &mut ExportPlan, made: Vec<Descriptor>, stock: StockSource) {
+    let Some(repository) = export.plan.repositories.first().cloned() else {
+        return;
+    };
+    let place = Place {
+        source: export.sources.len(),
+        repository,
+    };
+    export.sources.push(Arc::new(stock));
+    export.source_names.push(String::new());
+    let mut seen = HashSet::new();
+    for descriptor in made {
+        if seen.insert(descriptor.digest.clone()) {
+            export.carriage.blobs.push(export.plan.blobs.len());
+            export.plan.blobs.push(PlannedBlob {
+                descriptor,
+                place: place.clone(),
+                repositories: Vec::new(),
+            });
+        }
+    }
+}
+
+/// Layers that the target has, with the source that may have them too: of the repositories of what is carried, the
+/// newest first, and a few for each new layer.
+fn choose_bases(export: &ExportPlan, known: &KnownContents) -> Vec<(usize, Digest)> {
+    let mut chosen: Vec<(usize, Digest)> = Vec::new();
+    let mut seen = HashSet::new();
+    for (name, source, layers) in repositories_of(export) {
+        let is_there = |content: &Known| {
+            content.size_bytes >= LAYER_MIN_BYTES && content.repositories.contains(name.as_str())
+        };
+        let mut candidates: Vec<_> = known.iter().filter(|(_, it)| is_there(it)).collect();
+        candidates.sort_by_key(|(digest, it)| {
+            (
+                std::cmp::Reverse(it.sequence),
+                std::cmp::Reverse(it.size_bytes),
+                *digest,
+            )
+        });
+        for (digest, _) in candidates.into_iter().take(layers * BASES_PER_LAYER) {
+            if chosen.len() < REFERENCES_MAX && seen.insert(digest) {
+                chosen.push((source, digest.clone()));
+            }
+        }
+    }
+    chosen
+}
+
+/// The repositories that need what is carried, where their contents are read, and how many layers each needs.
+fn repositories_of(export: &ExportPlan) -> Vec<(Repository, usize, usize)> {
+    let mut counted: Vec<(Repository, usize, usize)> = Vec::new();
+    for position in &export.carriage.blobs {
+        let blob = &export.plan.blobs[*position];
+        if blob.descriptor.size < LAYER_MIN_BYTES {
+            continue;
+        }
+        for repository in &blob.repositories {
+            let name = &export.plan.repositories[*repository];
+            match counted.iter_mut().find(|(it, ..)| it == name) {
+                Some((_, _, layers)) => *layers += 1,
+                None => counted.push((name.clone(), blob.place.source, 1)),
+            }
+        }
+    }
+    counted
+}
+
+impl Workshop<'_> {
+    /// Reads layers that the target has and that new ones may resemble.
+    async fn open_bases(&mut self, export: &ExportPlan) -> Result<()> {
+        for (source, digest) in choose_bases(export, self.known) {
+            let known = &self.known[&digest];
+            let Some(repository) = known.repositories.iter().find_map(|it| it.parse().ok()) else {
+                continue;
+            };
+            let blob = PlannedBlob {
+                descriptor: Descriptor::new("", digest.clone(), known.size_bytes),
+                place: Place { source, repository },
+                repositories: Vec::new(),
+            };
+            if let Some(plain) = self.open_base(export, &blob).await? {
+                let known = Some(known.clone());
+                self.add_reference(digest, plain, known).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` where the source does not give it any more, or where it is nothing to copy from.
+    async fn open_base(
+        &self,
+        export: &ExportPlan,
+        blob: &PlannedBlob,
+    ) -> Result<Option<SpooledFile>> {
+        let source = Arc::clone(&export.sources[blob.place.source]);
+        let content = match fetch(source, blob, &self.spool).await {
+            Ok(content) => content,
+            Err(Unread::Spool(error)) => return Err(error),
+            Err(Unread::Source(error)) => return self.pass_over(&blob.descriptor.digest, error),
+        };
+        let (spool, size) = (self.spool.clone(), blob.descriptor.size);
+        let undone = self.work(move || {
+            let mut file = spool.file()?;
+            let mut output = BufWriter::with_capacity(1 << 20, &mut file);
+            let size_max = size.saturating_mul(EXPANSION_MAX);
+            plain::undo_compression(&mut content.reader(), &mut output, size_max)?;
+            output.flush()?;
+            drop(output);
+            SpooledFile::of(file)
+        });
+        match undone.await {
+            Ok(plain) => Ok(Some(plain)),
+            Err(cause) if is_about_content(&cause) => Ok(None),
+            Err(cause) => Err(self.spool.failed(cause)),
+        }
+    }
+
+    fn pass_over<T>(&self, digest: &Digest, error: Error) -> Result<Option<T>> {
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Unverified => {
+                let why = describe(&error);
+                let text = format!("source: `{digest}` is no base of a delta: {why}");
+                (self.events)(Event::Warning(text));
+                Ok(None)
+            }
+            _ => Err(error.on_side("source")),
+        }
+    }
+
+    /// Does what takes a processor on a thread that may be kept.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(io::Error::other)?
+    }
+
+    async fn add_reference(
+        &mut self,
+        digest: Digest,
+        plain: SpooledFile,
+        known: Option<Known>,
+    ) -> Result<()> {
+        let number = self.bench.references.len();
+        if number == REFERENCES_MAX {
+            return Ok(());
+        }
+        let mut index = std::mem::take(&mut self.bench.index);
+        let layer = plain.clone();
+        let indexed = self.work(move || {
+            let added = index.add(number, &layer);
+            added.map(|_| index).map_err(io::Error::other)
+        });
+        self.bench.index = indexed.await.map_err(|cause| self.spool.failed(cause))?;
+        self.bench.references.push(Reference {
+            digest,
+            plain,
+            known,
+        });
+        Ok(())
+    }
+
+    /// `None`: the content is carried as it is. Where it cannot be read that is found again, and told, when it is
+    /// written.
+    async fn take_apart(
+        &mut self,
+        export: &ExportPlan,
+        blob: &PlannedBlob,
+    ) -> Result<Option<(PlainLayer, DescribedLayer)>> {
+        if blob.descriptor.size < LAYER_MIN_BYTES {
+            return Ok(None);
+        }
+        let source = Arc::clone(&export.sources[blob.place.source]);
+        let content = match fetch(source, blob, &self.spool).await {
+            Ok(content) => content,
+            Err(Unread::Spool(error)) => return Err(error),
+            Err(Unread::Source(_)) => return Ok(None),
+        };
+        let descriptor = blob.descriptor.clone();
+        let (spool, threads) = (self.spool.clone(), self.threads);
+        let taken = self.work(move || take_layer_apart(&content, &descriptor, &spool, threads));
+        match taken.await.map_err(|cause| self.spool.failed(cause))? {
+            Some(layer) => self.describe(layer, blob).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn describe(
+        &mut self,
+        layer: PlainLayer,
+        blob: &PlannedBlob,
+    ) -> Result<Option<(PlainLayer, DescribedLayer)>> {
+        let failed = |cause| {
+            let message = format!("the layer `{}` cannot be described", blob.descriptor.digest);
+            Error::io(message, cause)
+        };
+        let empty = Bench {
+            stock: Stock::new(&self.spool).map_err(failed)?,
+            index: AnchorIndex::default(),
+            references: Vec::new(),
+        };
+        let mut bench = std::mem::replace(&mut self.bench, empty);
+        let (size_bytes, how) = (blob.descriptor.size, (self.dense.level, self.threads));
+        let described = self.work(move || {
+            let plains = bench.references.iter();
+            let plains: Vec<SpooledFile> = plains.map(|it| it.plain.clone()).collect();
+            let with = (&bench.index, &*plains);
+            let described = describe_layer(&layer, size_bytes, with, how, &mut bench.stock)
+                .map_err(io::Error::other)?;
+            Ok((bench, described.map(|described| (layer, described))))
+        });
+        let (bench, described) = described.await.map_err(failed)?;
+        self.bench = bench;
+        Ok(described)
+    }
+
+    /// The inventory's row, and the references that it leads to in the target.
+    fn row_of(
+        &self,
+        export: &mut ExportPlan,
+        blob: &PlannedBlob,
+        (layer, described): (&PlainLayer, &DescribedLayer),
+    ) -> RebuiltRow {
+        let used = described.references.iter();
+        let used: Vec<&Reference> = used.map(|it| &self.bench.references[*it]).collect();
+        for reference in &used {
+            if let Some(known) = &reference.known {
+                export.refer(&reference.digest, known, reference.plain.size_bytes);
+            }
+        }
+        let positions = blob.repositories.iter();
+        let segments = described.segments.iter();
+        RebuiltRow {
+            media_type: Arc::clone(&blob.descriptor.media_type),
+            digest: blob.descriptor.digest.clone(),
+            size: blob.descriptor.size,
+            repositories: positions.filter_map(|it| u32::try_from(*it).ok()).collect(),
+            plain_size: layer.file.size_bytes,
+            recipe: described.recipe.digest.clone(),
+            segments: segments.map(|it| it.digest.clone()).collect(),
+            references: used.iter().map(|it| it.digest.clone()).collect(),
+        }
+    }
+}
+
+/// Whether undoing the compression failed for what stands in the content, and not for the disk.
+fn is_about_content(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+    )
+}

@@ -1,0 +1,223 @@
+//! Layers that are made again at the target: from recipes and segments of the bundle, and from layers that are there.
+//!
+//! **Invariants.** Recipes and segments are checked against their digests before anything of them is decoded, layers
+//! of the target against theirs before anything made from them counts. A layer is decompressed once. Memory is
+//! bounded: one delta is applied at a time. Specification: FORMAT.md, "Version 2", To rebuild.
+
+use std::collections::HashMap;
+use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::assumed::{FoundContents, missing_of};
+use super::byte_channel::{read_stream, write_stream};
+use super::spool::{Spool, SpooledFile};
+use crate::bundle::{Bundle, RebuiltRow};
+use crate::content::{Content, Error, ErrorKind, RawStream, Result, Source};
+use crate::dense::delta::ReadAt;
+use crate::dense::recipe::Recipe;
+use crate::dense::{plain, recipe};
+use crate::oci::Digest;
+
+type Plain = Arc<OnceCell<SpooledFile>>;
+
+/// What the layers of one bundle are made again with.
+pub(super) struct Reconstruction {
+    bundle: Arc<Bundle>,
+    target: Arc<dyn Source>,
+    found: FoundContents,
+    spool: Spool,
+    threads: NonZeroUsize,
+    plains: Mutex<HashMap<Digest, Plain>>,
+    recipes: Mutex<HashMap<Digest, Arc<Recipe>>>,
+    /// Who decodes segments holds some tens of MiB.
+    applying: Semaphore,
+}
+
+impl Reconstruction {
+    pub(super) fn new(
+        bundle: &Arc<Bundle>,
+        (target, found): (Arc<dyn Source>, FoundContents),
+        spool: Spool,
+    ) -> Self {
+        Self {
+            bundle: Arc::clone(bundle),
+            target,
+            found,
+            spool,
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            plains: Mutex::default(),
+            recipes: Mutex::default(),
+            applying: Semaphore::new(1),
+        }
+    }
+
+    /// The bytes `range` of a layer, as it is written again.
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        digest: &Digest,
+        range: Range<u64>,
+    ) -> Result<RawStream> {
+        let row = self.row(digest)?.clone();
+        let plain = self.plain(digest.clone()).await?;
+        let recipe = self.recipe(&row).await?;
+        let (mut writer, stream) = write_stream(range.start);
+        let threads = self.threads;
+        tokio::task::spawn_blocking(move || {
+            let written = recipe.put_together(&mut plain.reader(), &mut writer, threads);
+            let written = written.map_err(|cause| cannot_rebuild(&row.digest).with_cause(cause));
+            writer.finish(written.map(drop));
+        });
+        Ok(stream)
+    }
+
+    fn row(&self, digest: &Digest) -> Result<&RebuiltRow> {
+        let absent = || Error::not_found(format!("the bundle has no `{digest}`"));
+        self.bundle.find_rebuilt(digest).ok_or_else(absent)
+    }
+
+    /// The decompressed bytes of a layer of the target or of the bundle.
+    fn plain(self: &Arc<Self>, digest: Digest) -> BoxFuture<'static, Result<SpooledFile>> {
+        let this = Arc::clone(self);
+        Box::pin(async move {
+            let cell = this.cell(&digest);
+            let made = cell.get_or_try_init(|| async {
+                match this.bundle.find_rebuilt(&digest) {
+                    Some(row) => this.apply(&row.clone()).await,
+                    None => this.fetch(&digest).await,
+                }
+            });
+            made.await.cloned()
+        })
+    }
+
+    fn cell(&self, digest: &Digest) -> Plain {
+        let mut plains = self.plains.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(plains.entry(digest.clone()).or_default())
+    }
+
+    async fn recipe(&self, row: &RebuiltRow) -> Result<Arc<Recipe>> {
+        let known = {
+            let recipes = self.recipes.lock().unwrap_or_else(PoisonError::into_inner);
+            recipes.get(&row.digest).cloned()
+        };
+        if let Some(recipe) = known {
+            return Ok(recipe);
+        }
+        let bytes = self.bundle.read_derived(&row.recipe).await?;
+        let sizes: Result<Vec<u64>> = row
+            .references
+            .iter()
+            .map(|it| self.plain_size(it))
+            .collect();
+        let recipe = Recipe::from_bytes(&bytes, &sizes?)
+            .map_err(recipe::Error::from)
+            .and_then(|recipe| {
+                recipe
+                    .check(row.plain_size, row.segments.len())
+                    .map(|()| recipe)
+            })
+            .map_err(|cause| cannot_rebuild(&row.digest).with_cause(cause))?;
+        let recipe = Arc::new(recipe);
+        let mut recipes = self.recipes.lock().unwrap_or_else(PoisonError::into_inner);
+        recipes.insert(row.digest.clone(), Arc::clone(&recipe));
+        Ok(recipe)
+    }
+
+    fn plain_size(&self, digest: &Digest) -> Result<u64> {
+        let rebuilt = self.bundle.find_rebuilt(digest).map(|row| row.plain_size);
+        let assumed = || self.bundle.find_assumed(digest)?.plain_size;
+        rebuilt
+            .or_else(assumed)
+            .ok_or_else(|| cannot_rebuild(digest))
+    }
+
+    /// A layer that the target has, read from there and decompressed.
+    async fn fetch(&self, digest: &Digest) -> Result<SpooledFile> {
+        let row = self.bundle.find_assumed(digest);
+        let (Some(row), Some(name)) = (row, self.found.get(digest)) else {
+            return Err(missing_of(&self.bundle, digest));
+        };
+        let size_max = self.plain_size(digest)?;
+        let content = Content::new(Arc::clone(&self.target), name.clone(), row.descriptor());
+        let opened = content.open(0).await;
+        let stream = opened.map_err(|error| self.blame_target(digest, error))?;
+        let (mut reader, feeding) = read_stream(stream);
+        let spool = self.spool.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let made = spool.file().and_then(|mut file| {
+                let mut output = BufWriter::with_capacity(1 << 20, &mut file);
+                plain::undo_compression(&mut reader, &mut output, size_max)?;
+                output.flush()?;
+                drop(output);
+                SpooledFile::of(file)
+            });
+            (made, reader.take_error(), spool)
+        });
+        let ((), done) = tokio::join!(feeding, reading);
+        let (made, failed, spool) = done.map_err(|_| cannot_rebuild(digest))?;
+        if let Some(error) = failed {
+            return Err(self.blame_target(digest, error));
+        }
+        let file = made.map_err(|cause| spool.failed(cause))?;
+        match file.size_bytes == size_max {
+            true => Ok(file),
+            false => Err(cannot_rebuild(digest)),
+        }
+    }
+
+    /// A layer of the target that is not what its digest says is as good as missing.
+    fn blame_target(&self, digest: &Digest, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Unverified | ErrorKind::NotFound => missing_of(&self.bundle, digest),
+            _ => error.on_side("target"),
+        }
+    }
+
+    /// A layer of the bundle, put together out of others and its segments.
+    async fn apply(self: &Arc<Self>, row: &RebuiltRow) -> Result<SpooledFile> {
+        let mut references = Vec::new();
+        for reference in &row.references {
+            references.push(self.plain(reference.clone()).await?);
+        }
+        let recipe = self.recipe(row).await?;
+        // It is never closed.
+        let _permit = self.applying.acquire().await.ok();
+        let (bundle, segments) = (Arc::clone(&self.bundle), row.segments.clone());
+        let (spool, runtime) = (self.spool.clone(), Handle::current());
+        let applying = tokio::task::spawn_blocking(move || {
+            let references: Vec<&dyn ReadAt> = references.iter().map(|it| it as _).collect();
+            let mut file = spool.file().map_err(|cause| spool.failed(cause))?;
+            let mut failed = None;
+            let mut read_segment = |number: usize| {
+                let read = runtime.block_on(bundle.read_derived(&segments[number]));
+                read.map(|bytes| bytes.to_vec()).map_err(|error| {
+                    failed = Some(error);
+                    std::io::Error::other("a segment could not be read")
+                })
+            };
+            let applied = recipe.apply(&references, &mut read_segment, &mut file);
+            match (failed, applied) {
+                (Some(error), _) => Err(error),
+                (None, Err(cause)) => {
+                    Err(Error::unverified("its recipe cannot be followed").with_cause(cause))
+                }
+                (None, Ok(_)) => SpooledFile::of(file).map_err(|cause| spool.failed(cause)),
+            }
+        });
+        let applied = applying.await.map_err(|_| cannot_rebuild(&row.digest))?;
+        applied.map_err(|error| match error.kind() {
+            ErrorKind::Unverified => cannot_rebuild(&row.digest).with_cause(error),
+            _ => error,
+        })
+    }
+}
+
+fn cannot_rebuild(digest: &Digest) -> Error {
+    Error::unverified(format!("the layer `{digest}` cannot be made again"))
+}
