@@ -413,7 +413,7 @@ async fn confirm_found(
         .execute(&mut **transaction)
         .await?;
     }
-    Ok(1)
+    Ok(content.repositories.len() as u64)
 }
 
 /// Who has told what of which lane is kept for good.
