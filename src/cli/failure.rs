@@ -359,6 +359,9 @@ fn hint_of_trust(not_trusted: &NotTrusted) -> String {
         NotTrusted::Revoked(_) | NotTrusted::NotForPipeline { .. } => {
             "ask the sender to sign it with a key that may ship it".to_owned()
         }
+        NotTrusted::NotForLane { lane, .. } => {
+            format!("if it may, give it with `--trust {lane}=FILE`")
+        }
     }
 }
 

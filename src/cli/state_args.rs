@@ -174,6 +174,7 @@ pub(super) async fn remember(
         target: absolute(target)?.to_string(),
         container: Some(names.join(" ")),
         link: origin.link(),
+        receipts: None,
         clock: Timestamp::now,
     })
 }

@@ -14,13 +14,14 @@ use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
 use super::broken_off::DoneSoFar;
+use super::answer::Receipts;
 use super::deliver_events::{events_of, refused_artifacts};
 use super::deliver_outcome::{outcome_of, repositories_of, tags_of, tell_artifacts};
 use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};
 use super::overwrite::TagPast;
 use super::place::Place;
 use crate::bundle::Inventory;
-use crate::content::{Error, HeldTags, Result};
+use crate::content::{Error, Events, HeldTags, Result};
 use crate::history::{
     ActiveRun, AuditEntry, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger,
     Link, LogEvent, NewRun, Refusal, RunId, RunKind, RunLink, RunOutcome, RunPhase, RunStatus,
@@ -44,6 +45,8 @@ pub struct Remembrance {
     /// Where the bundle came from, for people.
     pub container: Option<String>,
     pub link: RunLink,
+    /// Who signs receipts of what is delivered, and where they go; without it nobody is answered.
+    pub receipts: Option<Receipts>,
     pub clock: fn() -> Timestamp,
 }
 
@@ -115,6 +118,11 @@ fn show_range(range: &RangeInclusive<u64>) -> String {
 }
 
 impl Remembrance {
+    /// The same memory that also answers the bundles, where somebody signs for it.
+    pub fn answering(self, receipts: Option<Receipts>) -> Self {
+        Self { receipts, ..self }
+    }
+
     /// The same memory for runs of another kind.
     pub fn called(self, kind: RunKind, trigger: Trigger) -> Self {
         Self {
@@ -191,6 +199,7 @@ impl Remembrance {
         interrupted: impl Future<Output = Error> + Send,
     ) -> Result<Delivered> {
         let mut interrupted = std::pin::pin!(interrupted);
+        self.send_receipts_or_tell(&options.copy.events).await;
         let inventory = import.bundle.inventory();
         let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
         let _hold = match &place {
@@ -246,8 +255,10 @@ impl Remembrance {
             claim,
             notes,
             events,
+            told: &options.copy.events,
         };
         self.record(end, import, &report).await?;
+        self.send_receipts_or_tell(&options.copy.events).await;
         Ok(Delivered {
             decision,
             missing,
@@ -336,14 +347,19 @@ impl Remembrance {
         let mut run = end.run;
         tell_artifacts(&run, &report.artifacts);
         run.close().await;
-        let delivery = end.place.map(|(lane, link)| Delivery {
-            lane,
-            link,
-            tags: tags_of(import, report),
-            repositories: import.names.iter().map(ToString::to_string).collect(),
-            is_complete: outcome.status == RunStatus::Done,
-            answer: None,
-        });
+        let delivery = match end.place {
+            None => None,
+            Some((lane, link)) => Some(Delivery {
+                answer: self
+                    .answer((import, report), (&lane, &link), end.told)
+                    .await?,
+                lane,
+                link,
+                tags: tags_of(import, report),
+                repositories: import.names.iter().map(ToString::to_string).collect(),
+                is_complete: outcome.status == RunStatus::Done,
+            }),
+        };
         let recorded = self.ledger.record_delivery(DeliveryRecord {
             run: run.id(),
             outcome: &outcome,
@@ -427,6 +443,8 @@ struct Ending<'a> {
     notes: Vec<String>,
     /// What is kept of it for good.
     events: Vec<AuditEntry>,
+    /// Who is told of trouble that fails nothing.
+    told: &'a Events,
 }
 
 fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {

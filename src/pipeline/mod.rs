@@ -7,6 +7,7 @@
 //! volumes become visible after the last byte of the last one, an import's tags move in phase 2.
 
 mod admission;
+mod answer;
 mod assumed;
 mod broken_off;
 mod byte_channel;
@@ -42,6 +43,7 @@ mod export_wait;
 mod export_writing;
 mod exporter;
 mod facts;
+mod holdings;
 mod import;
 mod import_rule;
 mod judge_tags;
@@ -60,6 +62,7 @@ mod promote;
 mod promotion_edge;
 mod promotion_memory;
 mod rebuild;
+mod receive;
 mod reconstruct;
 mod repair;
 mod rollback;
@@ -79,6 +82,7 @@ mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
 pub use assumed::AssumedWithin;
+pub use answer::{Receipts, name_receipt};
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
 pub use deliver::{Delivered, Remembrance};
@@ -91,6 +95,7 @@ pub use export_plan::{
 };
 pub use export_thin::{Assumes, Dense, References, Thinning};
 pub use exporter::{Exporter, preview_exports};
+pub use holdings::{Holdings, list_holdings};
 pub use import::{
     ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Replays, Tailoring, plan_import,
     run_import,
@@ -120,6 +125,7 @@ pub use repair::{CannotRepair, note_repair, plan_repair};
 pub use rollback::{
     RollbackAuthor, RollbackPlan, RollbackRequest, describe_rollback, plan_rollback, run_rollback,
 };
+pub use receive::{FoundReceipt, VerifiedReceipt, find_receipts, record_receipt};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};

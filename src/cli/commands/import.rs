@@ -20,6 +20,7 @@ use crate::cli::output::Output;
 use crate::cli::part_args::PartArguments;
 use crate::cli::progress::Progress;
 use crate::cli::refusal::admit_import;
+use crate::cli::receipt_args::ReceiptArguments;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::show_size;
 use crate::cli::spool_args::SpoolArgument;
@@ -57,6 +58,9 @@ pub(in crate::cli) struct ImportArguments {
 
     #[command(flatten)]
     comment: CommentArgument,
+
+    #[command(flatten)]
+    receipts: ReceiptArguments,
 
     #[command(flatten)]
     tags: TagArguments,
@@ -143,7 +147,10 @@ pub(in crate::cli) async fn run(
     let creation = arguments.creation.build(&target)?;
     let lane = (&target, delivery.lane.as_deref());
     let described = (&*arguments.bundles, &arguments.comment);
+    let directory = arguments.state.directory();
+    let receipts = arguments.receipts.build(lane.1, directory)?;
     let memory = arguments.state.remember(lane, described, origin).await?;
+    let memory = memory.map(|memory| memory.answering(receipts));
     let before = arguments.tags.before();
     delivery
         .deliver(

@@ -22,6 +22,7 @@ use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
 use crate::cli::refusal::admit_import;
+use crate::cli::receipt_args::ReceiptArguments;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
@@ -91,6 +92,8 @@ pub(in crate::cli) struct WatchArguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     health: Option<SocketAddr>,
 
+    #[command(flatten)]
+    receipts: ReceiptArguments,
     #[command(flatten)]
     tags: TagArguments,
     #[command(flatten)]
@@ -180,7 +183,7 @@ async fn watch(
     arguments: &WatchArguments,
     origin: &Origin,
     output: Output,
-    supervision: Supervision,
+    Supervision { stop, liveness }: Supervision,
 ) -> anyhow::Result<Exit> {
     let (Some(container), Some(target), Some(state)) =
         (&arguments.container, &arguments.target, &arguments.state)
@@ -208,10 +211,10 @@ async fn watch(
         None => None,
     };
     let lane = (&target, delivery.lane.as_deref());
-    let memory = remember(state, lane, containers, origin).await?;
+    let receipts = arguments.receipts.build(lane.1, Some(state))?;
+    let memory = remember(state, lane, std::slice::from_ref(container), origin).await?;
     let trigger = origin.trigger.unwrap_or(Trigger::Source);
-    let memory = memory.called(RunKind::Watch, trigger);
-    let Supervision { stop, liveness } = supervision;
+    let memory = memory.answering(receipts).called(RunKind::Watch, trigger);
     let moving = liveness.clone();
     let signs: crate::content::Events = Arc::new(move |_: Event| moving.sign());
     let options = WatchOptions {
@@ -295,8 +298,8 @@ fn target_opener(
 }
 
 fn parse_queue(text: &str) -> Result<QueueReference, String> {
-    text.parse()
-        .map_err(|error: InvalidQueue| error.to_string())
+    let parsed = text.parse();
+    parsed.map_err(|error: InvalidQueue| error.to_string())
 }
 
 /// Opens the queue with the credential of now. What no credential mends is told now.
@@ -442,9 +445,8 @@ fn tell(output: Output, liveness: Liveness) -> WatchEvents {
             | WatchEvent::TargetUnreachable { .. } => liveness.tell_status(&event.to_string()),
             _ => {}
         }
-        if matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
-            return;
+        if !matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
+            voice.say(|| output.tell_event(event.name(), &event.subject(), &event.to_string()));
         }
-        voice.say(|| output.tell_event(event.name(), &event.subject(), &event.to_string()));
     })
 }

@@ -43,6 +43,15 @@ impl<'a> Trace<'a> {
         }
     }
 
+    /// What an export pipeline's lanes are.
+    pub(in crate::cli) fn of_export(pipeline: &'a str) -> Self {
+        Self {
+            kind: Some(RunKind::Export),
+            pipeline: Some(pipeline),
+            target: None,
+        }
+    }
+
     fn is_of(&self, kinds: &[RunKind]) -> bool {
         self.kind.is_none_or(|kind| kinds.contains(&kind))
     }

@@ -12,6 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::kinds::{Key, SectionKind};
 use super::names::{Names, UnknownName, absolute};
+use crate::cli::receipt_args::ReceiptDestination;
 use crate::config::{Entry, Fault, SecretReference, Section, Setting, find_near};
 use crate::pipeline::{SourceReference, TargetReference};
 use crate::storage::ContainerReference;
@@ -168,6 +169,12 @@ impl<'a> Reader<'a> {
         let is_type = |id: TypeId| key.argument.get_value_parser().type_id() == id;
         if is_type(TypeId::of::<ContainerReference>()) {
             return self.names.container(&text);
+        }
+        if is_type(TypeId::of::<ReceiptDestination>()) {
+            return match text.as_str() {
+                ReceiptDestination::OFF => Ok(text),
+                _ => self.names.container(&text),
+            };
         }
         if is_type(TypeId::of::<PathBuf>()) {
             return absolute(&text);

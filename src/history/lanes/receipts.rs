@@ -209,20 +209,32 @@ fn check_bundle(confirmation: &Confirmation, exported: Option<String>) -> Result
     }
 }
 
-/// When the newest receipt of the lane was made, and its digest.
+/// When the newest receipt of the lane was made, and the digest of the newest that answers a bundle.
 async fn find_newest(
     transaction: &mut Transaction,
     confirmation: &Confirmation,
 ) -> sqlx::Result<Option<(i64, Option<String>)>> {
-    sqlx::query_as(
-        "SELECT created_ms, digest FROM receipt WHERE pipeline = $1 AND lane = $2 AND basis <> $3
-         ORDER BY created_ms DESC LIMIT 1",
+    let (newest,): (Option<i64>,) = sqlx::query_as(
+        "SELECT MAX(created_ms) FROM receipt WHERE pipeline = $1 AND lane = $2 AND basis <> $3",
     )
     .bind(confirmation.pipeline.as_str())
     .bind(&confirmation.lane)
     .bind(ReceiptBasis::Code.as_str())
+    .fetch_one(&mut **transaction)
+    .await?;
+    let Some(newest) = newest else {
+        return Ok(None);
+    };
+    let digest: Option<(Option<String>,)> = sqlx::query_as(
+        "SELECT digest FROM receipt WHERE pipeline = $1 AND lane = $2 AND basis = $3
+         ORDER BY created_ms DESC LIMIT 1",
+    )
+    .bind(confirmation.pipeline.as_str())
+    .bind(&confirmation.lane)
+    .bind(ReceiptBasis::Receipt.as_str())
     .fetch_optional(&mut **transaction)
-    .await
+    .await?;
+    Ok(Some((newest, digest.and_then(|(digest,)| digest))))
 }
 
 /// A receipt is known by its digest, a code by what it says: that its bundle has arrived completely.
@@ -278,7 +290,7 @@ fn place_of(
             newest: time(newest_ms),
         }),
         false => Place::Next {
-            has_gap: previous != newest_digest,
+            has_gap: confirmation.basis == ReceiptBasis::Receipt && previous != newest_digest,
         },
     })
 }
@@ -401,7 +413,7 @@ async fn confirm_found(
         .execute(&mut **transaction)
         .await?;
     }
-    Ok(1)
+    Ok(content.repositories.len() as u64)
 }
 
 /// Who has told what of which lane is kept for good.

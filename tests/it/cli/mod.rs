@@ -21,6 +21,7 @@ mod outages;
 mod output;
 mod pipelines;
 mod promotion;
+mod receipts;
 mod recorded;
 mod registries;
 mod replays;
