@@ -8,13 +8,15 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
+use super::broken_off::DoneSoFar;
 use super::answer::Receipts;
 use super::deliver_events::{events_of, refused_artifacts};
-use super::deliver_outcome::{outcome_of, tags_of, tell_artifacts};
+use super::deliver_outcome::{outcome_of, repositories_of, tags_of, tell_artifacts};
 use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};
 use super::overwrite::TagPast;
 use super::place::Place;
@@ -222,8 +224,10 @@ impl Remembrance {
         for warning in import.warnings.iter().chain(&notes) {
             run.tell(LogEvent::Warning, warning);
         }
+        let done = Arc::<DoneSoFar>::default();
+        let told = (&run, &done);
         let imported = tokio::select! {
-            imported = self.import(import, target, options, (place.as_ref(), &decision), &run) => {
+            imported = self.import(import, target, options, (place.as_ref(), &decision), told) => {
                 imported.map_err(|error| (RunStatus::Failed, error))
             }
             why = &mut interrupted => Err((RunStatus::Interrupted, why)),
@@ -232,7 +236,9 @@ impl Remembrance {
         let report = match imported {
             Ok(report) => report,
             Err((status, error)) => {
-                run.fail(status, &error).await?;
+                let failure = run.failure(status, &error);
+                self.record_broken_off((run, failure), (import, place), &done)
+                    .await?;
                 return Err(error);
             }
         };
@@ -282,7 +288,7 @@ impl Remembrance {
         target: &Place,
         options: &ImportOptions,
         (place, decision): (Option<&(Lane, Link)>, &Decision),
-        run: &ActiveRun,
+        (run, done): (&ActiveRun, &Arc<DoneSoFar>),
     ) -> Result<ImportReport> {
         if *decision == Decision::Replay && options.replays == Replays::Skip {
             return Ok(ImportReport::unchanged(import));
@@ -292,8 +298,9 @@ impl Remembrance {
             ledger: self.ledger.clone(),
             target: self.target.clone(),
         };
+        options.missing = Some(self.ledger.state_path().join("missing"));
         options.recorded = Some((run.id().clone(), past));
-        options.copy.events = run.events(&options.copy.events, RunPhase::Moving);
+        options.copy.events = done.events(&run.events(&options.copy.events, RunPhase::Moving));
         options.read_back = options
             .read_back
             .map(|events| run.events(&events, RunPhase::ReadingBack));
@@ -365,6 +372,48 @@ impl Remembrance {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Records a run that broke off: what it had set until then is set, and its bundle is not accepted.
+    async fn record_broken_off(
+        &self,
+        (mut run, failure): (ActiveRun, RunOutcome),
+        (import, place): (&ImportPlan, Option<(Lane, Link)>),
+        done: &DoneSoFar,
+    ) -> Result<()> {
+        let Some(done) = done.tell(&import.plan, import.artifact_names()) else {
+            return run.end(&failure).await;
+        };
+        let outcome = done.add_to(failure, (&import.plan, &import.names), &run);
+        let report = ImportReport {
+            copy: done.report,
+            artifacts: done.artifacts,
+            read_back: None,
+        };
+        let outcome = RunOutcome {
+            events: events_of(import, &report, &self.target),
+            ..outcome
+        };
+        let mut tags: BTreeSet<String> = tags_of(import, &report).into_iter().collect();
+        tags.extend(done.tags);
+        let delivery = place.map(|(lane, link)| Delivery {
+            lane,
+            link,
+            tags: tags.into_iter().collect(),
+            repositories: repositories_of(import, &report),
+            is_complete: false,
+            answer: None,
+        });
+        run.close().await;
+        let record = DeliveryRecord {
+            run: run.id(),
+            outcome: &outcome,
+            delivery: delivery.as_ref(),
+            // The work is not done.
+            claim: None,
+            now: (self.clock)(),
+        };
+        self.ledger.record_delivery(record).await
     }
 
     fn describe(&self, import: &ImportPlan) -> NewRun {

@@ -64,7 +64,7 @@ fn event_of(
 
 /// `REGISTRY/REPOSITORY:TAG` where it was exported from, or with the digest where it has no tag, or where it has
 /// another one at the target: its index was rebuilt.
-fn source_of(inventory: &Inventory, artifact: &Artifact, delivered: &Digest) -> String {
+pub(super) fn source_of(inventory: &Inventory, artifact: &Artifact, delivered: &Digest) -> String {
     let source = &artifact.source;
     let repository = inventory.repository(artifact.repository);
     let root = &artifact.root.digest;

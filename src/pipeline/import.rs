@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::admission::{AdmissionRules, check_forks};
 use super::assumed::{AssumedPlace, AssumedWithin, FoundContents, find_assumed, list_assumed};
+use super::missing::note_missing;
 use super::open_bundles::OpenedBundle;
 use super::overwrite::{Overwrites, TagPast, TagRules};
 use super::part::{LeftArtifact, Part, PartSelection};
@@ -21,7 +22,7 @@ use super::target_names::{check_collisions, name_at_target};
 use crate::bundle::{Artifact, Bundle, Inventory, KeyId};
 use crate::content::{
     ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, FoundArtifact,
-    MountSources, Place as SourcePlace, Plan, ReadBack, ReferrerPolicy, Result, Root, Source, Walk,
+    MountSources, Place as SourcePlace, Plan, PlannedBlob, ReadBack, ReferrerPolicy, Result, Root, Source, Walk,
     WalkOptions, assemble,
 };
 use crate::history::RunId;
@@ -50,6 +51,8 @@ pub struct ImportOptions {
     pub assumed_within: AssumedWithin,
     /// Where layers are decompressed while they are made again.
     pub spool: PathBuf,
+    /// Where what is missing is written, for the exporter.
+    pub missing: Option<PathBuf>,
     /// The run that this import is, and what its target was before, where that is recorded.
     pub recorded: Option<(RunId, TagPast)>,
 }
@@ -253,10 +256,39 @@ async fn plan_bundle(bundle: &Arc<Bundle>, taken: &[usize]) -> Result<Plan> {
         check_absent(bundle, artifact, &walked)?;
         found.push(walked);
     }
-    let plan = assemble(&walk.into_nodes(), found);
+    let mut plan = assemble(&walk.into_nodes(), found);
+    if inventory.repairs.is_some() {
+        plan = plan_blobs(bundle);
+    }
     check_roots(inventory, taken, &plan)?;
     check_blobs(bundle, &plan).await?;
     Ok(plan)
+}
+
+/// The blobs of a bundle that has no artifacts, for the repositories that its rows name.
+fn plan_blobs(bundle: &Bundle) -> Plan {
+    let repositories = bundle.inventory().repositories.clone();
+    let mut seen = HashSet::new();
+    let volumes = bundle.volumes().iter();
+    let rows = volumes.flat_map(|volume| &volume.inventory().contents);
+    let blobs = rows.filter_map(|row| {
+        let positions: Vec<usize> = row.repositories.iter().map(|it| *it as usize).collect();
+        let repository = repositories.get(*positions.first()?)?.clone();
+        let is_new = bundle.carries(&row.digest) && seen.insert(&row.digest);
+        is_new.then(|| PlannedBlob {
+            descriptor: row.descriptor(),
+            place: SourcePlace {
+                source: 0,
+                repository,
+            },
+            repositories: positions,
+        })
+    });
+    Plan {
+        blobs: blobs.collect(),
+        repositories: repositories.clone(),
+        ..Plan::default()
+    }
 }
 
 /// The walk must find exactly the referrers that the inventory promises for the artifact.
@@ -351,6 +383,16 @@ pub async fn run_import(
     target: &Place,
     options: &ImportOptions,
 ) -> Result<ImportReport> {
+    let lane = options.rules.lane.as_deref();
+    let delivered = deliver(import, target, options).await;
+    delivered.map_err(|error| note_missing(error, lane, options.missing.as_deref()))
+}
+
+async fn deliver(
+    import: &ImportPlan,
+    target: &Place,
+    options: &ImportOptions,
+) -> Result<ImportReport> {
     let overwrites = overwrites_of(import, target, options)?;
     overwrites.check(&import.names)?;
     let within = &options.assumed_within;
@@ -367,7 +409,10 @@ pub async fn run_import(
             ..options.copy.clone()
         },
     };
-    let copied = copy.run().await;
+    let copied = match import.bundle.inventory().repairs {
+        Some(_) => copy.run_blobs().await,
+        None => copy.run().await,
+    };
     let report = copied.map_err(|error| blame_bundle(error, import))?;
     let read_back = match &options.read_back {
         None => None,

@@ -9,6 +9,7 @@
 mod admission;
 mod answer;
 mod assumed;
+mod broken_off;
 mod byte_channel;
 mod containers;
 mod creation;
@@ -22,6 +23,7 @@ mod export;
 mod export_carriage;
 mod export_dense;
 mod export_finish;
+mod export_finished;
 mod export_inventory;
 mod export_known;
 mod export_left;
@@ -43,10 +45,13 @@ mod exporter;
 mod facts;
 mod holdings;
 mod import;
+mod import_rule;
 mod judge_tags;
+mod kept_facts;
 mod layer;
 mod leftovers;
 mod list;
+mod missing;
 mod name_template;
 mod open_bundles;
 mod overwrite;
@@ -59,6 +64,7 @@ mod promotion_memory;
 mod rebuild;
 mod receive;
 mod reconstruct;
+mod repair;
 mod rollback;
 mod schedule;
 mod scheduler;
@@ -75,8 +81,8 @@ mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
+pub use assumed::AssumedWithin;
 pub use answer::{Receipts, name_receipt};
-pub use assumed::{AssumedWithin, MISSING_MEDIA_TYPE, MissingContent, MissingContents};
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
 pub use deliver::{Delivered, Remembrance};
@@ -99,6 +105,7 @@ pub use leftovers::{
     list_container,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
+pub use missing::{MISSING_MEDIA_TYPE, MissingContent, MissingContents};
 pub use name_template::{InvalidName, NameTemplate};
 pub use open_bundles::{
     BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
@@ -114,8 +121,11 @@ pub use promote::{
 pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
 pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
+pub use repair::{CannotRepair, note_repair, plan_repair};
+pub use rollback::{
+    RollbackAuthor, RollbackPlan, RollbackRequest, describe_rollback, plan_rollback, run_rollback,
+};
 pub use receive::{FoundReceipt, VerifiedReceipt, find_receipts, record_receipt};
-pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};

@@ -21,6 +21,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
+use crate::cli::refusal::admit_import;
 use crate::cli::receipt_args::ReceiptArguments;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
@@ -196,9 +197,10 @@ async fn watch(
         return Err(error.into());
     }
     let target = parse_target(target)?;
-    if !origin.is_pipeline() {
-        delivery.registries.refuse_validated(&target)?;
-    }
+    let containers = std::slice::from_ref(container);
+    let attempt = (RunKind::Watch, Some(&**state), None);
+    let ends = (containers, &target);
+    admit_import(attempt, ends, &delivery.registries, origin).await?;
     let creation = arguments.creation.build(&target)?;
     delivery.trust.policy()?;
     let tailoring = delivery.tailoring()?;

@@ -17,6 +17,7 @@ mod missing;
 mod overview;
 mod payload;
 mod receipts;
+mod sent;
 
 pub(super) use answers::record_answer;
 pub use answers::{Answer, CompleteAnswer, UnsentAnswer};

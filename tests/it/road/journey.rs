@@ -123,6 +123,7 @@ impl Journey {
             replays: Replays::Skip,
             assumed_within: AssumedWithin::default(),
             spool: std::env::temp_dir(),
+            missing: None,
             recorded: None,
         }
     }
