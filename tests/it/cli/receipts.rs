@@ -302,7 +302,7 @@ fn a_registry_that_was_filled_otherwise_is_told_of() {
     closed.export();
     closed
         .desk
-        .run("import usb --target oci:far --trust ops.key.pub")
+        .run("import usb --target oci:far --trust ops.key.pub --lane north")
         .assert_success();
     let of = "receipts make oci:far --lane north --pipeline plant --receipt-key north.key";
     let line = format!("{of} --receipts made --output json");
