@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use super::missing::{MISSING_MEDIA_TYPE, MissingContent, MissingContents};
 use super::place::{Place, TargetReference};
 use super::target_names::name_at_target;
@@ -15,6 +14,7 @@ use crate::bundle::{AssumedRow, Bundle};
 use crate::content::{Error, ErrorKind, Plan, Result};
 use crate::oci::{Digest, Repository};
 use crate::selection::{RenameRules, RepositoryPattern};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 /// Contents that are looked for at once.
 const CONCURRENT_CONTENTS: usize = 16;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
-use super::broken_off::DoneSoFar;
 use super::answer::Receipts;
+use super::broken_off::DoneSoFar;
 use super::deliver_events::{events_of, refused_artifacts};
 use super::deliver_outcome::{outcome_of, repositories_of, tags_of, tell_artifacts};
 use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};

@@ -22,8 +22,8 @@ use super::target_names::{check_collisions, name_at_target};
 use crate::bundle::{Artifact, Bundle, Inventory, KeyId};
 use crate::content::{
     ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, FoundArtifact,
-    MountSources, Place as SourcePlace, Plan, PlannedBlob, ReadBack, ReferrerPolicy, Result, Root, Source, Walk,
-    WalkOptions, assemble,
+    MountSources, Place as SourcePlace, Plan, PlannedBlob, ReadBack, ReferrerPolicy, Result, Root,
+    Source, Walk, WalkOptions, assemble,
 };
 use crate::history::RunId;
 use crate::oci::{Digest, Pin, Repository, Tag};

@@ -81,8 +81,8 @@ mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
-pub use assumed::AssumedWithin;
 pub use answer::{Receipts, name_receipt};
+pub use assumed::AssumedWithin;
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
 pub use deliver::{Delivered, Remembrance};
@@ -121,11 +121,11 @@ pub use promote::{
 pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
 pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
+pub use receive::{FoundReceipt, VerifiedReceipt, find_receipts, record_receipt};
 pub use repair::{CannotRepair, note_repair, plan_repair};
 pub use rollback::{
     RollbackAuthor, RollbackPlan, RollbackRequest, describe_rollback, plan_rollback, run_rollback,
 };
-pub use receive::{FoundReceipt, VerifiedReceipt, find_receipts, record_receipt};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};

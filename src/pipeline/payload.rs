@@ -41,7 +41,9 @@ pub(super) fn contents_of(plan: &Plan, artifacts: &[usize]) -> Vec<PayloadConten
 /// The blobs of a plan that has no artifacts; in the order of digests.
 pub(super) fn contents_alone(plan: &Plan) -> Vec<PayloadContent> {
     let named = |positions: &[usize]| {
-        let names = positions.iter().map(|it| plan.repositories[*it].to_string());
+        let names = positions
+            .iter()
+            .map(|it| plan.repositories[*it].to_string());
         names.collect::<BTreeSet<String>>()
     };
     let contents = plan.blobs.iter().map(|blob| PayloadContent {

@@ -63,7 +63,11 @@ pub async fn plan_repair(
         sequence: missing.sequence.unwrap_or_default(),
         inventory: missing.inventory.clone(),
     };
-    let digests: Vec<String> = missing.missing.iter().map(|it| it.digest.to_string()).collect();
+    let digests: Vec<String> = missing
+        .missing
+        .iter()
+        .map(|it| it.digest.to_string())
+        .collect();
     let described = format!("repair {} {}", repairs.inventory, digests.join(" "));
     let mut export = ExportPlan {
         name: String::new(),
@@ -84,7 +88,11 @@ pub async fn plan_repair(
 }
 
 /// Notes that the lane does not have what the bundle repairs.
-pub async fn note_repair(memory: &ExportMemory, name: &str, missing: &MissingContents) -> Result<()> {
+pub async fn note_repair(
+    memory: &ExportMemory,
+    name: &str,
+    missing: &MissingContents,
+) -> Result<()> {
     let Some(known) = memory.ledger.find_pipeline(name).await? else {
         return Ok(());
     };
@@ -100,7 +108,10 @@ async fn examine(
     memory: &ExportMemory,
     missing: &MissingContents,
 ) -> Result<Wish> {
-    let name = options.pipeline.as_ref().map_or("", |request| &request.name);
+    let name = options
+        .pipeline
+        .as_ref()
+        .map_or("", |request| &request.name);
     let found = missing.pipeline.as_deref().unwrap_or_default();
     if found != name {
         return Err(refuse(CannotRepair::OtherPipeline {
@@ -151,7 +162,11 @@ async fn find_source(
     repositories: &mut Vec<Repository>,
 ) -> Result<PlannedBlob> {
     let descriptor = Descriptor::new(BLOB_MEDIA_TYPE, sent.digest.clone(), sent.size_bytes);
-    let names: Vec<Repository> = sent.repositories.iter().filter_map(|it| it.parse().ok()).collect();
+    let names: Vec<Repository> = sent
+        .repositories
+        .iter()
+        .filter_map(|it| it.parse().ok())
+        .collect();
     for (source, place) in selected.sources.iter().enumerate() {
         for repository in &names {
             let has = Arc::clone(place).has(repository, &descriptor).await;

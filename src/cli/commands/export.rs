@@ -31,8 +31,9 @@ use crate::content::{OnError, ReferrerPolicy};
 use crate::history::{NewRun, RunKind, Trigger};
 use crate::oci::Platform;
 use crate::pipeline::{
-    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, NameTemplate,
-    MissingContents, PipelineRequest, TagSelection, note_repair, plan_repair, plan_selected, preview_exports, select,
+    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, MissingContents,
+    NameTemplate, PipelineRequest, TagSelection, note_repair, plan_repair, plan_selected,
+    preview_exports, select,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
