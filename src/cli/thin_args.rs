@@ -11,10 +11,6 @@ use crate::bundle::Profile;
 use crate::history::Basis;
 use crate::pipeline::{Assumes, Dense, References, Thinning};
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "flags are what was typed, not decisions"
-)]
 #[derive(Args)]
 pub(super) struct ThinArguments {
     /// How the bundle is stored

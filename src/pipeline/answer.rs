@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::containers::connect_container;
 use super::deliver::Remembrance;
-use super::import::{ImportPlan, ImportReport};
+use super::import::ImportReport;
+use super::import_plan::ImportPlan;
 use super::payload::contents_of;
 use crate::bundle::{
     AnsweredPipeline, DeliveredIn, RECEIPT_MEDIA_TYPE, RECEIPT_SUFFIX, Receipt, SignedReceipt,

@@ -7,7 +7,6 @@
 //! Specification: design.md, "Sequence"; src/history/SCHEMA.md.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,15 +16,17 @@ use super::answer::Receipts;
 use super::broken_off::DoneSoFar;
 use super::deliver_events::{events_of, refused_artifacts};
 use super::deliver_outcome::{outcome_of, repositories_of, tags_of, tell_artifacts};
-use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};
+use super::delivered::{Delivered, notes_on};
+use super::import::{ImportOptions, ImportReport, Replays, run_import};
+use super::import_plan::ImportPlan;
 use super::overwrite::TagPast;
 use super::place::Place;
 use crate::bundle::Inventory;
 use crate::content::{Error, Events, HeldTags, Result};
 use crate::history::{
     ActiveRun, AuditEntry, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger,
-    Link, LogEvent, NewRun, Refusal, RunId, RunKind, RunLink, RunOutcome, RunPhase, RunStatus,
-    Trigger, judge,
+    Link, LogEvent, NewRun, Refusal, RunKind, RunLink, RunOutcome, RunPhase, RunStatus, Trigger,
+    judge,
 };
 use crate::oci::{Digest, Repository, Tag};
 
@@ -48,73 +49,6 @@ pub struct Remembrance {
     /// Who signs receipts of what is delivered, and where they go; without it nobody is answered.
     pub receipts: Option<Receipts>,
     pub clock: fn() -> Timestamp,
-}
-
-/// What became of a bundle that the ledger was asked about.
-pub struct Delivered {
-    pub decision: Decision,
-    /// Numbers of the pipeline that never arrived.
-    pub missing: Vec<RangeInclusive<u64>>,
-    /// Of a replay it says that everything is unchanged: the target was not asked.
-    pub report: ImportReport,
-    pub run: RunId,
-    pub replays: Replays,
-}
-
-impl Delivered {
-    /// Whether it was a replay, of which nothing was delivered.
-    pub fn was_skipped(&self) -> bool {
-        self.decision == Decision::Replay && self.replays == Replays::Skip
-    }
-
-    /// What a person should know: that nothing was done, that it came late, which numbers never came.
-    pub fn notes(&self, name: &str) -> Vec<String> {
-        notes_on(&self.decision, &self.missing, name, self.replays)
-    }
-}
-
-fn notes_on(
-    decision: &Decision,
-    missing: &[RangeInclusive<u64>],
-    name: &str,
-    replays: Replays,
-) -> Vec<String> {
-    let mut notes = Vec::new();
-    match decision {
-        Decision::Replay if replays == Replays::Deliver => {
-            notes.push(format!("`{name}` was delivered before, and is again"));
-        }
-        Decision::Replay => notes.push(format!(
-            "`{name}` was delivered before, so nothing was to be done"
-        )),
-        Decision::Late { newest } => notes.push(format!(
-            "`{name}` comes late: the sequence {newest} of its pipeline was delivered before it"
-        )),
-        Decision::New | Decision::OneOff | Decision::Fork { .. } => {}
-    }
-    if !missing.is_empty() {
-        let shown = missing.iter().take(RANGES_SHOWN_MAX);
-        let shown: Vec<String> = shown.map(show_range).collect();
-        let rest = match missing.len() > RANGES_SHOWN_MAX {
-            true => " and more",
-            false => "",
-        };
-        notes.push(format!(
-            "the pipeline of `{name}` has sequences that never arrived: {}{rest}",
-            shown.join(", ")
-        ));
-    }
-    notes
-}
-
-/// Missing numbers are told as ranges, and not more of them than a person reads.
-const RANGES_SHOWN_MAX: usize = 5;
-
-fn show_range(range: &RangeInclusive<u64>) -> String {
-    match range.start() == range.end() {
-        true => range.start().to_string(),
-        false => format!("{} to {}", range.start(), range.end()),
-    }
 }
 
 impl Remembrance {

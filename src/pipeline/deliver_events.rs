@@ -3,7 +3,8 @@
 //! Pure. What failed is in the run's record; what was kept as it was has no event.
 
 use super::export_past::past_events;
-use super::import::{ImportPlan, ImportReport, ImportedArtifact};
+use super::import::{ImportReport, ImportedArtifact};
+use super::import_plan::ImportPlan;
 use crate::bundle::{Artifact, Inventory};
 use crate::content::ArtifactOutcome;
 use crate::history::{AuditEntry, AuditKind, RefusedArtifact, reference_at};

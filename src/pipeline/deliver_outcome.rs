@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::import::{ImportPlan, ImportReport, ImportedArtifact};
+use super::import::{ImportReport, ImportedArtifact};
+use super::import_plan::ImportPlan;
 use crate::content::{ArtifactOutcome, CopyReport, Plan};
 use crate::history::{
     ActiveRun, ArtifactCounts, LogEvent, RepositoryCounts, RunFailure, RunOutcome, RunStatus,

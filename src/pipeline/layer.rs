@@ -259,7 +259,10 @@ fn is_not_smaller(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(cause) = next {
         let inner = cause.downcast_ref::<io::Error>();
-        if inner.is_some_and(|it| it.get_ref().is_some_and(|it| it.is::<NotSmaller>())) {
+        if inner.is_some_and(|it| {
+            it.get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotSmaller>)
+        }) {
             return true;
         }
         next = cause.source();

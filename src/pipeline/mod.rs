@@ -16,6 +16,7 @@ mod creation;
 mod deliver;
 mod deliver_events;
 mod deliver_outcome;
+mod delivered;
 mod describe;
 mod due;
 mod early;
@@ -45,6 +46,7 @@ mod exporter;
 mod facts;
 mod holdings;
 mod import;
+mod import_plan;
 mod import_rule;
 mod judge_tags;
 mod kept_facts;
@@ -85,7 +87,8 @@ pub use answer::{Receipts, name_receipt};
 pub use assumed::AssumedWithin;
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
-pub use deliver::{Delivered, Remembrance};
+pub use deliver::Remembrance;
+pub use delivered::Delivered;
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_carriage::Carriage;
 pub use export_known::CannotNumber;
@@ -96,10 +99,8 @@ pub use export_plan::{
 pub use export_thin::{Assumes, Dense, References, Thinning};
 pub use exporter::{Exporter, preview_exports};
 pub use holdings::{Holdings, list_holdings};
-pub use import::{
-    ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Replays, Tailoring, plan_import,
-    run_import,
-};
+pub use import::{ImportOptions, ImportReport, ImportedArtifact, Replays, Tailoring, run_import};
+pub use import_plan::{ImportPlan, plan_import};
 pub use leftovers::{
     Cleaning, ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome,
     list_container,

@@ -26,3 +26,4 @@ pub(super) mod transfer;
 pub(super) mod unpack;
 pub(super) mod verify;
 pub(super) mod watch;
+mod watch_list;

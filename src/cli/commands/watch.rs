@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::watch_list::{ListArguments, RetryArguments, bring_back, print_list};
 use crate::cli::commands::import::{DeliveryArguments, parse_target};
 use crate::cli::container_args::{
     parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
@@ -20,7 +20,7 @@ use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
-use crate::cli::output::{Output, table};
+use crate::cli::output::Output;
 use crate::cli::receipt_args::ReceiptArguments;
 use crate::cli::refusal::admit_import;
 use crate::cli::registry_args::RegistryArguments;
@@ -29,11 +29,11 @@ use crate::cli::state_args::remember;
 use crate::cli::tag_args::TagArguments;
 use crate::cli::voice::Voice;
 use crate::content::{Error, ErrorKind, Event};
-use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
+use crate::history::{RunKind, Trigger};
 use crate::pipeline::{
     DeliveredSource, OneOff, Opener, Place, RepositoryCreation, SETTLE_TIME, TargetReference,
-    Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container,
-    connect_queue, run_watch,
+    Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, connect_container, connect_queue,
+    run_watch,
 };
 use crate::storage::{
     AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
@@ -112,23 +112,6 @@ enum WatchCommand {
     ///
     /// Example: airlift watch retry web-0123456789ab --state /var/lib/airlift
     Retry(RetryArguments),
-}
-
-#[derive(Args)]
-struct ListArguments {
-    /// The state directory of the watch
-    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
-    state: PathBuf,
-}
-
-#[derive(Args)]
-struct RetryArguments {
-    /// Bundles or objects, as `airlift watch list` calls them
-    #[arg(value_name = "NAME", required = true)]
-    names: Vec<String>,
-    /// The state directory of the watch
-    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
-    state: PathBuf,
 }
 
 pub(in crate::cli) async fn run(
@@ -323,99 +306,6 @@ async fn queue_opener(
         let (queue, azure) = (queue.clone(), azure.clone());
         Box::pin(async move { connect_queue(&queue, &azure, Timestamp::now()).await })
     }))
-}
-
-async fn print_list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {
-    let ledger = Ledger::open(&arguments.state).await?;
-    let mut rows = vec![
-        [
-            "STATE",
-            "NAME",
-            "SINCE",
-            "TRIES",
-            "CONTAINER",
-            "TARGET",
-            "REASON",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
-    let mut documents = Vec::new();
-    for claim in ledger.list_claims().await? {
-        if let Some(key) = WorkKey::parse(&claim.object) {
-            rows.push(row_of(&key, &claim));
-            documents.push(document_of(&key, &claim));
-        }
-    }
-    output.print(&table(&rows), &json!({ "work": documents }))?;
-    Ok(Exit::Done)
-}
-
-fn row_of(key: &WorkKey, claim: &Claim) -> Vec<String> {
-    vec![
-        claim.state.as_str().to_owned(),
-        key.subject.clone(),
-        format!("{:.0}", claim.offered),
-        claim.attempts.to_string(),
-        key.container.clone(),
-        key.target.clone(),
-        claim.reason.clone().unwrap_or_default(),
-    ]
-}
-
-fn document_of(key: &WorkKey, claim: &Claim) -> Value {
-    json!({
-        "state": claim.state.as_str(),
-        "name": key.subject,
-        "identity": key.identity,
-        "container": key.container,
-        "target": key.target,
-        "since": claim.offered.to_string(),
-        "tries": claim.attempts,
-        "nextTry": claim.next_try.to_string(),
-        "holder": claim.holder,
-        "decision": claim.decision,
-        "reason": claim.reason,
-        "run": claim.run.as_ref().map(ToString::to_string),
-    })
-}
-
-async fn bring_back(arguments: &RetryArguments, output: Output) -> anyhow::Result<Exit> {
-    let ledger = Ledger::open(&arguments.state).await?;
-    let mut revived = Vec::new();
-    for claim in ledger.list_claims().await? {
-        let Some(key) = WorkKey::parse(&claim.object) else {
-            continue;
-        };
-        let is_named =
-            arguments.names.contains(&key.subject) || arguments.names.contains(&key.identity);
-        if is_named
-            && claim.state == ClaimState::SetAside
-            && ledger.retry(&claim.object, Timestamp::now()).await?
-        {
-            revived.push(key.subject);
-        }
-    }
-    let unknown: Vec<&String> = arguments
-        .names
-        .iter()
-        .filter(|name| !revived.contains(name))
-        .collect();
-    if revived.is_empty() {
-        let names: Vec<&str> = unknown.iter().map(|name| name.as_str()).collect();
-        let error = UsageError::new(format!(
-            "nothing of the name `{}` was set aside",
-            names.join("`, `")
-        ))
-        .hint("`airlift watch list` shows what was");
-        return Err(error.into());
-    }
-    for name in unknown {
-        Output::warn(&format!("nothing of the name `{name}` was set aside"));
-    }
-    let text = format!("brought back: {}", revived.join(", "));
-    output.print(&text, &json!({ "broughtBack": revived }))?;
-    Ok(Exit::Done)
 }
 
 /// A stopped daemon has done its duty; a single round says what came of it.
