@@ -119,6 +119,7 @@ impl<'a> Export<'a> {
 
     fn options(&self) -> ExportOptions {
         ExportOptions {
+            thinning: airlift::pipeline::Thinning::default(),
             references: Vec::new(),
             name: Some(self.name.parse().unwrap()),
             pipeline: None,
