@@ -40,7 +40,7 @@ class Images:
     def add(self, layer, tag, base):
         container = output(self.buildah("from", "--pull-never", base)).strip()
         run(self.buildah("add", "--quiet", container, self.tree, "/"))
-        run(self.buildah("commit", "--quiet", "--rm", "--format", "oci", container, f"{layer.name}:{tag}"))
+        run(self.buildah("commit", "--quiet", "--rm", "--format", "oci", container, f"localhost/{layer.name}:{tag}"))
 
     def push(self, address, tag):
         """The names of the images pushed."""

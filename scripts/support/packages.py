@@ -24,11 +24,15 @@ class Packages:
         for directory in (self.archives, self.wheels, self.npm_cache):
             directory.mkdir(parents=True, exist_ok=True)
         self.python = cache / "python"
+        self.known = {}
 
     def prepare(self, series):
         """What the installers of these layers need themselves."""
-        if any(layer.debian for layer in series):
+        debian = sorted({name for layer in series for name in layer.debian})
+        if debian:
             run(["apt-get", "update", "--quiet=2"])
+            self.known = known_versions(debian)
+            self.download_archives((name, self.version(name, which)) for name in debian for which in (FIRST, SECOND))
         if any(layer.pypi for layer in series) and not (self.python / "bin" / "pip").exists():
             if subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True).returncode:
                 run([SCRIPTS / "install", "python3-venv"])
@@ -52,23 +56,17 @@ class Packages:
         debian = [(name, self.version(name, FIRST), self.version(name, SECOND)) for name in layer.debian]
         return [*debian, *layer.pypi, *layer.npm]
 
-    @functools.cache
     def version(self, name, which):
-        listed = output(["apt-cache", "madison", name]).splitlines()
-        known = sorted({line.split("|")[1].strip() for line in listed if "Packages" in line}, key=DebianVersion)
-        if not known:
-            raise SystemExit(f"error: the machine's Debian archives have no package `{name}`")
-        return known[0] if which == FIRST else known[-1]
+        return self.known[name][0 if which == FIRST else -1]
+
+    def download_archives(self, wanted):
+        missing = sorted({f"{name}={version}" for name, version in wanted if not self.archive(name, version)})
+        if missing:
+            # apt's own sandbox user cannot write to a private directory.
+            run(["apt-get", "download", "--quiet=2", "-o", "APT::Sandbox::User=root", *missing], self.archives)
 
     def archive(self, name, version):
-        def cached():
-            return list(self.archives.glob(f"{name}_{version.replace(':', '%3a')}_*.deb"))
-
-        if not cached():
-            # apt's own sandbox user cannot write to a private directory.
-            run(["apt-get", "download", "--quiet=2", "-o", "APT::Sandbox::User=root", f"{name}={version}"], self.archives)
-        [archive] = cached()
-        return archive
+        return next(self.archives.glob(f"{name}_{version.replace(':', '%3a')}_*.deb"), None)
 
     def install_wheels(self, pinned, directory):
         for wheel in pinned:
@@ -99,6 +97,19 @@ class DebianVersion:
     def __lt__(self, other):
         compared = subprocess.run(["dpkg", "--compare-versions", self.text, "lt", other.text])
         return compared.returncode == 0
+
+
+def known_versions(names):
+    """Of each package the versions that the machine's archives have, the oldest first."""
+    known = {name: set() for name in names}
+    for line in output(["apt-cache", "madison", *names]).splitlines():
+        name, version, origin = (column.strip() for column in line.split("|"))
+        if "Packages" in origin:
+            known[name].add(version)
+    absent = [name for name, versions in known.items() if not versions]
+    if absent:
+        raise SystemExit(f"error: the machine's Debian archives have no package `{'`, `'.join(absent)}`")
+    return {name: sorted(versions, key=DebianVersion) for name, versions in known.items()}
 
 
 def output(command):
