@@ -9,6 +9,7 @@ mod config_faults;
 mod container;
 mod creation;
 mod documents;
+mod encoders;
 mod export;
 mod help;
 mod history;
