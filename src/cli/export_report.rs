@@ -30,18 +30,34 @@ pub(super) fn show_plan_totals(export: &ExportPlan) -> String {
     let plan = &export.plan;
     let bytes = export.carried_bytes();
     let mut text = format!(
-        "bundle {}{}: {} and {} in {}, {} ({bytes} bytes) to move\n",
+        "bundle {}{}: {} and {} in {}, {} ({bytes} bytes) to move{}\n",
         export.name,
         show_position(export),
         count(export.carriage.blobs.len(), "blob"),
         count(plan.manifests.len(), "manifest"),
         count(export.volumes.len(), "volume"),
         show_size(bytes),
+        show_needed(export),
     );
     for (artifact, reason) in &export.failures {
         text.push_str(&format!("left out: {artifact}: {reason}\n"));
     }
     text
+}
+
+/// What all of it would have been, of a bundle that does not carry all of it.
+fn show_needed(export: &ExportPlan) -> String {
+    let (assumed, rebuilt) = (&export.carriage.assumed, &export.carriage.rebuilt);
+    if assumed.is_empty() && rebuilt.is_empty() {
+        return String::new();
+    }
+    let needed = export.needed_bytes();
+    format!(
+        " of {} ({needed} bytes); {} assumed at the target, {} made again there",
+        show_size(needed),
+        count(assumed.len(), "content"),
+        count(rebuilt.len(), "layer"),
+    )
 }
 
 fn show_position(export: &ExportPlan) -> String {
@@ -116,12 +132,16 @@ pub(super) fn show_report(
         .filter(|(position, _)| report.exported.contains(position))
         .map(|(_, row)| row);
     let rows: Vec<Vec<String>> = std::iter::once(artifact_heads()).chain(exported).collect();
+    let needed = match export.carriage.assumed.len() + export.carriage.rebuilt.len() {
+        0 => String::new(),
+        _ => format!(" of {}", show_size(export.needed_bytes())),
+    };
     let resumed = match report.resumed_bytes {
         0 => String::new(),
         bytes => format!(", {} brought by an interrupted run", show_size(bytes)),
     };
     text.push_str(&format!(
-        "{}, {} moved{resumed}\n",
+        "{}, {} moved{needed}{resumed}\n",
         count(report.exported.len(), "artifact"),
         show_size(report.moved_bytes)
     ));

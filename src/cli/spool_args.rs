@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Args)]
 pub(super) struct SpoolArgument {
     /// Decompress layers of dense bundles in this directory, instead of `$TMPDIR` or /var/tmp; the files have no names,
-    /// and `--dry-run` tells how much room they take
+    /// and the dry run of an import tells how much room they take
     #[arg(long, value_name = "DIR")]
     spool: Option<PathBuf>,
 }

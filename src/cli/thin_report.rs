@@ -96,10 +96,12 @@ impl<'a> Thinness<'a> {
         for row in assumed {
             *by_sequence.entry(row.sequence).or_default() += 1;
         }
-        let origins = by_sequence.iter().map(|(sequence, contents)| match sequence {
-            Some(sequence) => format!("{contents} of sequence {sequence}"),
-            None => format!("{contents} of no bundle"),
-        });
+        let origins = by_sequence
+            .iter()
+            .map(|(sequence, contents)| match sequence {
+                Some(sequence) => format!("{contents} of sequence {sequence}"),
+                None => format!("{contents} of no bundle"),
+            });
         format!(
             "assumed    {} at the target, {}: {}\n",
             count(assumed.len(), "content"),
@@ -137,7 +139,8 @@ impl<'a> Thinness<'a> {
     }
 
     fn show_references(&self, row: &RebuiltRow) -> String {
-        let is_assumed = |digest: &Digest| self.inventory.assumed.iter().any(|it| it.digest == *digest);
+        let is_assumed =
+            |digest: &Digest| self.inventory.assumed.iter().any(|it| it.digest == *digest);
         let shown = row.references.iter().take(REFERENCES_SHOWN_MAX);
         let shown = shown.map(|digest| match is_assumed(digest) {
             true => format!("{} at the target", digest.short()),

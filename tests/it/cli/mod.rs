@@ -36,6 +36,7 @@ mod select_facts;
 mod select_large;
 mod serve;
 mod signals;
+mod thin;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
