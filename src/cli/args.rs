@@ -76,18 +76,13 @@ pub(super) fn grammar() -> clap::Command {
 /// A selection is among the tags of registries.
 const SELECTABLE: &str = "`REGISTRY/REPOSITORY[:TAG|@DIGEST]` or `REGISTRY/GLOB`";
 
-/// Flags of exports that few people need.
-const RARE_OF_EXPORTS: [&str; 2] = ["sequence", "spool"];
-
 /// The rules have a command of their own, whose short help shows them.
 fn with_short_help(command: clap::Command) -> clap::Command {
+    let is_rule = |argument: &clap::Arg| argument.get_help_heading() == Some(SELECTION);
     command
-        .mut_args(|argument| match argument.get_help_heading() {
-            Some(SELECTION) => argument.hide_short_help(true),
-            _ if RARE_OF_EXPORTS.contains(&argument.get_id().as_str()) => {
-                argument.hide_short_help(true)
-            }
-            _ => argument,
+        .mut_args(|argument| match is_rule(&argument) {
+            true => argument.hide_short_help(true),
+            false => argument,
         })
         .after_help("Rules for tags that are not named, such as `--newest`: `airlift select -h`")
 }

@@ -30,34 +30,42 @@ pub(super) fn show_plan_totals(export: &ExportPlan) -> String {
     let plan = &export.plan;
     let bytes = export.carried_bytes();
     let mut text = format!(
-        "bundle {}{}: {} and {} in {}, {} ({bytes} bytes) to move{}\n",
+        "bundle {}{}: {} and {} in {}, {} ({bytes} bytes) to move\n",
         export.name,
         show_position(export),
         count(export.carriage.blobs.len(), "blob"),
         count(plan.manifests.len(), "manifest"),
         count(export.volumes.len(), "volume"),
         show_size(bytes),
-        show_needed(export),
     );
+    if let Some(line) = show_thinning(export) {
+        text.push_str(&line);
+    }
     for (artifact, reason) in &export.failures {
         text.push_str(&format!("left out: {artifact}: {reason}\n"));
     }
     text
 }
 
-/// What all of it would have been, of a bundle that does not carry all of it.
-fn show_needed(export: &ExportPlan) -> String {
-    let (assumed, rebuilt) = (&export.carriage.assumed, &export.carriage.rebuilt);
-    if assumed.is_empty() && rebuilt.is_empty() {
-        return String::new();
+/// What a bundle that leaves something out leaves out, and what that asks of the importer.
+fn show_thinning(export: &ExportPlan) -> Option<String> {
+    let carriage = &export.carriage;
+    if carriage.assumed.is_empty() && carriage.rebuilt.is_empty() {
+        return None;
     }
     let needed = export.needed_bytes();
-    format!(
-        " of {} ({needed} bytes); {} assumed at the target, {} made again there",
+    let mut line = format!(
+        "  instead of {} ({needed} bytes): {} of the target, {} made again",
         show_size(needed),
-        count(assumed.len(), "content"),
-        count(rebuilt.len(), "layer"),
-    )
+        count(carriage.assumed.len(), "blob"),
+        count(carriage.rebuilt.len(), "layer"),
+    );
+    if !carriage.rebuilt.is_empty() {
+        let spooled = show_size(export.spooled_bytes());
+        line.push_str(&format!(" with {spooled} of room in `--spool`"));
+    }
+    line.push('\n');
+    Some(line)
 }
 
 fn show_position(export: &ExportPlan) -> String {
@@ -95,6 +103,7 @@ pub(super) fn plan_document(export: &ExportPlan) -> Value {
         "neededBytes": export.needed_bytes(),
         "assumed": export.carriage.assumed.len(),
         "rebuilt": export.carriage.rebuilt.len(),
+        "spoolBytes": export.spooled_bytes(),
         "failures": failures_document(&export.failures),
     })
 }
@@ -127,21 +136,20 @@ pub(super) fn show_report(
             position.name, position.sequence
         ));
     }
+    if let Some(line) = show_thinning(export).filter(|_| !report.is_unchanged) {
+        text.push_str(&line);
+    }
     let exported = artifact_rows(export)
         .enumerate()
         .filter(|(position, _)| report.exported.contains(position))
         .map(|(_, row)| row);
     let rows: Vec<Vec<String>> = std::iter::once(artifact_heads()).chain(exported).collect();
-    let needed = match export.carriage.assumed.len() + export.carriage.rebuilt.len() {
-        0 => String::new(),
-        _ => format!(" of {}", show_size(export.needed_bytes())),
-    };
     let resumed = match report.resumed_bytes {
         0 => String::new(),
         bytes => format!(", {} brought by an interrupted run", show_size(bytes)),
     };
     text.push_str(&format!(
-        "{}, {} moved{needed}{resumed}\n",
+        "{}, {} moved{resumed}\n",
         count(report.exported.len(), "artifact"),
         show_size(report.moved_bytes)
     ));
@@ -186,6 +194,9 @@ pub(super) fn report_document(
         "artifacts": artifacts,
         "movedBytes": report.moved_bytes,
         "resumedBytes": report.resumed_bytes,
+        "neededBytes": plan["neededBytes"],
+        "assumed": plan["assumed"],
+        "rebuilt": plan["rebuilt"],
         "failures": failures_document(&report.failures),
     })
 }

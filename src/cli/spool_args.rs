@@ -8,8 +8,8 @@ use clap::Args;
 #[derive(Args)]
 pub(super) struct SpoolArgument {
     /// Decompress layers of dense bundles in this directory, instead of `$TMPDIR` or /var/tmp; the files have no names,
-    /// and the dry run of an import tells how much room they take
-    #[arg(long, value_name = "DIR")]
+    /// and `--dry-run` tells how much room they take
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
     spool: Option<PathBuf>,
 }
 
