@@ -11,7 +11,7 @@ use airlift::content::{
 use airlift::oci::{Digest, Manifest, Repository, Tag, media_type};
 use airlift::pipeline::{
     AdmissionRules, AssumedWithin, Connections, Created, ExportOptions, ExportReport,
-    ImportOptions, ImportReport, Replays, TagRules, Tailoring, open_bundles, plan_exports,
+    ImportOptions, ImportReport, Replays, TagRules, Tailoring, Thinning, open_bundles, plan_exports,
     plan_import, run_export, run_import,
 };
 use airlift::registry::{Credentials, RegistryOptions};
@@ -81,6 +81,7 @@ impl Journey {
             created: Created::Given(Timestamp::from_second(CREATED_SECONDS).unwrap()),
             expires: None,
             overwrite: Overwrite::Refuse,
+            thinning: Thinning::default(),
             signatures: 1,
             events: ignore_events(),
         }
