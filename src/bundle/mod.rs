@@ -21,6 +21,8 @@ mod limits;
 mod name_index;
 mod past;
 mod reader;
+mod receipt;
+mod receipt_code;
 mod seek_table;
 mod stream_plan;
 mod tar_entry;
@@ -44,6 +46,11 @@ pub use inventory::{
 pub use key::{InvalidKey, KeyAlgorithm, KeyId, PublicKey, SigningKey, generate_key};
 pub use limits::{NAME_LENGTH_MAX, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};
 pub use past::{InvalidPast, Past, ToldEvent, ToldKind};
+pub use receipt::{
+    AnsweredPipeline, DeliveredIn, InvalidReceipt, NotAccepted, RECEIPT_MEDIA_TYPE,
+    RECEIPT_SIZE_MAX_BYTES, RECEIPT_SUFFIX, Receipt, SignedReceipt,
+};
+pub use receipt_code::{InvalidCode, ReceiptCode};
 pub use trust::{NotTrusted, Signature, SignaturePolicy, TrustedKeys};
 pub use trust_files::InvalidTrust;
 pub use verify::{Fault, Verification, verify_volume};

@@ -20,11 +20,12 @@ pub enum SignaturePolicy {
     AcceptUnsigned,
 }
 
-/// A key, and the pipelines that it may ship; an empty list means all.
+/// A key, and the pipelines that it may ship; an empty list means all. Of keys that are trusted for receipts it is
+/// the lanes that they may answer for, and an empty list means none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TrustedKey {
     pub key: PublicKey,
-    pub pipelines: Vec<String>,
+    pub bounds: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum NotTrusted {
     Revoked(KeyId),
     #[error("the key {key} may not ship {what}")]
     NotForPipeline { key: KeyId, what: String },
+    #[error("the key {key} may not answer for the lane `{lane}`")]
+    NotForLane { key: KeyId, lane: String },
     #[error(
         "waiting for signatures: {found} of {threshold} trusted keys have signed it{}",
         show_bad(bad)
@@ -87,15 +90,15 @@ struct Signers<'a> {
 }
 
 impl TrustedKeys {
-    /// Trusts the key for the pipelines, beside those that it has; an empty list means all.
-    pub fn add(&mut self, key: PublicKey, pipelines: Vec<String>) {
+    /// Trusts the key for the pipelines, beside those that it has; an empty list means all. For receipts it is lanes.
+    pub fn add(&mut self, key: PublicKey, bounds: Vec<String>) {
         let known = self.keys.iter_mut().find(|trusted| trusted.key == key);
         match known {
-            Some(known) if known.pipelines.is_empty() || pipelines.is_empty() => {
-                known.pipelines.clear();
+            Some(known) if known.bounds.is_empty() || bounds.is_empty() => {
+                known.bounds.clear();
             }
-            Some(known) => known.pipelines.extend(pipelines),
-            None => self.keys.push(TrustedKey { key, pipelines }),
+            Some(known) => known.bounds.extend(bounds),
+            None => self.keys.push(TrustedKey { key, bounds }),
         }
     }
 
@@ -132,6 +135,40 @@ impl TrustedKeys {
             }
         }
         Ok(signers)
+    }
+
+    /// Whether a trusted key has signed a receipt, before any of it is parsed.
+    pub(super) fn authenticate(
+        &self,
+        document: &[u8],
+        inside: &[Signature],
+    ) -> Result<(), NotTrusted> {
+        let policy = SignaturePolicy::Require {
+            keys: self.clone(),
+            threshold: 1,
+        };
+        let beside = &[];
+        policy.authenticate(document, FoundSignatures { inside, beside })
+    }
+
+    /// The signer of a receipt that may answer for its lane.
+    pub(super) fn find_answerer(
+        &self,
+        document: &[u8],
+        inside: &[Signature],
+        lane: &str,
+    ) -> Result<KeyId, NotTrusted> {
+        let beside = &[];
+        let signers = self.signers(document, FoundSignatures { inside, beside })?;
+        let may_answer = |trusted: &&&TrustedKey| trusted.bounds.iter().any(|it| it == lane);
+        match (signers.good.iter().find(may_answer), signers.good.first()) {
+            (Some(trusted), _) => Ok(trusted.key.id().clone()),
+            (None, Some(other)) => Err(NotTrusted::NotForLane {
+                key: other.key.id().clone(),
+                lane: lane.to_owned(),
+            }),
+            (None, None) => Err(NotTrusted::UnknownKeys(join_ids(inside.iter()))),
+        }
     }
 }
 
@@ -192,8 +229,8 @@ impl SignaturePolicy {
             .as_ref()
             .map(|pipeline| pipeline.name.as_str());
         let may_ship = |trusted: &TrustedKey| {
-            trusted.pipelines.is_empty()
-                || pipeline.is_some_and(|name| trusted.pipelines.iter().any(|p| p == name))
+            trusted.bounds.is_empty()
+                || pipeline.is_some_and(|name| trusted.bounds.iter().any(|bound| bound == name))
         };
         let Signers { good, bad } = keys.signers(message, signatures)?;
         let (allowed, bound): (Vec<_>, Vec<_>) = good.into_iter().partition(|key| may_ship(key));

@@ -86,7 +86,13 @@ fn with_short_help(command: clap::Command) -> clap::Command {
 }
 
 /// Flags of commands that deliver that few people need.
-const RARE: [&str; 3] = ["platform_index", "private_addresses", "min_sequence"];
+const RARE: [&str; 5] = [
+    "platform_index",
+    "private_addresses",
+    "min_sequence",
+    "receipt_key",
+    "receipts",
+];
 
 /// Rules are about parts of bundles here, and the long help shows them.
 fn with_part(command: clap::Command) -> clap::Command {
@@ -121,6 +127,8 @@ pub(super) enum Command {
     Rollback(commands::rollback::RollbackArguments),
     Run(commands::run::RunArguments),
     Runs(commands::runs::RunsArguments),
+    Receipts(commands::receipts::ReceiptsArguments),
+    Lanes(commands::lanes::LanesArguments),
     History(commands::history::HistoryArguments),
     Audit(commands::audit::AuditArguments),
     List(commands::list::ListArguments),

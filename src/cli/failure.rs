@@ -7,9 +7,9 @@ use super::exit::Exit;
 use crate::bundle::{BundleError, InvalidKey, InvalidTrust, NotTrusted};
 use crate::config::InvalidConfiguration;
 use crate::content::{self, ErrorKind, SparseIndexRefused};
-use crate::history::{ChainBreak, NewerLedger, RunCancelled};
+use crate::history::{ChainBreak, InvalidExport, InvalidHead, NewerLedger, RunCancelled};
 use crate::layout::LayoutInUse;
-use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, NameCollision};
+use crate::pipeline::{CannotAdmit, CannotNumber, CannotTransfer, MissingContents, NameCollision};
 use crate::registry::{ConnectionCause, MayNotCreate, RegistryError};
 use crate::selection::CannotRename;
 use crate::storage::{ServiceAnswer, UnfitSas};
@@ -105,7 +105,10 @@ pub(super) fn hint_of_chain(error: &(dyn StdError + 'static)) -> Option<String> 
 }
 
 fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
-    if cause.is::<ChainBreak>() {
+    if let Some(invalid) = cause.downcast_ref::<InvalidExport>() {
+        return Some(hint_of_export(invalid).to_owned());
+    }
+    if cause.is::<ChainBreak>() || cause.is::<InvalidHead>() {
         return Some(TAMPERED.to_owned());
     }
     if cause.is::<NewerLedger>() {
@@ -141,6 +144,9 @@ fn hint_of_cause(cause: &(dyn StdError + 'static)) -> Option<String> {
     if let Some(refusal) = cause.downcast_ref::<CannotNumber>() {
         return hint_of_number(refusal).map(str::to_owned);
     }
+    if let Some(missing) = cause.downcast_ref::<MissingContents>() {
+        return Some(hint_of_missing(missing));
+    }
     if is_about_names(cause) {
         return Some(RENAME.to_owned());
     }
@@ -173,6 +179,19 @@ fn hint_of_admission(refusal: &CannotAdmit) -> String {
             "ask the sender which bundle is the right one".to_owned()
         }
     }
+}
+
+fn hint_of_missing(missing: &MissingContents) -> String {
+    let Some(file) = &missing.file else {
+        return "give the `--state` of this lane, or list where the target has it with \
+                `--assumed-repositories`; else ask the sender for a bundle without `--incremental` and `--delta`"
+            .to_owned();
+    };
+    let name = file.file_name().unwrap_or_default().display();
+    format!(
+        "take `{}` to the sender, who repeats the export with `--repair {name}`; import what it makes, and then this again",
+        file.display()
+    )
 }
 
 fn hint_of_sas(unfit: &UnfitSas) -> String {
@@ -209,6 +228,17 @@ fn hint_of_transfer(refusal: &CannotTransfer) -> &'static str {
             "`airlift inspect` on the source shows what it has"
         }
         CannotTransfer::ManyForVolume(_) => "name the bundle with `--bundle`",
+    }
+}
+
+fn hint_of_export(invalid: &InvalidExport) -> &'static str {
+    match invalid {
+        InvalidExport::Empty | InvalidExport::NoRecord(_) => {
+            "expected the lines of `airlift audit export` as they were printed: export them again, and verify the state directory itself with `--state`"
+        }
+        InvalidExport::Broken(_) => {
+            "compare the file with another copy of it, and with what `airlift audit export` prints now"
+        }
     }
 }
 
@@ -328,6 +358,9 @@ fn hint_of_trust(not_trusted: &NotTrusted) -> String {
         }
         NotTrusted::Revoked(_) | NotTrusted::NotForPipeline { .. } => {
             "ask the sender to sign it with a key that may ship it".to_owned()
+        }
+        NotTrusted::NotForLane { lane, .. } => {
+            format!("if it may, give it with `--trust {lane}=FILE`")
         }
     }
 }

@@ -127,14 +127,6 @@ pub(super) fn survey_document(plan: &ImportPlan, survey: &Survey) -> Value {
         .zip(plan.source_names())
         .map(|((name, digest), source)| json!({ "name": name, "source": source, "digest": digest }))
         .collect();
-    let to_create = survey.to_create.iter().map(|missing| {
-        json!({
-            "kind": missing.provision.kind.as_str(),
-            "name": missing.provision.name,
-            "isCertain": missing.is_certain,
-        })
-    });
-    let to_create: Vec<Value> = to_create.collect();
     json!({
         "name": plan.bundle.inventory().name,
         "inventoryDigest": plan.bundle.last().inventory_digest(),
@@ -144,8 +136,32 @@ pub(super) fn survey_document(plan: &ImportPlan, survey: &Survey) -> Value {
         "toMoveContents": survey.to_move_contents,
         "presentBytes": survey.present_bytes,
         "presentContents": survey.present_contents,
-        "toCreate": to_create,
+        "toCreate": creation_documents(survey),
     })
+}
+
+/// What the target would be asked to create.
+pub(super) fn creation_documents(survey: &Survey) -> Vec<Value> {
+    let documents = survey.to_create.iter().map(|missing| {
+        json!({
+            "kind": missing.provision.kind.as_str(),
+            "name": missing.provision.name,
+            "isCertain": missing.is_certain,
+        })
+    });
+    documents.collect()
+}
+
+/// The same for people, a line for each.
+pub(super) fn show_creations(survey: &Survey) -> String {
+    let lines = survey.to_create.iter().map(|missing| {
+        let doubt = match missing.is_certain {
+            true => "",
+            false => ", if it is missing: this login may not ask",
+        };
+        format!("  creates {}{doubt}\n", missing.provision)
+    });
+    lines.collect()
 }
 
 fn left_documents(plan: &ImportPlan) -> Vec<Value> {
@@ -179,13 +195,7 @@ pub(super) fn show_survey(plan: &ImportPlan, survey: &Survey, target: &TargetRef
         let reason = format!("left: {rule}{}", left.reason);
         vec![left.source.clone(), left.digest.to_string(), reason]
     });
-    for missing in &survey.to_create {
-        let doubt = match missing.is_certain {
-            true => "",
-            false => ", if it is missing: this login may not ask",
-        };
-        text.push_str(&format!("  creates {}{doubt}\n", missing.provision));
-    }
+    text.push_str(&show_creations(survey));
     for line in table(&taken.chain(left).collect::<Vec<_>>()).lines() {
         text.push_str(&format!("  {line}\n"));
     }

@@ -81,7 +81,7 @@ impl TrustArguments {
     fn require(&self) -> Result<SignaturePolicy, InvalidTrust> {
         let mut keys = TrustedKeys::default();
         for text in &self.trust {
-            add_trusted(&mut keys, text)?;
+            add_trusted(&mut keys, split_binding(text))?;
         }
         Ok(SignaturePolicy::Require {
             keys,
@@ -90,16 +90,24 @@ impl TrustArguments {
     }
 }
 
-fn add_trusted(keys: &mut TrustedKeys, text: &str) -> Result<(), InvalidTrust> {
-    let (pipeline, path) = match text.split_once('=') {
+/// The pipeline that a key is bound to, if it is, and where the key is.
+fn split_binding(text: &str) -> (Option<&str>, &Path) {
+    match text.split_once('=') {
         Some((pipeline, path)) if !Path::new(text).exists() => (Some(pipeline), Path::new(path)),
         _ => (None, Path::new(text)),
-    };
-    let pipelines: Vec<String> = pipeline.map(str::to_owned).into_iter().collect();
+    }
+}
+
+/// Trusts a key or a directory of them, for the pipeline or lane that it is bound to.
+pub(super) fn add_trusted(
+    keys: &mut TrustedKeys,
+    (bound, path): (Option<&str>, &Path),
+) -> Result<(), InvalidTrust> {
+    let bounds: Vec<String> = bound.map(str::to_owned).into_iter().collect();
     if path.is_dir() {
-        keys.read_directory(path, &pipelines)
+        keys.read_directory(path, &bounds)
     } else {
-        keys.read_file(path, &pipelines)
+        keys.read_file(path, &bounds)
     }
 }
 

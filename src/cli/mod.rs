@@ -24,6 +24,7 @@ mod part_args;
 mod permissions;
 mod progress;
 mod promotion_report;
+mod receipt_args;
 mod reference_args;
 mod refusal;
 mod registry_args;
@@ -163,11 +164,13 @@ async fn run(
             Box::pin(commands::promote::run(*arguments, &origin, output)).await
         }
         Command::Rollback(arguments) => commands::rollback::run(arguments, output).await,
-        Command::Run(arguments) => commands::run::run(arguments, &origin, output).await,
+        Command::Run(arguments) => Box::pin(commands::run::run(arguments, &origin, output)).await,
         Command::Serve(arguments) => commands::serve::run(arguments, output).await,
         Command::MirrorConfig(arguments) => commands::mirror_config::run(arguments, output).await,
         Command::Config(arguments) => commands::config::run(arguments, output).await,
         Command::Runs(arguments) => Box::pin(commands::runs::run(arguments, &origin, output)).await,
+        Command::Lanes(arguments) => commands::lanes::run(arguments, output).await,
+        Command::Receipts(arguments) => commands::receipts::run(arguments, output).await,
         Command::History(arguments) => commands::history::run(arguments, output).await,
         Command::Audit(arguments) => commands::audit::run(arguments, output).await,
         Command::List(arguments) => commands::list::run(arguments, output).await,

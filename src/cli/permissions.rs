@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use crate::config::{group_names, login_name};
+use crate::config::{find_groups, find_users, group_names, login_name};
 
 /// A user, or everybody of a group, in a list of those who may.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,33 @@ pub(super) async fn myself() -> Somebody {
             .map(|(id, name)| name.unwrap_or_else(|| id.to_string()))
             .collect(),
     }
+}
+
+/// Those whom the operating system does not know. What is a number is somebody without a name.
+pub(super) async fn find_unknown(people: &[Person]) -> Vec<Person> {
+    let mut users = Vec::new();
+    let mut groups = Vec::new();
+    for person in people {
+        match person {
+            Person::User(name) if !is_number(name) => users.push(name.as_str()),
+            Person::Group(name) if !is_number(name) => groups.push(name.as_str()),
+            Person::User(_) | Person::Group(_) => {}
+        }
+    }
+    let (are_users, are_groups) = (find_users(&users).await, find_groups(&groups).await);
+    let without = |found: Vec<bool>, names: Vec<&str>, as_person: fn(String) -> Person| {
+        let pairs = names.into_iter().zip(found);
+        let missing = pairs.filter(|(_, is_there)| !is_there);
+        let missing = missing.map(move |(name, _)| as_person(name.to_owned()));
+        missing.collect::<Vec<_>>()
+    };
+    let mut unknown = without(are_users, users, Person::User);
+    unknown.extend(without(are_groups, groups, Person::Group));
+    unknown
+}
+
+fn is_number(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether `list` has them; an empty list has everybody.

@@ -61,7 +61,7 @@ impl Progress {
             Event::Moved(bytes) | Event::Spared(bytes) => self.bar.inc(bytes),
             Event::Warning(text) => self.bar.suspend(|| Output::warn(&text)),
             Event::Created(it) => self.bar.suspend(|| Output::note(&format!("created {it}"))),
-            Event::ContentDone(_) | Event::Tagged(..) => {}
+            Event::ContentDone(_) | Event::Tagged(..) | Event::Settled { .. } => {}
         }
     }
 

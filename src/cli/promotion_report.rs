@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::import_report::{show_outcome, show_replaced};
+use super::import_report::{creation_documents, show_creations, show_outcome, show_replaced};
 use super::output::table;
 use super::size::{count, show_size};
 use crate::content::ArtifactOutcome;
@@ -96,6 +96,7 @@ pub(super) fn show_survey(ends: &PromotionEnds, plan: &PromotionPlan, survey: &S
         let target = ends.reference(&name);
         vec![format!("{source} → {target}"), digest.to_string()]
     });
+    text.push_str(&show_creations(survey));
     push_rows(
         &mut text,
         &rows.chain(failure_rows(plan)).collect::<Vec<_>>(),
@@ -173,6 +174,7 @@ pub(super) fn survey_document(
         "toMoveContents": survey.to_move_contents,
         "presentBytes": survey.present_bytes,
         "presentContents": survey.present_contents,
+        "toCreate": creation_documents(survey),
     })
 }
 

@@ -1,7 +1,7 @@
 //! How registries are reached: flags that every command with a registry has, and what the configuration file says of
 //! each registry.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -11,8 +11,8 @@ use super::exit::Exit;
 use super::failure::UsageError;
 use super::origin::Origin;
 use super::permissions::{myself, show_people};
-use super::refusal::record_refusal;
-use crate::history::{NewRun, Trigger};
+use super::refusal::Attempt;
+use crate::history::Trigger;
 use crate::pipeline::{Connections, SourceReference, TargetReference};
 use crate::registry::{Credentials, PrivateAddresses, RegistryOptions, Transport};
 
@@ -82,13 +82,12 @@ impl RegistryArguments {
         &self.config
     }
 
-    /// Refuses to read from registries that whoever asks may not look at, and records it as `run`. A schedule asks for
-    /// nobody.
+    /// Refuses to read from registries that whoever asks may not look at, and records it. A schedule asks for nobody.
     pub(super) async fn refuse_unseen(
         &self,
         references: &[SourceReference],
         origin: &Origin,
-        (state, run): (Option<&Path>, &NewRun),
+        attempt: Attempt<'_>,
     ) -> anyhow::Result<()> {
         let Some(configuration) = self.config.read()? else {
             return Ok(());
@@ -110,12 +109,16 @@ impl RegistryArguments {
                 show_people(&registry.section.may_view)
             ))
             .exit(Exit::Denied);
-        record_refusal(state, run, &refusal).await;
+        attempt.record(Some(&configuration), &refusal).await;
         Err(refusal.into())
     }
 
-    /// Refuses to write by hand where only pipelines may.
-    pub(super) fn refuse_validated(&self, target: &TargetReference) -> anyhow::Result<()> {
+    /// Refuses to write by hand where only pipelines may, and records it.
+    pub(super) async fn refuse_validated(
+        &self,
+        target: &TargetReference,
+        attempt: Attempt<'_>,
+    ) -> anyhow::Result<()> {
         let configuration = self.config.read()?;
         let validated = configuration
             .as_ref()
@@ -129,6 +132,7 @@ impl RegistryArguments {
         ))
         .hint("`airlift config show` lists the pipelines; `airlift run` runs one")
         .exit(Exit::Denied);
+        attempt.record(configuration.as_deref(), &error).await;
         Err(error.into())
     }
 }

@@ -111,6 +111,7 @@ impl SelectionArguments {
             referrers,
             on_error,
             now: Timestamp::now(),
+            memory: None,
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::pipeline::{
     ExportMemory, PromotionMemory, RememberedUploads, Remembrance, TargetReference, TransferMemory,
     upload_place,
 };
+use crate::selection::Rules;
 use crate::storage::ContainerReference;
 
 #[derive(Args)]
@@ -173,6 +174,7 @@ pub(super) async fn remember(
         target: absolute(target)?.to_string(),
         container: Some(names.join(" ")),
         link: origin.link(),
+        receipts: None,
         clock: Timestamp::now,
     })
 }
@@ -188,6 +190,19 @@ pub(super) async fn open_ledger(directory: &Path) -> anyhow::Result<Ledger> {
     Ok(Ledger::open(directory).await?)
 }
 
+/// Opens the ledger that a selection asks and that keeps what it learns: where there is one, or where rules have to
+/// know more than names, so that there is something to keep.
+pub(super) async fn open_for_selection(
+    directory: Option<&Path>,
+    rules: &Rules,
+) -> anyhow::Result<Option<Ledger>> {
+    let is_worth_it = |it: &&Path| rules.need_facts() || it.join("ledger.db").is_file();
+    match directory.filter(is_worth_it) {
+        Some(directory) => Ok(Some(Ledger::open(directory).await?)),
+        None => Ok(None),
+    }
+}
+
 /// The same layout is the same target wherever the command is run.
 pub(super) fn absolute(target: &TargetReference) -> std::io::Result<TargetReference> {
     match target {
@@ -199,7 +214,9 @@ pub(super) fn absolute(target: &TargetReference) -> std::io::Result<TargetRefere
 }
 
 /// The same directory is the same container wherever the command is run.
-fn absolute_container(reference: &ContainerReference) -> std::io::Result<ContainerReference> {
+pub(super) fn absolute_container(
+    reference: &ContainerReference,
+) -> std::io::Result<ContainerReference> {
     match reference {
         ContainerReference::Directory(path) => {
             Ok(ContainerReference::from(&*std::path::absolute(path)?))

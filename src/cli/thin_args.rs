@@ -1,6 +1,8 @@
 //! What an export leaves out, and how it carries the rest: flags of `export`, named as the keys of the configuration
 //! file.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::failure::UsageError;
@@ -9,10 +11,6 @@ use crate::bundle::Profile;
 use crate::history::Basis;
 use crate::pipeline::{Assumes, Dense, References, Thinning};
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "flags are what was typed, not decisions"
-)]
 #[derive(Args)]
 pub(super) struct ThinArguments {
     /// How the bundle is stored
@@ -30,6 +28,10 @@ pub(super) struct ThinArguments {
     /// Count what was sent and not answered as delivered, where no receipt can come back
     #[arg(long, hide_short_help = true)]
     assume_delivered: bool,
+
+    /// Bring exactly what this list says was missing at the target, which an import has written into its state directory
+    #[arg(long, value_name = "FILE", requires_all = ["pipeline", "state", "audience"], hide_short_help = true)]
+    pub(super) repair: Option<PathBuf>,
 
     /// How hard dense bundles are compressed, by zstd; higher is smaller and slower
     #[arg(long, value_name = "LEVEL", default_value_t = 3, hide_short_help = true,

@@ -51,6 +51,41 @@ pub async fn group_names(ids: &[u32]) -> Vec<Option<String>> {
     .await
 }
 
+/// Which of these users there are.
+pub async fn find_users(names: &[&str]) -> Vec<bool> {
+    let getent = Path::new(GETENT);
+    let found = names
+        .iter()
+        .map(|name| has_name(name, USERS, getent, TIME_LIMIT));
+    join_all(found).await
+}
+
+/// Which of these groups there are.
+pub async fn find_groups(names: &[&str]) -> Vec<bool> {
+    let getent = Path::new(GETENT);
+    let found = names
+        .iter()
+        .map(|name| has_name(name, GROUPS, getent, TIME_LIMIT));
+    join_all(found).await
+}
+
+async fn has_name(name: &str, table: Table<'_>, getent: &Path, limit: Duration) -> bool {
+    let is_name = |text: String| {
+        text.lines()
+            .any(|line| line.split(':').next() == Some(name))
+    };
+    let local = match tokio::fs::File::open(table.file).await {
+        Ok(file) => read_table(file).await.is_some_and(is_name),
+        Err(_) => false,
+    };
+    // A name that `getent` would take for a flag is nobody's.
+    if local || name.starts_with('-') {
+        return local;
+    }
+    let asked = tokio::time::timeout(limit, ask(name, table.word, getent)).await;
+    asked.ok().flatten().is_some_and(is_name)
+}
+
 async fn find_name(id: u32, table: Table<'_>, getent: &Path, limit: Duration) -> Option<String> {
     let local = match tokio::fs::File::open(table.file).await {
         Ok(file) => read_table(file).await.and_then(|text| name_in(&text, id)),
@@ -59,14 +94,15 @@ async fn find_name(id: u32, table: Table<'_>, getent: &Path, limit: Duration) ->
     if local.is_some() {
         return local;
     }
-    let asked = ask(id, table.word, getent);
-    tokio::time::timeout(limit, asked).await.ok()?
+    let key = id.to_string();
+    let asked = tokio::time::timeout(limit, ask(&key, table.word, getent)).await;
+    name_in(&asked.ok()??, id)
 }
 
 /// What the switch of the C library says. It hears nothing of our environment.
-async fn ask(id: u32, table: &str, getent: &Path) -> Option<String> {
+async fn ask(key: &str, table: &str, getent: &Path) -> Option<String> {
     let mut child = Command::new(getent)
-        .args([table, &id.to_string()])
+        .args([table, key])
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -74,8 +110,7 @@ async fn ask(id: u32, table: &str, getent: &Path) -> Option<String> {
         .kill_on_drop(true)
         .spawn()
         .ok()?;
-    let text = read_table(child.stdout.take()?).await?;
-    name_in(&text, id)
+    read_table(child.stdout.take()?).await
 }
 
 async fn read_table(table: impl tokio::io::AsyncRead + Unpin) -> Option<String> {
@@ -168,5 +203,30 @@ broken
         assert_eq!(find(10).await.as_deref(), Some("wheel"));
         assert_eq!(find(5000).await.as_deref(), Some("remote"));
         assert_eq!(group_names(&[0]).await, [Some("root".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_neither_the_file_nor_getent_has_is_nobodys() {
+        let directory = tempfile::tempdir().unwrap();
+        let users = directory.path().join("passwd");
+        fs::write(&users, TABLE).unwrap();
+        let getent = script(
+            directory.path(),
+            r#"[ "$2" = anna ] && echo "anna:*:7:100::/:""#,
+        );
+        let table = Table {
+            file: users.to_str().unwrap(),
+            word: "passwd",
+        };
+        let limit = Duration::from_secs(30);
+        for (name, is_there) in [("ops", true), ("anna", true), ("op", false), ("-s", false)] {
+            assert_eq!(
+                has_name(name, table, &getent, limit).await,
+                is_there,
+                "{name}"
+            );
+        }
+        assert_eq!(find_users(&["root"]).await, [true]);
+        assert_eq!(find_groups(&["root", "no-such-group"]).await, [true, false]);
     }
 }

@@ -15,5 +15,5 @@ pub use file::{
     Entry, Fault, InvalidConfiguration, Item, Section, Sections, Setting, find_configuration,
     find_near, is_section_name, parse_sections, read_configuration,
 };
-pub use login_name::{group_names, login_name};
+pub use login_name::{find_groups, find_users, group_names, login_name};
 pub use secret::{InvalidSecretReference, SecretReference, resolve_secret};

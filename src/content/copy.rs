@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::concurrent::for_each;
+use super::concurrent::{for_each, for_each_to_its_end};
 use super::copy_options::{CopyOptions, CopyReport, Existing, OnError};
 use super::event::Event;
 use super::plan::{Plan, PlannedManifest};
@@ -79,7 +79,8 @@ impl Copy {
         run.clone().push_manifests(&first).await?;
         run.clone().push_manifests(&second).await?;
         let publishing = Arc::clone(&run);
-        for_each(chosen, run.copy.options.concurrency, move |artifact| {
+        let limit = run.copy.options.concurrency;
+        for_each_to_its_end(chosen, limit, move |artifact| {
             let run = Arc::clone(&publishing);
             async move { run.publish(artifact).await }
         })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::copy_options::{ArtifactOutcome, Replaced};
 use super::provision::Provision;
 use crate::oci::{Digest, Repository, Tag};
 
@@ -24,6 +25,14 @@ pub enum Event {
     Created(Provision),
     /// A tag is visible.
     Tagged(Repository, Tag),
+    /// What became of an artifact is certain, whatever becomes of the others.
+    Settled {
+        /// By position in the plan.
+        artifact: usize,
+        outcome: ArtifactOutcome,
+        /// What its tag has left.
+        replaced: Option<Replaced>,
+    },
     /// Something that a person should know, and that stops nothing.
     Warning(String),
 }

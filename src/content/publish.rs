@@ -1,6 +1,7 @@
 //! Phase 2 of a copy: referrers become findable, and tags move last.
 //!
-//! **Invariant.** An artifact of which anything has failed keeps the tag that it had.
+//! **Invariants.** An artifact of which anything has failed keeps the tag that it had. What became of each is told as
+//! soon as it is certain, so that whoever drops a copy, or sees it fail, knows what is visible.
 
 use super::copy::{Run, at_target, describe};
 use super::copy_options::{
@@ -22,12 +23,30 @@ impl Run {
                 Ok(Pointed::Held(reason)) => ArtifactOutcome::Held(reason),
                 Ok(Pointed::There) if !self.is_new(artifact) => ArtifactOutcome::Unchanged,
                 Ok(_) => ArtifactOutcome::Delivered,
-                Err(error) if self.copy.options.on_error == OnError::Stop => return Err(error),
-                Err(error) => ArtifactOutcome::Failed(describe(&error)),
+                Err(error) => {
+                    self.settle_artifact(position, ArtifactOutcome::Failed(describe(&error)));
+                    return match self.copy.options.on_error {
+                        OnError::Stop => Err(error),
+                        OnError::Continue => Ok(()),
+                    };
+                }
             },
         };
-        self.lock().report.outcomes[position] = Some(outcome);
+        self.settle_artifact(position, outcome);
         Ok(())
+    }
+
+    fn settle_artifact(&self, position: usize, outcome: ArtifactOutcome) {
+        let replaced = {
+            let report = &mut self.lock().report;
+            report.outcomes[position] = Some(outcome.clone());
+            report.replaced.get(&position).cloned()
+        };
+        (self.copy.options.events)(Event::Settled {
+            artifact: position,
+            outcome,
+            replaced,
+        });
     }
 
     fn is_new(&self, artifact: &PlannedArtifact) -> bool {
@@ -102,7 +121,7 @@ impl Run {
             }
             Err(error) => return Err(error),
         };
-        self.lock().report.outcomes[position] = Some(outcome);
+        self.settle_artifact(position, outcome);
         Ok(())
     }
 

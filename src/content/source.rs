@@ -21,6 +21,12 @@ pub trait Source: Send + Sync {
     /// At most [`MANIFEST_SIZE_MAX_BYTES`] are read.
     async fn manifest(&self, repository: &Repository, pin: &Pin) -> Result<RawDocument>;
 
+    /// The digest that the place claims for the tag, where it tells that without handing the manifest over. A claim:
+    /// the bytes are checked when they are read.
+    async fn claimed_digest(&self, _repository: &Repository, _tag: &Tag) -> Result<Option<Digest>> {
+        Ok(None)
+    }
+
     /// The bytes `range` of the content `descriptor` (a blob or a manifest), without verification.
     async fn open(
         &self,

@@ -39,15 +39,15 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let recompression = self.recompression.as_ref();
         let recompression = recompression.map_or_else(Vec::new, Recompression::to_bytes);
         let mut bytes = FIRST_LINE.to_vec();
-        for part in [recompression, self.delta.to_bytes()] {
+        for part in [recompression, self.delta.to_bytes()?] {
             put_length(&mut bytes, part.len() as u64);
             bytes.extend_from_slice(&part);
         }
-        bytes
+        Ok(bytes)
     }
 
     /// Reads a recipe for references of these plain sizes, in bytes.
@@ -105,7 +105,7 @@ impl Recipe {
         threads: NonZeroUsize,
     ) -> Result<u64, Error> {
         match &self.recompression {
-            Some(recompression) => Ok(put_together(recompression, plain, output, threads.get())?),
+            Some(recompression) => Ok(put_together(recompression, plain, output, threads)?),
             None => Ok(std::io::copy(plain, output).map_err(gzip::Error::Io)?),
         }
     }

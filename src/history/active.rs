@@ -146,7 +146,8 @@ impl ActiveRun {
         self.end(&outcome).await
     }
 
-    fn failure(&self, status: RunStatus, error: &Error) -> RunOutcome {
+    /// What is recorded of a run that ends for this reason.
+    pub fn failure(&self, status: RunStatus, error: &Error) -> RunOutcome {
         let status = match RunCancelled::is_cause_of(error) {
             true => RunStatus::Cancelled,
             false => status,

@@ -48,6 +48,12 @@ pub(super) const SOURCE_HOSTS: &str = "
         AND source NOT LIKE 'oci:%'
     ORDER BY host";
 
+/// Rollback tags of targets from `$1`, a repository and a `:`, up to `$2`, the same and a `;`, which is the next byte.
+/// Texts are compared byte by byte, so that the index serves; `PostgreSQL` wants `COLLATE "C"` for it.
+pub(super) const ROLLBACK_TAGS: &str = "
+    SELECT DISTINCT rollback_tag FROM audit
+    WHERE rollback_tag IS NOT NULL AND target >= $1 AND target < $2";
+
 pub(super) async fn open(file: &Path) -> sqlx::Result<Pool> {
     let options = SqliteConnectOptions::new()
         .filename(file)
@@ -77,6 +83,15 @@ pub(super) fn newer_version(error: &sqlx::Error) -> Option<i64> {
         },
         _ => None,
     }
+}
+
+/// Whether the table that was asked for is not there; `SQLite` has no code for it alone.
+pub(super) fn is_table_missing(error: &sqlx::Error, table: &str) -> bool {
+    let missing = format!("no such table: {table}");
+    let told = error
+        .as_database_error()
+        .map(sqlx::error::DatabaseError::message);
+    told.is_some_and(|told| told == missing || told == format!("no such table: main.{table}"))
 }
 
 /// What somebody can do about an error of the database.

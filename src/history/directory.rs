@@ -33,6 +33,10 @@ impl StateDirectory {
         })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn database(&self) -> PathBuf {
         self.path.join("ledger.db")
     }

@@ -89,6 +89,7 @@ impl Journal {
             Event::Moved(bytes) => self.count(*bytes, 0, phase == RunPhase::Moving),
             Event::Spared(bytes) => self.count(*bytes, 0, false),
             Event::ContentDone(_) => self.count(0, 1, false),
+            Event::Settled { .. } => {}
             Event::Tagged(repository, tag) => {
                 self.tell(LogEvent::Tagged, format!("{repository}:{tag}"));
             }

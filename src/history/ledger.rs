@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::audit::{ChainBreak, tampered};
 use super::dialect::{self, Pool, Transaction};
 use super::directory::{Hold, Presence, StateDirectory};
 use super::id::RunId;
@@ -101,6 +102,11 @@ impl Ledger {
         &self.directory
     }
 
+    /// The state directory, for what is kept beside the ledger.
+    pub fn state_path(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// The state directory, for messages.
     pub fn shown(&self) -> String {
         self.directory.shown()
@@ -169,6 +175,13 @@ fn run_lock(run: &RunId) -> String {
 }
 
 fn explain(directory: &StateDirectory, doing: &str, error: sqlx::Error) -> Error {
+    // Migrations have made it, and nothing of ours removes it.
+    if dialect::is_table_missing(&error, "audit") {
+        return tampered(
+            &format!("the state directory `{}`", directory.shown()),
+            ChainBreak::Removed,
+        );
+    }
     let kind = dialect::kind_of(&error);
     let shown = directory.shown();
     Error::new(kind, format!("{doing} in the state directory `{shown}`")).with_cause(error)

@@ -10,11 +10,13 @@
 mod accepted;
 mod active;
 mod audit;
+mod claim_rules;
 mod claims;
 mod dialect;
 mod directory;
 mod ended;
 mod exported;
+mod facts;
 mod find;
 mod id;
 mod interruption;
@@ -38,12 +40,13 @@ pub use accepted::{Delivery, DeliveryRecord};
 pub use active::{ActiveRun, RunCancelled, WRITE_INTERVAL};
 pub use audit::{
     AuditEntry, AuditHead, AuditKind, AuditRecord, CarriedBundle, ChainBreak, ChainCheck,
-    CheckedChain, HistoryOf, InvalidHead, PastEvent, Refusal, RefusedArtifact, TagMove,
-    TimelineEvent, check_export, reference_at,
+    CheckedChain, HistoryOf, InvalidExport, InvalidHead, PastEvent, Refusal, RefusedArtifact,
+    TagMove, TimelineEvent, check_export, reference_at,
 };
 pub use claims::{Blame, Claim, ClaimState, Claimed, Offered};
 pub use directory::Hold;
 pub use exported::{ExportPosition, ExportedBundle, ExportedPipeline};
+pub use facts::ManifestFacts;
 pub use find::{FoundRuns, RunFilter};
 pub use id::{PipelineId, RunId};
 pub use interruption::Interruption;

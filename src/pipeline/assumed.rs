@@ -7,20 +7,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Serialize;
-
+use super::missing::{MISSING_MEDIA_TYPE, MissingContent, MissingContents};
 use super::place::{Place, TargetReference};
 use super::target_names::name_at_target;
 use crate::bundle::{AssumedRow, Bundle};
 use crate::content::{Error, ErrorKind, Plan, Result};
 use crate::oci::{Digest, Repository};
 use crate::selection::{RenameRules, RepositoryPattern};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 /// Contents that are looked for at once.
 const CONCURRENT_CONTENTS: usize = 16;
-/// Missing contents that one message names.
-const MISSING_SHOWN_MAX: usize = 5;
 
 /// The repositories of the target in which assumed content counts.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +106,12 @@ pub(super) async fn find_assumed(
             Some(name) => {
                 found.insert(content.row.digest.clone(), name);
             }
-            None => missing.push(MissingContent::of(content)),
+            None => missing.push(MissingContent {
+                digest: content.row.digest.clone(),
+                size: content.row.size,
+                repositories: content.sources.clone(),
+                sequence: content.row.sequence,
+            }),
         }
     }
     match missing.is_empty() {
@@ -133,48 +135,6 @@ async fn find_content(
     }
     Ok(None)
 }
-
-/// A content that the target was expected to have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MissingContent {
-    pub digest: Digest,
-    pub size: u64,
-    /// Names at the source.
-    pub repositories: Vec<Repository>,
-    /// The bundle of the pipeline that had it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
-}
-
-impl MissingContent {
-    fn of(content: &AssumedPlace) -> Self {
-        Self {
-            digest: content.row.digest.clone(),
-            size: content.row.size,
-            repositories: content.sources.clone(),
-            sequence: content.row.sequence,
-        }
-    }
-}
-
-/// Everything that a bundle expected at the target and that is not there, as the exporter is told of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{}", show(missing))]
-#[serde(rename_all = "camelCase")]
-pub struct MissingContents {
-    pub media_type: String,
-    pub bundle: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pipeline: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
-    pub inventory: Digest,
-    pub missing: Vec<MissingContent>,
-}
-
-/// What the file that goes home says it is.
-pub const MISSING_MEDIA_TYPE: &str = "application/vnd.airlift.missing.v1+json";
 
 /// The error of a reference that is not at the target, or not what it should be.
 pub(super) fn missing_of(bundle: &Bundle, digest: &Digest) -> Error {
@@ -201,32 +161,10 @@ fn refuse(bundle: &Bundle, missing: Vec<MissingContent>) -> Error {
         media_type: MISSING_MEDIA_TYPE.to_owned(),
         bundle: inventory.name.clone(),
         pipeline: inventory.pipeline.as_ref().map(|it| it.name.clone()),
+        lane: None,
         sequence: inventory.sequence,
         inventory: bundle.last().inventory_digest().clone(),
         missing,
+        file: None,
     })
-}
-
-fn show(missing: &[MissingContent]) -> String {
-    let shown = missing.iter().take(MISSING_SHOWN_MAX).map(|content| {
-        let repositories: Vec<&str> = content
-            .repositories
-            .iter()
-            .map(Repository::as_str)
-            .collect();
-        let origin = content.sequence.map_or(String::new(), |sequence| {
-            format!(", which sequence {sequence} brought")
-        });
-        format!(
-            "`{}` in `{}`{origin}",
-            content.digest,
-            repositories.join("`, `")
-        )
-    });
-    let shown: Vec<String> = shown.collect();
-    let rest = match missing.len().saturating_sub(MISSING_SHOWN_MAX) {
-        0 => String::new(),
-        rest => format!("; and {rest} more"),
-    };
-    format!("{}{rest}", shown.join("; "))
 }

@@ -7,22 +7,26 @@
 //! Specification: design.md, "Sequence"; src/history/SCHEMA.md.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
+use super::answer::Receipts;
+use super::broken_off::DoneSoFar;
 use super::deliver_events::{events_of, refused_artifacts};
-use super::deliver_outcome::{outcome_of, tags_of, tell_artifacts};
-use super::import::{ImportOptions, ImportPlan, ImportReport, Replays, run_import};
+use super::deliver_outcome::{outcome_of, repositories_of, tags_of, tell_artifacts};
+use super::delivered::{Delivered, notes_on};
+use super::import::{ImportOptions, ImportReport, Replays, run_import};
+use super::import_plan::ImportPlan;
 use super::overwrite::TagPast;
 use super::place::Place;
 use crate::bundle::Inventory;
-use crate::content::{Error, HeldTags, Result};
+use crate::content::{Error, Events, HeldTags, Result};
 use crate::history::{
     ActiveRun, AuditEntry, Claimed, Decision, Delivery, DeliveryRecord, Judgement, Lane, Ledger,
-    Link, LogEvent, NewRun, Refusal, RunId, RunKind, RunLink, RunOutcome, RunPhase, RunStatus,
-    Trigger, judge,
+    Link, LogEvent, NewRun, Refusal, RunKind, RunLink, RunOutcome, RunPhase, RunStatus, Trigger,
+    judge,
 };
 use crate::oci::{Digest, Repository, Tag};
 
@@ -42,77 +46,17 @@ pub struct Remembrance {
     /// Where the bundle came from, for people.
     pub container: Option<String>,
     pub link: RunLink,
+    /// Who signs receipts of what is delivered, and where they go; without it nobody is answered.
+    pub receipts: Option<Receipts>,
     pub clock: fn() -> Timestamp,
 }
 
-/// What became of a bundle that the ledger was asked about.
-pub struct Delivered {
-    pub decision: Decision,
-    /// Numbers of the pipeline that never arrived.
-    pub missing: Vec<RangeInclusive<u64>>,
-    /// Of a replay it says that everything is unchanged: the target was not asked.
-    pub report: ImportReport,
-    pub run: RunId,
-    pub replays: Replays,
-}
-
-impl Delivered {
-    /// Whether it was a replay, of which nothing was delivered.
-    pub fn was_skipped(&self) -> bool {
-        self.decision == Decision::Replay && self.replays == Replays::Skip
-    }
-
-    /// What a person should know: that nothing was done, that it came late, which numbers never came.
-    pub fn notes(&self, name: &str) -> Vec<String> {
-        notes_on(&self.decision, &self.missing, name, self.replays)
-    }
-}
-
-fn notes_on(
-    decision: &Decision,
-    missing: &[RangeInclusive<u64>],
-    name: &str,
-    replays: Replays,
-) -> Vec<String> {
-    let mut notes = Vec::new();
-    match decision {
-        Decision::Replay if replays == Replays::Deliver => {
-            notes.push(format!("`{name}` was delivered before, and is again"));
-        }
-        Decision::Replay => notes.push(format!(
-            "`{name}` was delivered before, so nothing was to be done"
-        )),
-        Decision::Late { newest } => notes.push(format!(
-            "`{name}` comes late: the sequence {newest} of its pipeline was delivered before it"
-        )),
-        Decision::New | Decision::OneOff | Decision::Fork { .. } => {}
-    }
-    if !missing.is_empty() {
-        let shown = missing.iter().take(RANGES_SHOWN_MAX);
-        let shown: Vec<String> = shown.map(show_range).collect();
-        let rest = match missing.len() > RANGES_SHOWN_MAX {
-            true => " and more",
-            false => "",
-        };
-        notes.push(format!(
-            "the pipeline of `{name}` has sequences that never arrived: {}{rest}",
-            shown.join(", ")
-        ));
-    }
-    notes
-}
-
-/// Missing numbers are told as ranges, and not more of them than a person reads.
-const RANGES_SHOWN_MAX: usize = 5;
-
-fn show_range(range: &RangeInclusive<u64>) -> String {
-    match range.start() == range.end() {
-        true => range.start().to_string(),
-        false => format!("{} to {}", range.start(), range.end()),
-    }
-}
-
 impl Remembrance {
+    /// The same memory that also answers the bundles, where somebody signs for it.
+    pub fn answering(self, receipts: Option<Receipts>) -> Self {
+        Self { receipts, ..self }
+    }
+
     /// The same memory for runs of another kind.
     pub fn called(self, kind: RunKind, trigger: Trigger) -> Self {
         Self {
@@ -189,6 +133,7 @@ impl Remembrance {
         interrupted: impl Future<Output = Error> + Send,
     ) -> Result<Delivered> {
         let mut interrupted = std::pin::pin!(interrupted);
+        self.send_receipts_or_tell(&options.copy.events).await;
         let inventory = import.bundle.inventory();
         let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
         let _hold = match &place {
@@ -213,8 +158,10 @@ impl Remembrance {
         for warning in import.warnings.iter().chain(&notes) {
             run.tell(LogEvent::Warning, warning);
         }
+        let done = Arc::<DoneSoFar>::default();
+        let told = (&run, &done);
         let imported = tokio::select! {
-            imported = self.import(import, target, options, (place.as_ref(), &decision), &run) => {
+            imported = self.import(import, target, options, (place.as_ref(), &decision), told) => {
                 imported.map_err(|error| (RunStatus::Failed, error))
             }
             why = &mut interrupted => Err((RunStatus::Interrupted, why)),
@@ -223,7 +170,9 @@ impl Remembrance {
         let report = match imported {
             Ok(report) => report,
             Err((status, error)) => {
-                run.fail(status, &error).await?;
+                let failure = run.failure(status, &error);
+                self.record_broken_off((run, failure), (import, place), &done)
+                    .await?;
                 return Err(error);
             }
         };
@@ -240,8 +189,10 @@ impl Remembrance {
             claim,
             notes,
             events,
+            told: &options.copy.events,
         };
         self.record(end, import, &report).await?;
+        self.send_receipts_or_tell(&options.copy.events).await;
         Ok(Delivered {
             decision,
             missing,
@@ -271,7 +222,7 @@ impl Remembrance {
         target: &Place,
         options: &ImportOptions,
         (place, decision): (Option<&(Lane, Link)>, &Decision),
-        run: &ActiveRun,
+        (run, done): (&ActiveRun, &Arc<DoneSoFar>),
     ) -> Result<ImportReport> {
         if *decision == Decision::Replay && options.replays == Replays::Skip {
             return Ok(ImportReport::unchanged(import));
@@ -281,8 +232,9 @@ impl Remembrance {
             ledger: self.ledger.clone(),
             target: self.target.clone(),
         };
+        options.missing = Some(self.ledger.state_path().join("missing"));
         options.recorded = Some((run.id().clone(), past));
-        options.copy.events = run.events(&options.copy.events, RunPhase::Moving);
+        options.copy.events = done.events(&run.events(&options.copy.events, RunPhase::Moving));
         options.read_back = options
             .read_back
             .map(|events| run.events(&events, RunPhase::ReadingBack));
@@ -329,14 +281,19 @@ impl Remembrance {
         let mut run = end.run;
         tell_artifacts(&run, &report.artifacts);
         run.close().await;
-        let delivery = end.place.map(|(lane, link)| Delivery {
-            lane,
-            link,
-            tags: tags_of(import, report),
-            repositories: import.names.iter().map(ToString::to_string).collect(),
-            is_complete: outcome.status == RunStatus::Done,
-            answer: None,
-        });
+        let delivery = match end.place {
+            None => None,
+            Some((lane, link)) => Some(Delivery {
+                answer: self
+                    .answer((import, report), (&lane, &link), end.told)
+                    .await?,
+                lane,
+                link,
+                tags: tags_of(import, report),
+                repositories: import.names.iter().map(ToString::to_string).collect(),
+                is_complete: outcome.status == RunStatus::Done,
+            }),
+        };
         let recorded = self.ledger.record_delivery(DeliveryRecord {
             run: run.id(),
             outcome: &outcome,
@@ -349,6 +306,48 @@ impl Remembrance {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Records a run that broke off: what it had set until then is set, and its bundle is not accepted.
+    async fn record_broken_off(
+        &self,
+        (mut run, failure): (ActiveRun, RunOutcome),
+        (import, place): (&ImportPlan, Option<(Lane, Link)>),
+        done: &DoneSoFar,
+    ) -> Result<()> {
+        let Some(done) = done.tell(&import.plan, import.artifact_names()) else {
+            return run.end(&failure).await;
+        };
+        let outcome = done.add_to(failure, (&import.plan, &import.names), &run);
+        let report = ImportReport {
+            copy: done.report,
+            artifacts: done.artifacts,
+            read_back: None,
+        };
+        let outcome = RunOutcome {
+            events: events_of(import, &report, &self.target),
+            ..outcome
+        };
+        let mut tags: BTreeSet<String> = tags_of(import, &report).into_iter().collect();
+        tags.extend(done.tags);
+        let delivery = place.map(|(lane, link)| Delivery {
+            lane,
+            link,
+            tags: tags.into_iter().collect(),
+            repositories: repositories_of(import, &report),
+            is_complete: false,
+            answer: None,
+        });
+        run.close().await;
+        let record = DeliveryRecord {
+            run: run.id(),
+            outcome: &outcome,
+            delivery: delivery.as_ref(),
+            // The work is not done.
+            claim: None,
+            now: (self.clock)(),
+        };
+        self.ledger.record_delivery(record).await
     }
 
     fn describe(&self, import: &ImportPlan) -> NewRun {
@@ -378,6 +377,8 @@ struct Ending<'a> {
     notes: Vec<String>,
     /// What is kept of it for good.
     events: Vec<AuditEntry>,
+    /// Who is told of trouble that fails nothing.
+    told: &'a Events,
 }
 
 fn refuse(inventory: &Inventory, refusal: CannotAdmit) -> Error {

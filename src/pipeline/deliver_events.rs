@@ -3,7 +3,8 @@
 //! Pure. What failed is in the run's record; what was kept as it was has no event.
 
 use super::export_past::past_events;
-use super::import::{ImportPlan, ImportReport, ImportedArtifact};
+use super::import::{ImportReport, ImportedArtifact};
+use super::import_plan::ImportPlan;
 use crate::bundle::{Artifact, Inventory};
 use crate::content::ArtifactOutcome;
 use crate::history::{AuditEntry, AuditKind, RefusedArtifact, reference_at};
@@ -64,7 +65,7 @@ fn event_of(
 
 /// `REGISTRY/REPOSITORY:TAG` where it was exported from, or with the digest where it has no tag, or where it has
 /// another one at the target: its index was rebuilt.
-fn source_of(inventory: &Inventory, artifact: &Artifact, delivered: &Digest) -> String {
+pub(super) fn source_of(inventory: &Inventory, artifact: &Artifact, delivered: &Digest) -> String {
     let source = &artifact.source;
     let repository = inventory.repository(artifact.repository);
     let root = &artifact.root.digest;

@@ -2,9 +2,10 @@
 //!
 //! Pure, but for the lines that it tells a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::import::{ImportPlan, ImportReport, ImportedArtifact};
+use super::import::{ImportReport, ImportedArtifact};
+use super::import_plan::ImportPlan;
 use crate::content::{ArtifactOutcome, CopyReport, Plan};
 use crate::history::{
     ActiveRun, ArtifactCounts, LogEvent, RepositoryCounts, RunFailure, RunOutcome, RunStatus,
@@ -89,16 +90,30 @@ pub(super) fn tell_artifacts(run: &ActiveRun, artifacts: &[ImportedArtifact]) {
     }
 }
 
+/// Repositories of the target that have got artifacts of this bundle, where it was not carried out to its end.
+pub(super) fn repositories_of(import: &ImportPlan, report: &ImportReport) -> Vec<String> {
+    let artifacts = import.plan.artifacts.iter().zip(&report.artifacts);
+    let filled = artifacts.filter(|(_, done)| is_there(&done.outcome));
+    let names: BTreeSet<String> = filled
+        .map(|(planned, _)| import.names[planned.repository].to_string())
+        .collect();
+    names.into_iter().collect()
+}
+
+/// Whether the content of an artifact is at the target.
+fn is_there(outcome: &ArtifactOutcome) -> bool {
+    matches!(
+        outcome,
+        ArtifactOutcome::Delivered | ArtifactOutcome::Unchanged | ArtifactOutcome::Held(_)
+    )
+}
+
 /// Every tag that this bundle has set, those of its signatures included. Where a newer bundle has set one,
 /// the ledger keeps the newer sequence.
 pub(super) fn tags_of(import: &ImportPlan, report: &ImportReport) -> Vec<String> {
     let mut tags = Vec::new();
     for (planned, done) in import.plan.artifacts.iter().zip(&report.artifacts) {
-        let is_set = matches!(
-            done.outcome,
-            ArtifactOutcome::Delivered | ArtifactOutcome::Unchanged | ArtifactOutcome::Held(_)
-        );
-        if !is_set {
+        if !is_there(&done.outcome) {
             continue;
         }
         let repository = &import.names[planned.repository];

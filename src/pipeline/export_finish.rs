@@ -115,6 +115,7 @@ impl Finishing<'_> {
         let (now, sequence) = ((self.memory.clock)(), bundle.sequence);
         match is_finished {
             true => {
+                self.record(unfinished).await?;
                 ledger
                     .confirm_sequence(&unfinished.pipeline, sequence, now)
                     .await
@@ -124,6 +125,20 @@ impl Finishing<'_> {
                     .give_up_sequence(&unfinished.pipeline, sequence, now)
                     .await
             }
+        }
+    }
+
+    /// Records the export of a bundle of which every volume is visible now.
+    async fn record(&self, unfinished: &Unfinished) -> Result<()> {
+        let visible = self.find_visible(unfinished).await?;
+        let inventory = &unfinished.bundle.inventory;
+        let last = visible
+            .values()
+            .find(|volume| volume.inventory_digest() == inventory);
+        match last {
+            Some(last) => self.memory.record_finished(last).await,
+            // It was there a moment ago: whoever has taken it away knows of it.
+            None => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::deliver_outcome::by_repository;
 use super::export::ExportReport;
 use super::export_plan::{ExportOptions, ExportPlan};
-use super::payload::contents_of;
+use super::payload::{contents_alone, contents_of};
 use crate::content::{Error, Event, Events, Result, describe};
 use crate::history::{
     ActiveRun, ArtifactCounts, AuditEntry, AuditKind, ExportPosition, ExportedBundle, Ledger,
@@ -69,7 +69,7 @@ impl ExportMemory {
         ActiveRun::begin(&self.ledger, &run, self.clock).await
     }
 
-    fn describe(&self) -> NewRun {
+    pub(super) fn describe(&self) -> NewRun {
         NewRun {
             kind: RunKind::Export,
             pipeline: None,
@@ -192,7 +192,10 @@ impl Reservation<'_> {
         };
         let payload = Payload {
             audience: self.audience.to_vec(),
-            contents: contents_of(&export.plan, exported),
+            contents: match export.repairs {
+                Some(_) => contents_alone(&export.plan),
+                None => contents_of(&export.plan, exported),
+            },
             saved_bytes: export.saved_bytes(),
         };
         let now = (self.memory.clock)();

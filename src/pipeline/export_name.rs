@@ -67,7 +67,7 @@ impl ExportPlan {
     }
 
     fn first_repository(&self) -> String {
-        let first = self.plan.artifacts.first().map_or("bundle", |artifact| {
+        let first = self.plan.artifacts.first().map_or("repair", |artifact| {
             self.plan.repositories[artifact.repository].as_str()
         });
         first.replace('/', "-")

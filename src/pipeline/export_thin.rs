@@ -60,6 +60,9 @@ impl ExportPlan {
         memory: Option<&ExportMemory>,
         position: Option<&ExportPosition>,
     ) -> Result<()> {
+        if self.repairs.is_some() {
+            return Ok(());
+        }
         let thinning = &options.thinning;
         let known = match (thinning.assumes, memory, position) {
             (Assumes::Known(basis), Some(memory), Some(position)) => {

@@ -302,7 +302,7 @@ impl<'a> Writing<'a> {
 
     async fn write_manifests(&mut self, writer: &mut VolumeWriter) -> Result<()> {
         let surviving = surviving(self.export, &self.failed);
-        if surviving.is_empty() {
+        if surviving.is_empty() && self.export.repairs.is_none() {
             let reason = self.failures.first().map(|(_, reason)| reason.clone());
             return Err(Error::new(
                 ErrorKind::Failed,

@@ -1,4 +1,5 @@
-//! What rules have to know of an artifact, read from a source: no more than they ask for, and each digest once.
+//! What rules have to know of an artifact, read from a source: no more than they ask for, and each digest once; where
+//! there is a ledger, once for all runs.
 //!
 //! Not the walk: nothing is planned here, and what is read is bounded and forgotten but for a few fields.
 //!
@@ -13,7 +14,9 @@ use jiff::Timestamp;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::describe::{is_image_config, read_config};
+use super::kept_facts::KeptFacts;
 use crate::content::{Content, Document, Error, ErrorKind, Result, Source, fetch_document};
+use crate::history::Ledger;
 use crate::oci::{
     Child, Descriptor, Digest, Manifest, ManifestKind, Pin, Platform, Repository, Tag,
 };
@@ -28,13 +31,28 @@ const CHILDREN_TRIED_MAX: usize = 8;
 
 /// What has to be known.
 #[derive(Clone, Copy)]
-struct Wanted {
-    created: bool,
-    platforms: bool,
+pub(super) struct Wanted {
+    pub(super) created: bool,
+    pub(super) platforms: bool,
+}
+
+/// What was read of a manifest, and whether that is all that anybody could know of it.
+pub(super) struct Learnt {
+    pub(super) facts: Facts,
+    pub(super) has_created: bool,
+    pub(super) has_platforms: bool,
+}
+
+/// The config of the first image of an index, and whether images before it are not there: elsewhere they may be.
+struct ChildConfig {
+    config: Option<Descriptor>,
+    is_of_first: bool,
 }
 
 /// Reads facts within one run.
 pub(super) struct FactsReader {
+    /// What earlier runs have read.
+    kept: Option<KeptFacts>,
     wanted: Wanted,
     turns: Semaphore,
     by_digest: Mutex<HashMap<Digest, Arc<OnceCell<Facts>>>>,
@@ -42,12 +60,17 @@ pub(super) struct FactsReader {
 }
 
 impl FactsReader {
-    pub(super) fn new(rules: &Rules) -> Self {
+    /// With a ledger it asks there first, and keeps there what it reads.
+    pub(super) fn new(rules: &Rules, ledger: Option<&Ledger>) -> Self {
+        let wanted = Wanted {
+            created: rules.need_created(),
+            platforms: !rules.platforms.is_empty(),
+        };
         Self {
-            wanted: Wanted {
-                created: rules.need_created(),
-                platforms: !rules.platforms.is_empty(),
-            },
+            kept: ledger
+                .filter(|_| rules.need_facts())
+                .map(|ledger| KeptFacts::new(ledger, wanted)),
+            wanted,
             turns: Semaphore::new(CONCURRENT_MANIFESTS),
             by_digest: Mutex::default(),
             manifests_read: AtomicUsize::new(0),
@@ -56,9 +79,17 @@ impl FactsReader {
 
     /// One that reads creation times alone.
     pub(super) fn of_created() -> Self {
-        let mut reader = Self::new(&Rules::default());
+        let mut reader = Self::new(&Rules::default(), None);
         reader.wanted.created = true;
         reader
+    }
+
+    /// Writes what was learnt to the ledger, where there is one.
+    pub(super) async fn keep(&self) -> Result<()> {
+        match &self.kept {
+            Some(kept) => kept.write().await,
+            None => Ok(()),
+        }
     }
 
     pub(super) fn manifests_read(&self) -> usize {
@@ -94,7 +125,7 @@ impl FactsReader {
             self.read_facts(source, repository, &document).await
         };
         match read.await {
-            Ok(facts) => Ok(facts.plausible_created()),
+            Ok(learnt) => Ok(learnt.facts.plausible_created()),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -118,15 +149,68 @@ impl FactsReader {
         repository: &Repository,
         tag: &Tag,
     ) -> Result<(Digest, Facts)> {
+        if let Some(kept) = &self.kept
+            && let Some(found) = self.recall(kept, source, repository, tag).await
+        {
+            return Ok(found);
+        }
         let document = self
             .fetch(source, repository, &Pin::Tag(tag.clone()))
             .await?;
         let digest = document.descriptor.digest.clone();
         let cell = self.cell(&digest);
         let facts = cell
-            .get_or_try_init(|| self.read_facts(source, repository, &document))
+            .get_or_try_init(|| self.read_and_keep(source, repository, &document))
             .await?;
         Ok((digest, facts.clone()))
+    }
+
+    /// What is known already of what the tag stands for now. Where the place does not tell what that is, its manifest
+    /// says it, or why it cannot be had.
+    async fn recall(
+        &self,
+        kept: &KeptFacts,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Option<(Digest, Facts)> {
+        if !kept.is_any().await {
+            return None;
+        }
+        let digest = source.claimed_digest(repository, tag).await.ok()??;
+        let facts = match self.peek(&digest) {
+            Some(facts) => facts,
+            None => kept.find(&digest).await?,
+        };
+        Some((digest, facts))
+    }
+
+    /// What this run has read of the digest.
+    fn peek(&self, digest: &Digest) -> Option<Facts> {
+        let cells = self
+            .by_digest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        cells.get(digest)?.get().cloned()
+    }
+
+    async fn read_and_keep(
+        &self,
+        source: &Arc<dyn Source>,
+        repository: &Repository,
+        document: &Document,
+    ) -> Result<Facts> {
+        let digest = &document.descriptor.digest;
+        if let Some(kept) = &self.kept
+            && let Some(facts) = kept.find(digest).await
+        {
+            return Ok(facts);
+        }
+        let learnt = self.read_facts(source, repository, document).await?;
+        if let Some(kept) = &self.kept {
+            kept.learn(digest, &learnt).await;
+        }
+        Ok(learnt.facts)
     }
 
     /// Tags of one manifest wait here for the first of them. It counts once, however many tags it has.
@@ -161,7 +245,7 @@ impl FactsReader {
         source: &Arc<dyn Source>,
         repository: &Repository,
         document: &Document,
-    ) -> Result<Facts> {
+    ) -> Result<Learnt> {
         let manifest = parse(document, repository)?;
         let is_index = manifest.kind == ManifestKind::Index;
         let mut facts = Facts {
@@ -172,14 +256,28 @@ impl FactsReader {
         let misses_created = self.wanted.created && facts.created.is_none();
         let misses_platform = self.wanted.platforms && !is_index;
         if !misses_created && !misses_platform {
-            return Ok(facts);
+            return Ok(Learnt {
+                has_created: facts.created.is_some(),
+                has_platforms: is_index,
+                facts,
+            });
         }
-        let config = match is_index {
+        let ChildConfig {
+            config,
+            is_of_first,
+        } = match is_index {
             true => self.config_of_child(source, repository, &manifest).await?,
-            false => manifest.config,
+            false => ChildConfig {
+                config: manifest.config,
+                is_of_first: true,
+            },
         };
         let Some(config) = config.filter(is_image_config) else {
-            return Ok(facts);
+            return Ok(Learnt {
+                facts,
+                has_created: is_of_first,
+                has_platforms: true,
+            });
         };
         let content = Content::new(Arc::clone(source), repository.clone(), config);
         let (platform, created) = read_config(&content.open(0).await?.into_bytes().await?);
@@ -189,7 +287,11 @@ impl FactsReader {
         if !is_index {
             facts.platforms.extend(platform);
         }
-        Ok(facts)
+        Ok(Learnt {
+            facts,
+            has_created: is_of_first,
+            has_platforms: true,
+        })
     }
 
     /// The config of the first image of an index that is there.
@@ -198,17 +300,26 @@ impl FactsReader {
         source: &Arc<dyn Source>,
         repository: &Repository,
         index: &Manifest,
-    ) -> Result<Option<Descriptor>> {
+    ) -> Result<ChildConfig> {
         let images = index.children.iter().filter(|child| is_image(child));
+        let mut is_of_first = true;
         for child in images.take(CHILDREN_TRIED_MAX) {
             let pin = Pin::Digest(child.descriptor.digest.clone());
             match self.fetch(source, repository, &pin).await {
-                Ok(document) => return Ok(parse(&document, repository)?.config),
-                Err(error) if error.is_not_found() => {}
+                Ok(document) => {
+                    return Ok(ChildConfig {
+                        config: parse(&document, repository)?.config,
+                        is_of_first,
+                    });
+                }
+                Err(error) if error.is_not_found() => is_of_first = false,
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(ChildConfig {
+            config: None,
+            is_of_first,
+        })
     }
 }
 

@@ -3,12 +3,13 @@
 //!
 //! **Invariant.** Manifests are read only where the evaluation asks for them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
 use super::facts::{CONCURRENT_MANIFESTS, FactsReader};
+use super::select_layout::{NamedEntries, layout_name, path_of, place_name};
 use super::select_named::{NamedReference, NamedReferences};
 use super::select_tags::{JudgedRepository, JudgedTag, TagSelection};
 use crate::content::{Error, OnError, Result, Source, describe};
@@ -25,7 +26,7 @@ pub(super) struct Judge {
 impl Judge {
     pub(super) fn new(selection: &TagSelection, sources: HashMap<String, Arc<dyn Source>>) -> Self {
         Self {
-            reader: FactsReader::new(&selection.rules),
+            reader: FactsReader::new(&selection.rules, selection.memory.as_ref()),
             selection: selection.clone(),
             sources,
         }
@@ -42,6 +43,43 @@ impl Judge {
         named
             .look_up(reference, source, &self.reader, on_error)
             .await
+    }
+
+    /// Writes what was learnt of artifacts to the ledger, where there is one.
+    pub(super) async fn keep_facts(&self) -> Result<()> {
+        self.reader.keep().await
+    }
+
+    /// Leaves entries out that are kept for rollback.
+    pub(super) async fn leave_rollback_tags(&self, named: &mut NamedEntries) -> Result<()> {
+        let layout = layout_name(&named.path);
+        let mut kept: HashMap<Repository, HashSet<Tag>> = HashMap::new();
+        for entry in &named.entries {
+            if !kept.contains_key(&entry.repository) {
+                let tags = self.rollback_tags(&layout, &entry.repository).await?;
+                kept.insert(entry.repository.clone(), tags);
+            }
+        }
+        named.entries.retain(|entry| {
+            let is_kept = |tag| {
+                kept.get(&entry.repository)
+                    .is_some_and(|it| it.contains(tag))
+            };
+            !entry.tag.as_ref().is_some_and(is_kept)
+        });
+        Ok(())
+    }
+
+    /// Tags that the ledger knows to keep what another tag of the repository has left.
+    async fn rollback_tags(&self, registry: &str, repository: &Repository) -> Result<HashSet<Tag>> {
+        let Some(ledger) = &self.selection.memory else {
+            return Ok(HashSet::new());
+        };
+        let absolute = path_of(registry).and_then(|path| std::path::absolute(path).ok());
+        let registry = absolute.map_or(registry.to_owned(), |path| layout_name(&path));
+        let place = place_name(&registry, repository);
+        let tags = ledger.list_rollback_tags(&place).await?;
+        Ok(tags.iter().filter_map(|tag| tag.parse().ok()).collect())
     }
 
     /// Manifests that were read so far.
@@ -86,7 +124,9 @@ impl Judge {
             Err(error) => return Err(error.on_side("source")),
         };
         tags.sort();
-        let candidates = tags.into_iter().map(|tag| self.selection.candidate(tag));
+        let kept = self.rollback_tags(&judged.registry, &repository).await?;
+        let selection = &self.selection;
+        let candidates = tags.into_iter().map(|tag| selection.candidate(tag, &kept));
         let candidates: Vec<Candidate> = candidates.collect();
         let mut learning = Learning {
             judge: Arc::clone(self),

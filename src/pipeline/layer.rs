@@ -79,7 +79,7 @@ pub(super) fn take_layer_apart(
 ) -> io::Result<Option<PlainLayer>> {
     let mut file = spool.file()?;
     let mut output = BufWriter::with_capacity(1 << 20, &mut file);
-    let taken = take_apart(&mut content.reader(), &mut output, threads.get());
+    let taken = take_apart(&mut content.reader(), &mut output, threads);
     let taken = taken.map_err(|error| match error {
         gzip::Error::Io(cause) => cause,
         other => io::Error::other(other),
@@ -151,7 +151,7 @@ impl Description<'_> {
             recompression: self.layer.recompression.clone(),
             delta,
         };
-        let bytes = recipe.to_bytes();
+        let bytes = recipe.to_bytes()?;
         let recipe_bytes = bytes.len() as u64;
         if self.cost_bytes + recipe_bytes >= self.size_bytes || recipe_bytes > RECIPE_SIZE_MAX_BYTES
         {
@@ -259,7 +259,10 @@ fn is_not_smaller(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(cause) = next {
         let inner = cause.downcast_ref::<io::Error>();
-        if inner.is_some_and(|it| it.get_ref().is_some_and(|it| it.is::<NotSmaller>())) {
+        if inner.is_some_and(|it| {
+            it.get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotSmaller>)
+        }) {
             return true;
         }
         next = cause.source();
@@ -274,4 +277,6 @@ pub(super) enum DescribeError {
     Spool(#[from] io::Error),
     #[error("the layer cannot be described")]
     Delta(#[from] delta::Error),
+    #[error("the layer cannot be described")]
+    Recipe(#[from] crate::dense::recipe::Error),
 }

@@ -7,13 +7,16 @@
 //! volumes become visible after the last byte of the last one, an import's tags move in phase 2.
 
 mod admission;
+mod answer;
 mod assumed;
+mod broken_off;
 mod byte_channel;
 mod containers;
 mod creation;
 mod deliver;
 mod deliver_events;
 mod deliver_outcome;
+mod delivered;
 mod describe;
 mod due;
 mod early;
@@ -21,6 +24,7 @@ mod export;
 mod export_carriage;
 mod export_dense;
 mod export_finish;
+mod export_finished;
 mod export_inventory;
 mod export_known;
 mod export_left;
@@ -40,11 +44,16 @@ mod export_wait;
 mod export_writing;
 mod exporter;
 mod facts;
+mod holdings;
 mod import;
+mod import_plan;
+mod import_rule;
 mod judge_tags;
+mod kept_facts;
 mod layer;
 mod leftovers;
 mod list;
+mod missing;
 mod name_template;
 mod open_bundles;
 mod overwrite;
@@ -55,7 +64,9 @@ mod promote;
 mod promotion_edge;
 mod promotion_memory;
 mod rebuild;
+mod receive;
 mod reconstruct;
+mod repair;
 mod rollback;
 mod schedule;
 mod scheduler;
@@ -72,10 +83,12 @@ mod transfer;
 mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
-pub use assumed::{AssumedWithin, MISSING_MEDIA_TYPE, MissingContent, MissingContents};
+pub use answer::{Receipts, name_receipt};
+pub use assumed::AssumedWithin;
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
-pub use deliver::{Delivered, Remembrance};
+pub use deliver::Remembrance;
+pub use delivered::Delivered;
 pub use export::{ExportReport, ExportedVolume, run_export};
 pub use export_carriage::Carriage;
 pub use export_known::CannotNumber;
@@ -85,15 +98,15 @@ pub use export_plan::{
 };
 pub use export_thin::{Assumes, Dense, References, Thinning};
 pub use exporter::{Exporter, preview_exports};
-pub use import::{
-    ImportOptions, ImportPlan, ImportReport, ImportedArtifact, Replays, Tailoring, plan_import,
-    run_import,
-};
+pub use holdings::{Holdings, list_holdings};
+pub use import::{ImportOptions, ImportReport, ImportedArtifact, Replays, Tailoring, run_import};
+pub use import_plan::{ImportPlan, plan_import};
 pub use leftovers::{
     Cleaning, ContainerListing, JudgedUpload, ObjectRole, RememberedUploads, UploadOutcome,
     list_container,
 };
 pub use list::{FoundTag, ListTarget, ListedTag, list_repositories, list_tags};
+pub use missing::{MISSING_MEDIA_TYPE, MissingContent, MissingContents};
 pub use name_template::{InvalidName, NameTemplate};
 pub use open_bundles::{
     BundlePlace, OpenedBundle, RefusedObject, is_signature_name, is_volume_name, open_bundles,
@@ -109,7 +122,11 @@ pub use promote::{
 pub use promotion_edge::{InvalidEdge, OutsideEdge, PromotionEdge};
 pub use promotion_memory::{PromotionMemory, describe_promotion};
 pub use rebuild::PlatformIndex;
-pub use rollback::{RollbackAuthor, RollbackPlan, RollbackRequest, plan_rollback, run_rollback};
+pub use receive::{FoundReceipt, VerifiedReceipt, find_receipts, record_receipt};
+pub use repair::{CannotRepair, note_repair, plan_repair};
+pub use rollback::{
+    RollbackAuthor, RollbackPlan, RollbackRequest, describe_rollback, plan_rollback, run_rollback,
+};
 pub use schedule::{DEFAULT_ZONE, InvalidSchedule, Schedule};
 pub use scheduler::{Clock, Occasion, RunEnd, Runner, ScheduleEvent, Scheduled, SystemClock};
 pub use select::{Selected, select};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::import::name_artifact;
+use super::import_plan::name_artifact;
 use super::judge_tags::Judge;
 use super::select_tags::TagSelection;
 use crate::bundle::Bundle;

@@ -37,3 +37,22 @@ pub(super) fn contents_of(plan: &Plan, artifacts: &[usize]) -> Vec<PayloadConten
     contents.sort_by(|one, other| one.digest.cmp(&other.digest));
     contents
 }
+
+/// The blobs of a plan that has no artifacts; in the order of digests.
+pub(super) fn contents_alone(plan: &Plan) -> Vec<PayloadContent> {
+    let named = |positions: &[usize]| {
+        let names = positions
+            .iter()
+            .map(|it| plan.repositories[*it].to_string());
+        names.collect::<BTreeSet<String>>()
+    };
+    let contents = plan.blobs.iter().map(|blob| PayloadContent {
+        digest: blob.descriptor.digest.clone(),
+        size_bytes: blob.descriptor.size,
+        kind: ContentKind::Blob,
+        repositories: named(&blob.repositories),
+    });
+    let mut contents: Vec<PayloadContent> = contents.collect();
+    contents.sort_by(|one, other| one.digest.cmp(&other.digest));
+    contents
+}

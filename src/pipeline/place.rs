@@ -10,7 +10,7 @@ use super::creation::RepositoryCreation;
 use crate::content::{Error, ErrorKind, Result, Source, Target};
 use crate::layout::Layout;
 use crate::oci::{InvalidReference, Reference, Repository, refuse_url};
-use crate::registry::{Registry, RegistryOptions};
+use crate::registry::{Registry, RegistryOptions, is_same_place};
 use crate::selection::{InvalidPattern, RepositoryPattern};
 
 const LAYOUT_SCHEME: &str = "oci:";
@@ -189,8 +189,15 @@ impl Connections {
         Ok(registry)
     }
 
+    /// Another spelling of a host is the same host, where its login would go to the same place.
     fn options_of(&self, host: &str) -> &RegistryOptions {
-        self.of_hosts.get(host).unwrap_or(&self.options)
+        let respelled = || {
+            let mut of_hosts = self.of_hosts.iter();
+            let is_it = |known: &str, options| is_same_place(known, host, options);
+            of_hosts.find_map(|(known, options)| is_it(known, options).then_some(options))
+        };
+        let said = self.of_hosts.get(host).or_else(respelled);
+        said.unwrap_or(&self.options)
     }
 
     /// Opens an existing layout directory.
@@ -242,5 +249,43 @@ impl TargetReference {
             )
             .with_cause(cause)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Credentials;
+
+    #[test]
+    fn a_login_is_found_by_another_spelling_of_its_host_and_by_no_other_host() {
+        let mut connections = Connections::new(RegistryOptions::default());
+        let login = RegistryOptions {
+            credentials: Credentials::Basic {
+                username: "alice".to_owned(),
+                password: "s3cret".to_owned().into(),
+            },
+            ..RegistryOptions::default()
+        };
+        connections.set_options("Registry.Example:443", login);
+        let has_login = |host: &str| {
+            let credentials = &connections.options_of(host).credentials;
+            matches!(credentials, Credentials::Basic { .. })
+        };
+        for host in [
+            "Registry.Example:443",
+            "registry.example",
+            "registry.example.",
+        ] {
+            assert!(has_login(host), "{host}");
+        }
+        for host in [
+            "registry.example:80",
+            "registry.example:5000",
+            "registry.example.evil",
+            "evil.registry.example",
+        ] {
+            assert!(!has_login(host), "{host}");
+        }
     }
 }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::export_plan::{Walking, check_collisions, nothing_read, walk_roots};
-use super::import::{ImportedArtifact, list_artifacts, name_artifact, read_back};
+use super::import::{ImportedArtifact, list_artifacts, read_back};
+use super::import_plan::name_artifact;
 use super::overwrite::{MovesBack, Overwrites, TagPast, TagRules};
 use super::place::Place;
 use super::promotion_edge::PromotionEdge;

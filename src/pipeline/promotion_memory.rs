@@ -1,6 +1,7 @@
 //! A promotion's part of the ledger: its run, and an entry of the audit log for each artifact that is at the target.
 //!
-//! **Invariant.** A run that has begun is recorded to its end, whatever that is; so is one that was not allowed.
+//! **Invariant.** A run that has begun is recorded to its end, whatever that is, with the tags that it has moved; so is
+//! one that was not allowed.
 //! Specification: src/history/SCHEMA.md.
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::broken_off::DoneSoFar;
 use super::deliver_outcome::{outcome_of_copy, tell_artifacts};
 use super::import::ImportedArtifact;
 use super::overwrite::TagPast;
@@ -76,8 +78,9 @@ impl PromotionMemory {
             ledger: self.ledger.clone(),
             target: target_name.clone(),
         };
+        let done = Arc::<DoneSoFar>::default();
         let options = PromotionOptions {
-            events: run.events(&options.events, RunPhase::Moving),
+            events: done.events(&run.events(&options.events, RunPhase::Moving)),
             read_back: options
                 .read_back
                 .as_ref()
@@ -91,7 +94,15 @@ impl PromotionMemory {
         let report = match promoted {
             Ok(report) => report,
             Err(error) => {
-                run.fail(RunStatus::Failed, &error).await?;
+                let failure = run.failure(RunStatus::Failed, &error);
+                let outcome = match done.tell(&plan.plan, plan.artifact_names()) {
+                    Some(done) => RunOutcome {
+                        events: events_of(plan, &done.artifacts, &target_name),
+                        ..done.add_to(failure, (&plan.plan, &plan.names), &run)
+                    },
+                    None => failure,
+                };
+                run.end(&outcome).await?;
                 return Err(error);
             }
         };

@@ -20,8 +20,8 @@ use super::spool::{Spool, SpooledFile};
 use crate::bundle::{Bundle, RebuiltRow};
 use crate::content::{Content, Error, ErrorKind, RawStream, Result, Source};
 use crate::dense::delta::ReadAt;
+use crate::dense::plain;
 use crate::dense::recipe::Recipe;
-use crate::dense::{plain, recipe};
 use crate::oci::Digest;
 
 type Plain = Arc<OnceCell<SpooledFile>>;
@@ -116,7 +116,6 @@ impl Reconstruction {
             .map(|it| self.plain_size(it))
             .collect();
         let recipe = Recipe::from_bytes(&bytes, &sizes?)
-            .map_err(recipe::Error::from)
             .and_then(|recipe| {
                 recipe
                     .check(row.plain_size, row.segments.len())

@@ -126,7 +126,9 @@ pub async fn run_rollback(
     ledger: &Ledger,
     author: &RollbackAuthor,
 ) -> Result<RunId> {
-    let run = ActiveRun::begin(ledger, &describe(plan, author), author.clock).await?;
+    let said = (author.who.clone(), author.comment.clone());
+    let described = describe_rollback(plan.request.target.to_string(), said);
+    let run = ActiveRun::begin(ledger, &described, author.clock).await?;
     let id = run.id().clone();
     let reference = plan.request.reference();
     let RollbackRequest {
@@ -150,15 +152,16 @@ pub async fn run_rollback(
     Ok(id)
 }
 
-fn describe(plan: &RollbackPlan, author: &RollbackAuthor) -> NewRun {
+/// The record of a rollback at `target`, a place or a reference, by somebody who has said why.
+pub fn describe_rollback(target: String, (who, comment): (String, String)) -> NewRun {
     NewRun {
         kind: RunKind::Rollback,
         pipeline: None,
         trigger: Trigger::Manual,
-        who: author.who.clone(),
-        comment: Some(author.comment.clone()),
+        who,
+        comment: Some(comment),
         container: None,
-        target: Some(plan.request.target.to_string()),
+        target: Some(target),
         bundle: None,
         set: None,
         inventory: None,

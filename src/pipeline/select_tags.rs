@@ -3,7 +3,8 @@
 //! It hands over one repository after another in the order of the references and keeps none, so that a registry
 //! with any number of tags is looked through in little memory. The rules themselves are in `selection`.
 //!
-//! **Invariants.** References with tag or digest are untouched by rules. Manifests are read only where the
+//! **Invariants.** References with tag or digest are untouched by rules, and tags that are kept for rollback are taken
+//! by them alone. Manifests are read only where the
 //! evaluation asks for them, and what was judged is what is taken: its digest comes with the verdict.
 
 use std::collections::{HashMap, HashSet};
@@ -20,8 +21,11 @@ use super::select_layout::{
 };
 use super::select_named::{NamedReference, NamedReferences};
 use crate::content::{AttachedTag, OnError, ReferrerPolicy, Result, Source};
+use crate::history::Ledger;
 use crate::oci::{Digest, Reference, Repository, Tag};
-use crate::selection::{Candidate, RepositoryPattern, RepositorySelection, Rules, Verdict};
+use crate::selection::{
+    Candidate, RepositoryPattern, RepositorySelection, Rules, TagRole, Verdict,
+};
 
 /// Repositories under way at once.
 const CONCURRENT_REPOSITORIES: usize = 8;
@@ -36,6 +40,8 @@ pub struct TagSelection {
     pub on_error: OnError,
     /// What ages are counted from.
     pub now: Timestamp,
+    /// What earlier runs have learnt of artifacts, and which tags are kept for rollback.
+    pub memory: Option<Ledger>,
 }
 
 impl TagSelection {
@@ -47,6 +53,7 @@ impl TagSelection {
             referrers,
             on_error,
             now: Timestamp::UNIX_EPOCH,
+            memory: None,
         }
     }
 
@@ -55,7 +62,8 @@ impl TagSelection {
         !self.rules.is_empty() || !self.exclude_repositories.is_empty()
     }
 
-    pub(super) fn candidate(&self, tag: Tag) -> Candidate {
+    /// `kept` are the repository's tags that are kept for rollback.
+    pub(super) fn candidate(&self, tag: Tag, kept: &HashSet<Tag>) -> Candidate {
         let is_referrer = match AttachedTag::parse(&tag) {
             Some(AttachedTag::ReferrersTable(_)) => true,
             Some(AttachedTag::Cosign(_)) => {
@@ -63,7 +71,12 @@ impl TagSelection {
             }
             None => false,
         };
-        Candidate { tag, is_referrer }
+        let role = match is_referrer {
+            true => TagRole::Referrer,
+            false if kept.contains(&tag) => TagRole::Rollback,
+            false => TagRole::Artifact,
+        };
+        Candidate { tag, role }
     }
 }
 
@@ -186,15 +199,19 @@ impl Selecting {
         })
     }
 
-    /// What the references have come to, in their order.
+    /// What the references have come to, in their order. Whoever has had all of it has what was learnt in the ledger.
     pub fn stream(&self) -> impl Stream<Item = Result<Considered>> + use<> {
         let (judge, named) = (Arc::clone(&self.judge), self.named);
+        let learnt = Arc::clone(&self.judge);
+        let keeping = stream::once(async move { learnt.keep_facts().await });
+        let failures = keeping.filter_map(|kept| std::future::ready(kept.err().map(Err)));
         stream::iter(self.items.clone())
             .map(move |item| {
                 let judge = Arc::clone(&judge);
                 async move { consider(&judge, named, item).await }
             })
             .buffered(CONCURRENT_REPOSITORIES)
+            .chain(failures)
     }
 
     /// Manifests that were read so far.
@@ -317,7 +334,11 @@ async fn consider(judge: &Arc<Judge>, named: NamedReferences, item: Item) -> Res
     Ok(match item {
         Item::Named(reference) => Considered::Named(judge.look_up(named, reference).await?),
         Item::Layout { path, name } => {
-            Considered::Layout(find_entries(path, name.as_deref()).await?)
+            let mut entries = find_entries(path, name.as_deref()).await?;
+            if name.is_none() {
+                judge.leave_rollback_tags(&mut entries).await?;
+            }
+            Considered::Layout(entries)
         }
         Item::Repository {
             registry,

@@ -16,13 +16,13 @@ use crate::dense::delta::ReadAt;
 
 /// The directory in which files are made.
 #[derive(Clone, Debug)]
-pub struct Spool {
+pub(super) struct Spool {
     directory: PathBuf,
 }
 
 impl Spool {
     /// Makes the directory where it is not there.
-    pub fn open(directory: &Path) -> Result<Self> {
+    pub(super) fn open(directory: &Path) -> Result<Self> {
         let spool = Self {
             directory: directory.to_owned(),
         };

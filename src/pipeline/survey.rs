@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::import::ImportPlan;
+use super::import_plan::ImportPlan;
 use super::place::Place;
 use crate::content::{
     Error, ErrorKind, MissingProvision, MountSources, Plan, Result, for_each, list_missing,

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::import::ImportPlan;
+use super::import_plan::ImportPlan;
 use super::place::TargetReference;
 use crate::content::{Error, ErrorKind, Plan, Result};
 use crate::oci::{Digest, Repository, Tag};

@@ -156,23 +156,32 @@ pub(super) async fn push(
     ))
 }
 
+/// The digest that the header says `tag` stands for; `None` where it says nothing.
+pub(super) async fn claim(
+    client: &Client,
+    repository: &Repository,
+    tag: &Tag,
+) -> Result<Option<Digest>> {
+    let ask = manifest_ask(client, Method::HEAD, repository, &Pin::Tag(tag.clone()));
+    let response = client.send(&ask).await?;
+    Ok(claimed_digest(response.headers()))
+}
+
 /// The digest behind `tag`, from the header where there is one, else from the bytes.
 pub(super) async fn resolve(
     client: &Client,
     repository: &Repository,
     tag: &Tag,
 ) -> Result<Option<Digest>> {
-    let pin = Pin::Tag(tag.clone());
-    let ask = manifest_ask(client, Method::HEAD, repository, &pin);
-    let claimed = match client.send(&ask).await {
-        Ok(response) => claimed_digest(response.headers()),
+    let claimed = match claim(client, repository, tag).await {
+        Ok(claimed) => claimed,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error),
     };
     if claimed.is_some() {
         return Ok(claimed);
     }
-    match fetch(client, repository, &pin).await {
+    match fetch(client, repository, &Pin::Tag(tag.clone())).await {
         Ok(document) => Ok(Some(Digest::sha256(&document.bytes))),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

@@ -27,6 +27,7 @@ mod options;
 mod referrers;
 mod referrers_api;
 mod retry;
+mod spelling;
 mod transport;
 mod turns;
 mod upload;
@@ -51,6 +52,7 @@ use crate::oci::{Descriptor, Digest, Pin, Repository, Tag};
 pub use self::creation::{Creator, Ecr, EcrName, MayNotCreate};
 pub use self::error::{Answer, RegistryError};
 pub use self::options::{Credentials, PrivateAddresses, RegistryOptions, Timeouts, Transport};
+pub use self::spelling::{canonical, is_below, is_same_place};
 pub use crate::http::ConnectionCause;
 
 /// One registry. Clones share connections, logins and what was learnt.
@@ -117,6 +119,20 @@ impl Source for Registry {
         fetched.map_err(|error| {
             error.during(format!(
                 "cannot read the manifest `{pin}` of `{}`",
+                self.at(repository)
+            ))
+        })
+    }
+
+    async fn claimed_digest(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> content::Result<Option<Digest>> {
+        let claimed = manifests::claim(&self.client, repository, tag).await;
+        claimed.map_err(|error| {
+            error.during(format!(
+                "cannot ask for the digest of `{tag}` in `{}`",
                 self.at(repository)
             ))
         })

@@ -16,8 +16,17 @@ use crate::oci::Tag;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub tag: Tag,
+    pub role: TagRole,
+}
+
+/// What a tag is there for. Rules choose among those of artifacts alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagRole {
+    Artifact,
     /// It is a referrer by its name, and its subject is known.
-    pub is_referrer: bool,
+    Referrer,
+    /// It keeps what another tag has left, to be put back.
+    Rollback,
 }
 
 /// What one round has come to.
@@ -113,8 +122,10 @@ impl<'a> Round<'a> {
     fn judge_name(&self, position: usize) -> Option<Left> {
         let candidate = &self.candidates[position];
         let (rules, tag) = (self.rules, &candidate.tag);
-        if candidate.is_referrer {
-            return Some(Left::Referrer);
+        match candidate.role {
+            TagRole::Artifact => {}
+            TagRole::Referrer => return Some(Left::Referrer),
+            TagRole::Rollback => return Some(Left::KeptForRollback),
         }
         if let Some(pattern) = rules.tags.as_ref().filter(|it| !it.matches(tag)) {
             let pattern = pattern.to_string();

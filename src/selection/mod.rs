@@ -19,7 +19,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use evaluate::{Candidate, Evaluation, evaluate};
+pub use evaluate::{Candidate, Evaluation, TagRole, evaluate};
 pub use mirrored::{Mirrored, MirroredName, Scope};
 pub use pattern::{InvalidPattern, RepositoryPattern, RepositorySelection, TagPattern};
 pub use rename::{CannotRename, InvalidRenameRule, RenameRule, RenameRules};

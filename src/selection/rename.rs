@@ -67,7 +67,7 @@ impl RenameRules {
         Self(rules)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &RenameRule> {
+    pub fn iter(&self) -> impl Iterator<Item = &RenameRule> {
         self.0.iter()
     }
 

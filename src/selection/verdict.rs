@@ -43,6 +43,8 @@ pub enum Taken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
     Referrer,
+    /// It keeps what another tag has left.
+    KeptForRollback,
     Unmatched {
         pattern: String,
     },
@@ -97,7 +99,9 @@ impl Verdict {
                 "newest-patch"
             }
             Self::Taken(Taken::Newest { .. }) | Self::Left(Left::NotNewest { .. }) => "newest",
-            Self::Left(Left::Referrer | Left::Gone | Left::Unreadable { .. }) => return None,
+            Self::Left(
+                Left::Referrer | Left::KeptForRollback | Left::Gone | Left::Unreadable { .. },
+            ) => return None,
             Self::Left(Left::Unmatched { .. }) => "tags",
             Self::Left(Left::Excluded { .. }) => "exclude-tags",
             Self::Left(Left::NoVersion { rule } | Left::CreatedUnknown { rule }) => rule,
@@ -141,6 +145,7 @@ impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Referrer => f.write_str("refers to another artifact, and travels with it"),
+            Self::KeptForRollback => f.write_str("is kept for rollback"),
             Self::Unmatched { pattern } => write!(f, "does not match `{pattern}`"),
             Self::Excluded { pattern } => write!(f, "matches `{pattern}`"),
             Self::NoVersion { .. } => f.write_str("is no version"),

@@ -269,7 +269,7 @@ impl ContainerReference {
         matches!(self, Self::Azure(azure) if azure.sas.is_some())
     }
 
-    /// Takes the last component for an object's name, where it ends like a bundle or a countersignature.
+    /// Takes the last component for an object's name, where it ends like a bundle or a receipt.
     pub fn split_object(&self) -> (Self, Option<String>) {
         let mut container = self.clone();
         let prefix = match &mut container {
@@ -282,7 +282,8 @@ impl ContainerReference {
             Some((folder, last)) => (folder.to_owned(), last.to_owned()),
             None => (String::new(), prefix.clone()),
         };
-        if last.ends_with(".tar.zst") || last.ends_with(".tar") {
+        let suffixes = [".tar.zst", ".tar", ".receipt"];
+        if suffixes.iter().any(|it| last.ends_with(it)) {
             *prefix = folder;
             return (container, Some(last));
         }

@@ -15,7 +15,7 @@ use crate::cli::moment::{Moment, parse_moment};
 use crate::cli::output::{Output, print_bytes};
 use crate::cli::state_args::open_ledger;
 use crate::content::Error;
-use crate::history::{AuditHead, CheckedChain, check_export};
+use crate::history::{AuditHead, ChainBreak, CheckedChain, check_export};
 
 /// Prove that the history was not tampered with, and export it
 ///
@@ -151,10 +151,11 @@ impl ExportArguments {
         let mut last = after;
         while let Some(record) = records.try_next().await? {
             let Some(record) = record else {
-                return Err(Error::unverified(format!(
-                    "the record after {last} cannot be read: it was changed"
-                ))
-                .into());
+                let shown = ledger.shown();
+                let message =
+                    format!("the history in the state directory `{shown}` was tampered with");
+                let broken = ChainBreak::Unreadable(last + 1);
+                return Err(Error::unverified(message).with_cause(broken).into());
             };
             last = record.number;
             print_bytes(&serde_json::to_vec(&record)?)?;

@@ -20,6 +20,7 @@ use crate::cli::origin::Origin;
 use crate::cli::output::{Output, table};
 use crate::cli::progress::Progress;
 use crate::cli::reference_args::ReferenceArguments;
+use crate::cli::refusal::Attempt;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
@@ -30,8 +31,9 @@ use crate::content::{OnError, ReferrerPolicy};
 use crate::history::{NewRun, RunKind, Trigger};
 use crate::oci::Platform;
 use crate::pipeline::{
-    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, NameTemplate,
-    PipelineRequest, TagSelection, plan_selected, preview_exports, select,
+    Connections, Created, ExportMemory, ExportOptions, ExportPlan, Exporter, MissingContents,
+    NameTemplate, PipelineRequest, TagSelection, note_repair, plan_repair, plan_selected,
+    preview_exports, select,
 };
 use crate::storage::{ContainerReference, Missing, Overwrite, Purpose, StorageContainer};
 
@@ -143,10 +145,13 @@ pub(in crate::cli) async fn run(
     let progress = Progress::new(output, "exporting", "content");
     let options = arguments.options(&progress)?;
     let refused = arguments.describe(origin).await;
-    let state = arguments.state.directory();
+    let attempt = Attempt {
+        state: arguments.state.directory(),
+        run: &refused,
+    };
     arguments
         .registries
-        .refuse_unseen(&options.references, origin, (state, &refused))
+        .refuse_unseen(&options.references, origin, attempt)
         .await?;
     // A signature that is not enough is told before the plan is made; a directory is made only after it.
     let cloud = match &arguments.container {
@@ -157,12 +162,26 @@ pub(in crate::cli) async fn run(
         .state
         .remember_export(&arguments.container, &arguments.comment, origin)
         .await?;
-    let selection =
+    let mut selection =
         arguments
             .selection
             .build(&options.platforms, options.referrers, options.on_error)?;
+    selection.memory = memory.as_ref().map(|it| it.ledger.clone());
     let remembered = memory.as_ref().filter(|_| !arguments.dry_run);
-    let mut plans = plan(&options, &connections, &selection, remembered).await?;
+    let missing = arguments.thin.repair.as_deref();
+    let missing = missing.map(MissingContents::read).transpose()?;
+    let mut plans = match (&missing, &memory) {
+        (Some(missing), Some(memory)) => {
+            let selected = select(&options.references, &connections, &selection).await?;
+            let plan = plan_repair(&options, &selected, memory, missing).await?;
+            if !arguments.dry_run {
+                let name = arguments.pipeline.as_deref().unwrap_or_default();
+                note_repair(memory, name, missing).await?;
+            }
+            vec![plan]
+        }
+        _ => plan(&options, &connections, &selection, remembered).await?,
+    };
     if arguments.dry_run {
         let container = match &cloud {
             Some(container) => Some(container.clone()),

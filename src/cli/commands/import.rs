@@ -19,6 +19,8 @@ use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::part_args::PartArguments;
 use crate::cli::progress::Progress;
+use crate::cli::receipt_args::ReceiptArguments;
+use crate::cli::refusal::admit_import;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::size::show_size;
 use crate::cli::spool_args::SpoolArgument;
@@ -27,6 +29,7 @@ use crate::cli::tag_args::{Before, TagArguments};
 use crate::content::{
     CopyOptions, Error, ErrorKind, Events, Existing, OnError, RootedDirectory, describe,
 };
+use crate::history::RunKind;
 use crate::pipeline::{
     AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
     Remembrance, RepositoryCreation, Survey, Tailoring, TargetReference, open_bundles, plan_import,
@@ -55,6 +58,9 @@ pub(in crate::cli) struct ImportArguments {
 
     #[command(flatten)]
     comment: CommentArgument,
+
+    #[command(flatten)]
+    receipts: ReceiptArguments,
 
     #[command(flatten)]
     tags: TagArguments,
@@ -134,13 +140,17 @@ pub(in crate::cli) async fn run(
 ) -> anyhow::Result<Exit> {
     let target = parse_target(&arguments.target)?;
     let delivery = &arguments.delivery;
-    if !origin.is_pipeline() {
-        delivery.registries.refuse_validated(&target)?;
-    }
+    let why = arguments.comment.comment.as_deref();
+    let attempt = (RunKind::Import, arguments.state.directory(), why);
+    let ends = (&*arguments.bundles, &target);
+    admit_import(attempt, ends, &delivery.registries, origin).await?;
     let creation = arguments.creation.build(&target)?;
     let lane = (&target, delivery.lane.as_deref());
     let described = (&*arguments.bundles, &arguments.comment);
+    let directory = arguments.state.directory();
+    let receipts = arguments.receipts.build(lane.1, directory)?;
     let memory = arguments.state.remember(lane, described, origin).await?;
+    let memory = memory.map(|memory| memory.answering(receipts));
     let before = arguments.tags.before();
     delivery
         .deliver(
@@ -261,6 +271,7 @@ impl DeliveryArguments {
             replays: before.replays,
             assumed_within: before.assumed,
             spool: self.spool.directory(),
+            missing: None,
             recorded: None,
         }
     }

@@ -198,7 +198,10 @@ fn is_loopback(host: &str) -> bool {
 /// A name that Kubernetes takes.
 fn set_name(arguments: &MirrorConfigArguments) -> String {
     match &arguments.pipeline {
-        Some(name) => format!("airlift-{}", name.replace(['_', '.'], "-")),
+        Some(name) => {
+            let name = name.replace(['_', '.'], "-");
+            format!("airlift-{}", name.trim_end_matches('-'))
+        }
         None => "airlift".to_owned(),
     }
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::run::{Request, find_pipeline, hold_run, refuse_others, start};
 use crate::cli::configured::{Configuration, SectionKind, expand_from, tell_edges};
+use crate::cli::creation_args::CreationArguments;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
@@ -13,13 +14,13 @@ use crate::cli::progress::Progress;
 use crate::cli::promotion_report::{
     PromotionEnds, report_document, show_report, show_survey, survey_document,
 };
-use crate::cli::refusal::record_refusal;
+use crate::cli::refusal::Attempt;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::tell_selected;
-use crate::cli::state_args::{StateArguments, who};
+use crate::cli::state_args::{StateArguments, open_for_selection, who};
 use crate::content::{Error, Existing, OnError, ReferrerPolicy};
-use crate::history::{NewRun, RunId, Trigger};
+use crate::history::{Ledger, NewRun, RunId, Trigger};
 use crate::oci::Platform;
 use crate::pipeline::{
     Connections, InvalidEdge, InvalidSource, Place, PromotionEdge, PromotionMemory,
@@ -74,6 +75,9 @@ pub(in crate::cli) struct PromoteArguments {
     #[arg(long, value_name = "TEMPLATE")]
     rollback_tag: Option<RollbackTag>,
 
+    #[command(flatten)]
+    creation: CreationArguments,
+
     /// Carry only these platforms of an index, such as `linux/arm64`; the index stays as it is
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<Platform>,
@@ -102,7 +106,7 @@ pub(in crate::cli) struct PromoteArguments {
 }
 
 /// What a pipeline's section says, and nobody who promotes by it: how, from where, to where.
-const OF_PIPELINES: [&str; 10] = [
+const OF_PIPELINES: [&str; 11] = [
     "source",
     "target",
     "existing",
@@ -111,6 +115,7 @@ const OF_PIPELINES: [&str; 10] = [
     "no_referrers",
     "continue_on_errors",
     "check",
+    "CreationArguments",
     "SelectionArguments",
     "ConnectionArguments",
 ];
@@ -178,6 +183,7 @@ pub(in crate::cli) async fn carry(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let edge = arguments.edge()?;
+    let creation = arguments.creation.build(edge.target())?;
     let (references, described) = arguments.admit(&edge, origin).await?;
     let memory = match arguments.dry_run {
         true => None,
@@ -191,11 +197,15 @@ pub(in crate::cli) async fn carry(
     if memory.is_none() && !arguments.dry_run {
         Output::note("nothing of this is recorded: no state directory was given with `--state`");
     }
-    let connections = arguments.registries.connect().await?;
+    let mut connections = arguments.registries.connect().await?;
+    connections.set_creation(creation);
     let progress = Progress::new(output, "promoting", "content");
     let options = arguments.options(edge, &progress);
     let ends = PromotionEnds::of(&options.edge, origin.pipeline_name());
-    let planned = arguments.plan(&options, &references, &connections).await;
+    let known = memory.as_ref().map(|it| &it.ledger);
+    let planned = arguments
+        .plan(&options, &references, (&connections, known))
+        .await;
     if let (Err(error), Some(memory)) = (&planned, &memory)
         && let Some(error) = error.downcast_ref()
     {
@@ -269,21 +279,23 @@ impl PromoteArguments {
         edge: &PromotionEdge,
         origin: &Origin,
     ) -> anyhow::Result<(Vec<SourceReference>, NewRun)> {
+        let described = self.describe(edge, origin).await;
+        let attempt = Attempt {
+            state: self.state.directory(),
+            run: &described,
+        };
         if !origin.is_pipeline() {
-            self.registries.refuse_validated(edge.target())?;
+            let validated = self.registries.refuse_validated(edge.target(), attempt);
+            validated.await?;
         }
         self.check(origin)?;
         let configuration = self.registries.config().read()?;
         let references = self.references(configuration.as_deref(), edge)?;
-        let described = self.describe(edge, origin).await;
-        let state = self.state.directory();
         if let Err(refusal) = judge(configuration.as_deref(), edge, &references) {
-            record_refusal(state, &described, &refusal).await;
+            attempt.record(configuration.as_deref(), &refusal).await;
             return Err(refusal.into());
         }
-        let unseen = self
-            .registries
-            .refuse_unseen(&references, origin, (state, &described));
+        let unseen = self.registries.refuse_unseen(&references, origin, attempt);
         unseen.await?;
         Ok((references, described))
     }
@@ -368,12 +380,16 @@ impl PromoteArguments {
         &self,
         options: &PromotionOptions,
         references: &[SourceReference],
-        connections: &Connections,
+        (connections, known): (&Connections, Option<&Ledger>),
     ) -> anyhow::Result<Option<PromotionPlan>> {
         let (platforms, referrers) = (&options.platforms, options.referrers);
-        let selection = self
+        let mut selection = self
             .selection
             .build(platforms, referrers, options.on_error)?;
+        selection.memory = match known {
+            Some(ledger) => Some(ledger.clone()),
+            None => open_for_selection(self.state.directory(), &selection.rules).await?,
+        };
         let selected = select(references, connections, &selection).await?;
         tell_selected(references, &selection, &selected.totals);
         Ok(plan_promotion(options, &selected).await?)

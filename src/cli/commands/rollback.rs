@@ -6,21 +6,25 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::cli::configured::Pipeline;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::output::Output;
+use crate::cli::permissions::{is_allowed, myself, show_people};
+use crate::cli::refusal::Attempt;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::state_args::{absolute, open_ledger, who};
 use crate::oci::{Pin, Repository, Tag};
 use crate::pipeline::{
-    RollbackAuthor, RollbackPlan, RollbackRequest, SourceReference, TargetReference, plan_rollback,
-    run_rollback,
+    RollbackAuthor, RollbackPlan, RollbackRequest, SourceReference, TargetReference,
+    describe_rollback, plan_rollback, run_rollback,
 };
 
 /// Put a tag that an import has overwritten back to what it was before
 ///
 /// What it was is known from the state directory, and must still be at the target. Again, it goes one step further
-/// back; `--to` goes anywhere. The next bundle that brings the tag moves it on.
+/// back; `--to` goes anywhere. The next bundle that brings the tag moves it on. In a registry that is `validated` it
+/// takes somebody who may run a pipeline that writes there.
 ///
 /// Example: airlift rollback registry.local:5000/mirror/apps/web:1.4 --state /var/lib/airlift --comment 'login broken'
 #[derive(Args)]
@@ -54,6 +58,7 @@ pub(in crate::cli) async fn run(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let request = request_of(&arguments)?;
+    arguments.refuse_strangers(&request).await?;
     let ledger = open_ledger(&arguments.state).await?;
     let connections = arguments.registries.connect().await?;
     let Some(place) = connections.existing_target(&request.target).await? else {
@@ -81,6 +86,61 @@ pub(in crate::cli) async fn run(
     });
     output.print(&show(&plan), &document)?;
     Ok(Exit::Done)
+}
+
+impl RollbackArguments {
+    /// Where only pipelines may write, a tag is put back by those who may run one that writes there. A refusal is
+    /// recorded.
+    async fn refuse_strangers(&self, request: &RollbackRequest) -> anyhow::Result<()> {
+        let Some(configuration) = self.registries.config().read()? else {
+            return Ok(());
+        };
+        let TargetReference::Registry { host, .. } = &request.target else {
+            return Ok(());
+        };
+        let repository = TargetReference::Registry {
+            host: host.clone(),
+            prefix: Some(request.repository.clone()),
+        };
+        let Some(validated) = configuration.find_validated(&repository) else {
+            return Ok(());
+        };
+        let name = repository.to_string();
+        let writers: Vec<&Pipeline> = configuration.find_writers(&name).collect();
+        let somebody = myself().await;
+        let may_run = |it: &&Pipeline| is_allowed(&somebody, &it.settings.keys().may_run);
+        if writers.iter().any(may_run) {
+            return Ok(());
+        }
+        let refusal = UsageError::new(format!(
+            "`{}` may not put `{}` back: `[registry.{}]` takes content only through pipelines, and they may run none \
+             that writes there",
+            somebody.user,
+            request.reference(),
+            validated.name
+        ))
+        .hint(show_writers(&writers))
+        .exit(Exit::Denied);
+        let author = (who().await, self.comment.clone());
+        let attempt = Attempt {
+            state: Some(&self.state),
+            run: &describe_rollback(request.reference(), author),
+        };
+        attempt.record(Some(&configuration), &refusal).await;
+        Err(refusal.into())
+    }
+}
+
+fn show_writers(writers: &[&Pipeline]) -> String {
+    let shown = |it: &&Pipeline| {
+        let people = show_people(&it.settings.keys().may_run);
+        format!("`may-run` of `[{}]` has {people}", it.title())
+    };
+    let shown: Vec<String> = writers.iter().map(shown).collect();
+    match shown.is_empty() {
+        true => "no pipeline of the configuration file writes there".to_owned(),
+        false => shown.join(", "),
+    }
 }
 
 fn show(plan: &RollbackPlan) -> String {

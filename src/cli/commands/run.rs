@@ -15,7 +15,7 @@ use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::output::Output;
 use crate::cli::permissions::{is_allowed, myself, show_people};
-use crate::cli::refusal::record_refusal;
+use crate::cli::refusal::Attempt;
 use crate::cli::state_args::who;
 use crate::config::find_near;
 use crate::history::{Hold, Ledger, RunHold, Trigger};
@@ -181,8 +181,11 @@ pub(in crate::cli) async fn refuse_others(
     let error = UsageError::new(format!("`{user}` may not run `[{title}]`"))
         .hint(format!("its `may-run` has {}", show_people(may_run)))
         .exit(Exit::Denied);
-    let state = configuration.state.as_deref();
-    record_refusal(state, &pipeline.refused_run(origin).await, &error).await;
+    let attempt = Attempt {
+        state: None,
+        run: &pipeline.refused_run(origin).await,
+    };
+    attempt.record(Some(configuration), &error).await;
     Err(error.into())
 }
 

@@ -1,6 +1,7 @@
 //! `airlift select`: which tags an export would take, and why.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use clap::Args;
 use futures_util::StreamExt;
@@ -15,6 +16,7 @@ use crate::cli::selection_args::SelectionArguments;
 use crate::cli::selection_report::{
     Explanation, failures_document, taken_references, tell_totals, totals_document,
 };
+use crate::cli::state_args::open_for_selection;
 use crate::content::{OnError, ReferrerPolicy};
 use crate::oci::Platform;
 use crate::pipeline::{
@@ -44,6 +46,10 @@ pub(in crate::cli) struct SelectArguments {
     #[command(flatten)]
     selection: SelectionArguments,
 
+    /// Leave the rollback tags that this state directory knows, and keep there what rules had to know of artifacts
+    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
+    state: Option<PathBuf>,
+
     /// Take only images that have one of these platforms, such as `linux/arm64`
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Vec<Platform>,
@@ -63,7 +69,8 @@ pub(in crate::cli) async fn run(
     };
     // Cosign's tags are no choice of their own: an export finds them with their subjects.
     let (platforms, referrers) = (&arguments.platform, ReferrerPolicy::Leave);
-    let selection = arguments.selection.build(platforms, referrers, on_error)?;
+    let mut selection = arguments.selection.build(platforms, referrers, on_error)?;
+    selection.memory = open_for_selection(arguments.state.as_deref(), &selection.rules).await?;
     let connections = arguments.registries.connect().await?;
     let named = NamedReferences::Check;
     let selecting = Selecting::start(&references, &connections, &selection, named).await?;

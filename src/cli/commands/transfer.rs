@@ -18,6 +18,7 @@ use crate::cli::state_args::{CommentArgument, StateArguments};
 use crate::cli::transfer_report::{
     plan_document, report_document, show_plan, show_report, tell_round,
 };
+use crate::config::Fault;
 use crate::content::{ErrorKind, OnError};
 use crate::history::Trigger;
 use crate::pipeline::{
@@ -106,6 +107,11 @@ impl TransferArguments {
         self.watch
     }
 
+    /// Whether something can be copied from the one to the other at all.
+    pub(in crate::cli) fn check_places(&self) -> Result<(), MeetingPlaces> {
+        check_places(&self.source, &self.target)
+    }
+
     fn selection(&self, object: Option<String>) -> Selection {
         Selection {
             bundles: self.bundle.iter().cloned().chain(object).collect(),
@@ -120,7 +126,7 @@ impl TransferArguments {
 
     async fn options(&self, progress: &Progress) -> anyhow::Result<TransferOptions> {
         let policy = self.trust.policy_to_look()?;
-        check_places(&self.source, &self.target)?;
+        self.check_places()?;
         if self.delete_source {
             // A signature that cannot delete is told now, and not after the first bundle; and before what else it
             // cannot do, so that the hint names all.
@@ -187,19 +193,54 @@ impl TransferArguments {
     }
 }
 
-fn check_places(source: &ContainerReference, target: &ContainerReference) -> anyhow::Result<()> {
+/// Why a place cannot be copied to another one.
+#[derive(Debug)]
+pub(in crate::cli) struct MeetingPlaces {
+    told: String,
+    hint: Option<&'static str>,
+}
+
+impl MeetingPlaces {
+    /// The same as a fault of a section of the configuration file.
+    pub(in crate::cli) fn fault(self, line: usize, head: &str) -> Fault {
+        let fault = Fault::at(line, format!("{head} `target`: {}", self.told));
+        match self.hint {
+            Some(hint) => fault.with_hint(hint),
+            None => fault,
+        }
+    }
+}
+
+impl From<MeetingPlaces> for anyhow::Error {
+    fn from(places: MeetingPlaces) -> Self {
+        let error = UsageError::new(places.told);
+        match places.hint {
+            Some(hint) => error.hint(hint).into(),
+            None => error.into(),
+        }
+    }
+}
+
+fn check_places(
+    source: &ContainerReference,
+    target: &ContainerReference,
+) -> Result<(), MeetingPlaces> {
     if is_same(source, target) {
-        let told = format!("`{source}` and `{target}` are the same place");
-        return Err(UsageError::new(told).into());
+        return Err(MeetingPlaces {
+            told: format!("`{source}` and `{target}` are the same place"),
+            hint: None,
+        });
     }
     // A cloud's listing has what is below a prefix too; only what was copied would be found again, and copied deeper.
     let is_cloud = !matches!(source, ContainerReference::Directory(_));
     let below = format!("{}/", source.to_string().trim_end_matches('/'));
     if is_cloud && is_one_service(source, target) && target.to_string().starts_with(&below) {
-        let told = format!("`{target}` lies within `{source}`");
-        let error = UsageError::new(told)
-            .hint("what arrives there would be found in the source again: take a prefix beside it");
-        return Err(error.into());
+        return Err(MeetingPlaces {
+            told: format!("`{target}` lies within `{source}`"),
+            hint: Some(
+                "what arrives there would be found in the source again: take a prefix beside it",
+            ),
+        });
     }
     Ok(())
 }
@@ -208,7 +249,7 @@ fn is_same(source: &ContainerReference, target: &ContainerReference) -> bool {
     match (source, target) {
         (ContainerReference::Directory(source), ContainerReference::Directory(target)) => {
             let real = |path: &Path| path.canonicalize().ok();
-            real(source).is_some() && real(source) == real(target)
+            source == target || (real(source).is_some() && real(source) == real(target))
         }
         _ => is_one_service(source, target) && source.to_string() == target.to_string(),
     }

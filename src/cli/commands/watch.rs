@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::watch_list::{ListArguments, RetryArguments, bring_back, print_list};
 use crate::cli::commands::import::{DeliveryArguments, parse_target};
 use crate::cli::container_args::{
     parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
@@ -20,18 +20,20 @@ use crate::cli::duration::parse_duration;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
 use crate::cli::origin::Origin;
-use crate::cli::output::{Output, table};
+use crate::cli::output::Output;
+use crate::cli::receipt_args::ReceiptArguments;
+use crate::cli::refusal::admit_import;
 use crate::cli::registry_args::RegistryArguments;
 use crate::cli::service::{Liveness, serve_health, stop_on_signal};
 use crate::cli::state_args::remember;
 use crate::cli::tag_args::TagArguments;
 use crate::cli::voice::Voice;
 use crate::content::{Error, ErrorKind, Event};
-use crate::history::{Claim, ClaimState, Ledger, RunKind, Trigger};
+use crate::history::{RunKind, Trigger};
 use crate::pipeline::{
     DeliveredSource, OneOff, Opener, Place, RepositoryCreation, SETTLE_TIME, TargetReference,
-    Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, WorkKey, connect_container,
-    connect_queue, run_watch,
+    Until, WatchEvent, WatchEvents, WatchOptions, WatchReport, connect_container, connect_queue,
+    run_watch,
 };
 use crate::storage::{
     AzureQueue, ContainerReference, InvalidQueue, Missing, Purpose, QueueReference,
@@ -91,6 +93,8 @@ pub(in crate::cli) struct WatchArguments {
     health: Option<SocketAddr>,
 
     #[command(flatten)]
+    receipts: ReceiptArguments,
+    #[command(flatten)]
     tags: TagArguments,
     #[command(flatten)]
     creation: CreationArguments,
@@ -108,23 +112,6 @@ enum WatchCommand {
     ///
     /// Example: airlift watch retry web-0123456789ab --state /var/lib/airlift
     Retry(RetryArguments),
-}
-
-#[derive(Args)]
-struct ListArguments {
-    /// The state directory of the watch
-    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
-    state: PathBuf,
-}
-
-#[derive(Args)]
-struct RetryArguments {
-    /// Bundles or objects, as `airlift watch list` calls them
-    #[arg(value_name = "NAME", required = true)]
-    names: Vec<String>,
-    /// The state directory of the watch
-    #[arg(long, value_name = "DIR", env = "AIRLIFT_STATE")]
-    state: PathBuf,
 }
 
 pub(in crate::cli) async fn run(
@@ -179,7 +166,7 @@ async fn watch(
     arguments: &WatchArguments,
     origin: &Origin,
     output: Output,
-    supervision: Supervision,
+    Supervision { stop, liveness }: Supervision,
 ) -> anyhow::Result<Exit> {
     let (Some(container), Some(target), Some(state)) =
         (&arguments.container, &arguments.target, &arguments.state)
@@ -193,9 +180,10 @@ async fn watch(
         return Err(error.into());
     }
     let target = parse_target(target)?;
-    if !origin.is_pipeline() {
-        delivery.registries.refuse_validated(&target)?;
-    }
+    let containers = std::slice::from_ref(container);
+    let attempt = (RunKind::Watch, Some(&**state), None);
+    let ends = (containers, &target);
+    admit_import(attempt, ends, &delivery.registries, origin).await?;
     let creation = arguments.creation.build(&target)?;
     delivery.trust.policy()?;
     let tailoring = delivery.tailoring()?;
@@ -205,12 +193,11 @@ async fn watch(
         Some(queue) => Some(queue_opener(queue, container).await?),
         None => None,
     };
-    let containers = std::slice::from_ref(container);
     let lane = (&target, delivery.lane.as_deref());
-    let memory = remember(state, lane, containers, origin).await?;
+    let receipts = arguments.receipts.build(lane.1, Some(state))?;
+    let memory = remember(state, lane, std::slice::from_ref(container), origin).await?;
     let trigger = origin.trigger.unwrap_or(Trigger::Source);
-    let memory = memory.called(RunKind::Watch, trigger);
-    let Supervision { stop, liveness } = supervision;
+    let memory = memory.answering(receipts).called(RunKind::Watch, trigger);
     let moving = liveness.clone();
     let signs: crate::content::Events = Arc::new(move |_: Event| moving.sign());
     let options = WatchOptions {
@@ -294,8 +281,8 @@ fn target_opener(
 }
 
 fn parse_queue(text: &str) -> Result<QueueReference, String> {
-    text.parse()
-        .map_err(|error: InvalidQueue| error.to_string())
+    let parsed = text.parse();
+    parsed.map_err(|error: InvalidQueue| error.to_string())
 }
 
 /// Opens the queue with the credential of now. What no credential mends is told now.
@@ -319,99 +306,6 @@ async fn queue_opener(
         let (queue, azure) = (queue.clone(), azure.clone());
         Box::pin(async move { connect_queue(&queue, &azure, Timestamp::now()).await })
     }))
-}
-
-async fn print_list(arguments: &ListArguments, output: Output) -> anyhow::Result<Exit> {
-    let ledger = Ledger::open(&arguments.state).await?;
-    let mut rows = vec![
-        [
-            "STATE",
-            "NAME",
-            "SINCE",
-            "TRIES",
-            "CONTAINER",
-            "TARGET",
-            "REASON",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
-    let mut documents = Vec::new();
-    for claim in ledger.list_claims().await? {
-        if let Some(key) = WorkKey::parse(&claim.object) {
-            rows.push(row_of(&key, &claim));
-            documents.push(document_of(&key, &claim));
-        }
-    }
-    output.print(&table(&rows), &json!({ "work": documents }))?;
-    Ok(Exit::Done)
-}
-
-fn row_of(key: &WorkKey, claim: &Claim) -> Vec<String> {
-    vec![
-        claim.state.as_str().to_owned(),
-        key.subject.clone(),
-        format!("{:.0}", claim.offered),
-        claim.attempts.to_string(),
-        key.container.clone(),
-        key.target.clone(),
-        claim.reason.clone().unwrap_or_default(),
-    ]
-}
-
-fn document_of(key: &WorkKey, claim: &Claim) -> Value {
-    json!({
-        "state": claim.state.as_str(),
-        "name": key.subject,
-        "identity": key.identity,
-        "container": key.container,
-        "target": key.target,
-        "since": claim.offered.to_string(),
-        "tries": claim.attempts,
-        "nextTry": claim.next_try.to_string(),
-        "holder": claim.holder,
-        "decision": claim.decision,
-        "reason": claim.reason,
-        "run": claim.run.as_ref().map(ToString::to_string),
-    })
-}
-
-async fn bring_back(arguments: &RetryArguments, output: Output) -> anyhow::Result<Exit> {
-    let ledger = Ledger::open(&arguments.state).await?;
-    let mut revived = Vec::new();
-    for claim in ledger.list_claims().await? {
-        let Some(key) = WorkKey::parse(&claim.object) else {
-            continue;
-        };
-        let is_named =
-            arguments.names.contains(&key.subject) || arguments.names.contains(&key.identity);
-        if is_named
-            && claim.state == ClaimState::SetAside
-            && ledger.retry(&claim.object, Timestamp::now()).await?
-        {
-            revived.push(key.subject);
-        }
-    }
-    let unknown: Vec<&String> = arguments
-        .names
-        .iter()
-        .filter(|name| !revived.contains(name))
-        .collect();
-    if revived.is_empty() {
-        let names: Vec<&str> = unknown.iter().map(|name| name.as_str()).collect();
-        let error = UsageError::new(format!(
-            "nothing of the name `{}` was set aside",
-            names.join("`, `")
-        ))
-        .hint("`airlift watch list` shows what was");
-        return Err(error.into());
-    }
-    for name in unknown {
-        Output::warn(&format!("nothing of the name `{name}` was set aside"));
-    }
-    let text = format!("brought back: {}", revived.join(", "));
-    output.print(&text, &json!({ "broughtBack": revived }))?;
-    Ok(Exit::Done)
 }
 
 /// A stopped daemon has done its duty; a single round says what came of it.
@@ -441,9 +335,8 @@ fn tell(output: Output, liveness: Liveness) -> WatchEvents {
             | WatchEvent::TargetUnreachable { .. } => liveness.tell_status(&event.to_string()),
             _ => {}
         }
-        if matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
-            return;
+        if !matches!(event, WatchEvent::Listed { .. } | WatchEvent::Tried) {
+            voice.say(|| output.tell_event(event.name(), &event.subject(), &event.to_string()));
         }
-        voice.say(|| output.tell_event(event.name(), &event.subject(), &event.to_string()));
     })
 }

@@ -4,16 +4,17 @@ use std::path::Path;
 
 use url::form_urlencoded::byte_serialize;
 
-use super::hosts::is_below;
 use super::kinds::{ContainerSection, RegistrySection};
-use super::{Configuration, NamedRegistry};
+use super::names::find_near_url;
+use super::overlap::find_writers;
+use super::{Configuration, NamedRegistry, Pipeline};
 use crate::config::{Fault, InvalidConfiguration, SecretReference};
 use crate::pipeline::{Connections, TargetReference};
-use crate::registry::{Credentials, RegistryOptions};
+use crate::registry::{Credentials, RegistryOptions, is_below};
 
 impl ContainerSection {
     /// The container as one would type it: its settings are the query of its URL.
-    pub(super) fn write_url(&self) -> Result<String, &'static str> {
+    pub(super) fn write_url(&self) -> Result<String, String> {
         let credential = self.credential.as_ref().map(SecretReference::write);
         let settings = [
             ("endpoint", self.endpoint.as_ref()),
@@ -31,12 +32,15 @@ impl ContainerSection {
             })
             .collect();
         let is_directory = !self.url.contains("://");
+        if let Some(near) = find_near_url(&self.url) {
+            return Err(format!("is no URL: did you mean `{near}`?"));
+        }
         if is_directory && !pairs.is_empty() {
-            return Err("is a directory, which has no other settings");
+            return Err("is a directory, which has no other settings".to_owned());
         }
         let path = self.url.strip_prefix("file:").unwrap_or(&self.url);
         if is_directory && !Path::new(path).is_absolute() {
-            return Err("is neither an absolute path nor a URL");
+            return Err("is neither an absolute path nor a URL".to_owned());
         }
         Ok(match (pairs.is_empty(), self.url.contains('?')) {
             (true, _) => self.url.clone(),
@@ -93,6 +97,11 @@ impl Configuration {
     ) -> Option<&NamedRegistry> {
         let mut validated = self.registries.iter().filter(|it| it.section.validated);
         validated.find(|registry| registry.holds(target) || registry.is_within(target))
+    }
+
+    /// Pipelines of the file that may write to the repository, `HOST/REPOSITORY`.
+    pub(in crate::cli) fn find_writers(&self, repository: &str) -> impl Iterator<Item = &Pipeline> {
+        find_writers(&self.pipelines, repository)
     }
 
     /// Whether the file says that the host of `target` speaks plain HTTP.
@@ -161,5 +170,11 @@ mod tests {
         );
         assert!(section("/srv/out", Some("env:X")).write_url().is_err());
         assert!(section("srv/out", None).write_url().is_err(), "relative");
+        for url in ["s3:bucket/x", "s3:/bucket/x"] {
+            let told = section(url, Some("env:X")).write_url().expect_err(url);
+            assert!(told.ends_with("did you mean `s3://bucket/x`?"), "{told}");
+        }
+        assert_eq!(find_near_url("/srv/s3:bucket"), None);
+        assert_eq!(find_near_url("s3://bucket"), None);
     }
 }

@@ -45,7 +45,7 @@ pub(in crate::cli) struct RegistrySection {
     #[arg(long)]
     pub(in crate::cli) validated: bool,
 
-    /// Users, and groups as `@NAME`, who may look at it and promote from it; everybody where nobody is named
+    /// Users, and groups as `@NAME`, who may look at it and promote from it; everybody where it is left out
     #[arg(long, value_name = "USER|@GROUP")]
     pub(in crate::cli) may_view: Vec<Person>,
 
@@ -89,11 +89,11 @@ pub(in crate::cli) struct PipelineKeys {
     #[arg(long, value_name = "ZONE", default_value = DEFAULT_ZONE, requires = "schedule")]
     pub(in crate::cli) time_zone: String,
 
-    /// Users, and groups as `@NAME`, who may run it; everybody where nobody is named
+    /// Users, and groups as `@NAME`, who may run it; everybody where it is left out
     #[arg(long, value_name = "USER|@GROUP")]
     pub(in crate::cli) may_run: Vec<Person>,
 
-    /// Users, and groups as `@NAME`, who may look at its runs; everybody where nobody is named
+    /// Users, and groups as `@NAME`, who may look at its runs; everybody where it is left out
     #[arg(long, value_name = "USER|@GROUP")]
     pub(in crate::cli) may_view: Vec<Person>,
 }

@@ -7,7 +7,6 @@
 //! to understand a file.
 
 mod ends;
-mod hosts;
 mod kinds;
 mod names;
 mod overlap;
@@ -35,6 +34,7 @@ use crate::config::{
     Entry, Fault, InvalidConfiguration, Section, Sections, Setting, find_near, read_configuration,
 };
 use crate::pipeline::{Schedule, TargetReference};
+use crate::registry::canonical;
 use crate::storage::ContainerReference;
 
 /// What makes a transfer repeat itself.
@@ -257,7 +257,7 @@ impl Building {
         };
         let url = match parsed.write_url() {
             Ok(url) => url,
-            Err(message) => return refuse(message),
+            Err(message) => return refuse(&message),
         };
         match url.parse::<ContainerReference>() {
             Ok(reference) if reference.holds_secret() => {
@@ -293,9 +293,10 @@ impl Building {
 
     /// A host is reached in one way.
     fn check_hosts(&mut self, registries: &[NamedRegistry]) {
-        let mut known: BTreeMap<&str, &NamedRegistry> = BTreeMap::new();
+        let mut known: BTreeMap<String, &NamedRegistry> = BTreeMap::new();
         for registry in registries {
-            let first = *known.entry(registry.host()).or_insert(registry);
+            let host = canonical(registry.host());
+            let first = *known.entry(host).or_insert(registry);
             if !first.section.is_reached_like(&registry.section) {
                 let message = format!(
                     "[registry.{}] says otherwise than `[registry.{}]` in line {} how `{}` is reached",
@@ -338,6 +339,10 @@ impl Building {
                 }
                 let (parsed, mut words) = self.parse::<TransferSection>(reader, &more)?;
                 words.flags.retain(|flag| flag != WATCH);
+                if let Err(places) = parsed.transfer.check_places() {
+                    let line = reader.section.line_of("target");
+                    self.faults.push(places.fault(line, &reader.section.head()));
+                }
                 (Settings::Transfer(Box::new(parsed)), words)
             }
             SectionKind::Import => {

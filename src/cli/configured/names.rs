@@ -26,6 +26,8 @@ pub(super) struct UnknownName {
 }
 
 const LAYOUT_SCHEME: &str = "oci:";
+/// Of storage containers that are no directories.
+const SCHEMES: [&str; 4] = ["https", "http", "s3", "gs"];
 
 impl Names {
     /// A container's section by its name, or a path or URL as it is.
@@ -35,6 +37,12 @@ impl Names {
         }
         if let Some(path) = text.strip_prefix("file:") {
             return absolute(path).map(|_| text.to_owned());
+        }
+        if let Some(near) = find_near_url(text) {
+            return Err(UnknownName {
+                message: "this is no URL".to_owned(),
+                hint: Some(format!("did you mean `{near}`?")),
+            });
         }
         if text.contains('/') {
             return absolute(text);
@@ -76,6 +84,14 @@ impl Names {
         let address = find(&self.registries, registry, "registry")?;
         Ok(format!("{address}/{text}"))
     }
+}
+
+/// The URL that was meant, where a scheme is not followed by `://`. What may be a secret in it is left away.
+pub(super) fn find_near_url(text: &str) -> Option<String> {
+    let place = text.split('?').next().unwrap_or_default();
+    let (scheme, rest) = place.split_once(':').filter(|_| !place.contains('@'))?;
+    let is_url = rest.starts_with("//") || !SCHEMES.contains(&scheme);
+    (!is_url).then(|| format!("{scheme}://{}", rest.trim_start_matches('/')))
 }
 
 fn is_host(word: &str) -> bool {

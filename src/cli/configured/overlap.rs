@@ -5,9 +5,25 @@
 
 use super::Pipeline;
 use super::Settings;
-use super::hosts::canonical;
 use super::words::Words;
 use crate::config::{Fault, find_near};
+use crate::registry::canonical;
+
+/// Pipelines that may write to the repository `name`, `HOST/REPOSITORY`.
+pub(super) fn find_writers<'p>(
+    pipelines: &'p [Pipeline],
+    name: &str,
+) -> impl Iterator<Item = &'p Pipeline> {
+    let repository = Reach {
+        text: canonical(name),
+        is_exact: true,
+    };
+    let writes = move |pipeline: &&Pipeline| {
+        let reaches = reaches_of(pipeline);
+        reaches.iter().any(|reach| reach.meets(&repository))
+    };
+    pipelines.iter().filter(writes)
+}
 
 /// What a pipeline may write: names that begin so, or one name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::cli::state_args::who;
 use crate::config::{Fault, Section};
 use crate::history::{NewRun, RunKind, Trigger};
 use crate::pipeline::{SourceReference, describe_promotion};
+use crate::storage::ContainerReference;
 
 impl Building {
     /// The edge has two ends, what is promoted is below its source, and the history is kept.
@@ -87,25 +88,31 @@ impl Pipeline {
     /// The record of a run that was not allowed to begin.
     pub(in crate::cli) async fn refused_run(&self, origin: &Origin) -> NewRun {
         let trigger = origin.trigger.unwrap_or(Trigger::Manual);
-        let (who, comment) = (who().await, origin.comment.clone());
+        let author = (trigger, who().await, origin.comment.clone());
         let value_of = |key| self.words.values_of(key).next().map(str::to_owned);
-        let end_of = |key| value_of(key).unwrap_or_default();
-        let ends = (end_of("source"), end_of("target"));
-        let author = (trigger, who, comment);
-        let promotion = describe_promotion(ends, Some(self.name.clone()), author);
-        let (kind, pipeline) = match &self.settings {
-            Settings::Promotion(_) => return promotion,
-            Settings::Export(_) => (RunKind::Export, promotion.pipeline.clone()),
-            // Their runs are called as the pipelines of the bundles are.
-            Settings::Transfer(_) => (RunKind::Transfer, None),
-            Settings::Import(_) => (RunKind::Import, None),
+        let (kind, source, target) = match &self.settings {
+            Settings::Promotion(_) => (RunKind::Promotion, value_of("source"), value_of("target")),
+            Settings::Export(_) => (RunKind::Export, self.container(0), None),
+            Settings::Transfer(_) => (RunKind::Transfer, self.container(0), self.container(1)),
+            Settings::Import(_) => (RunKind::Import, self.container(0), value_of("target")),
         };
+        let ends = (String::new(), String::new());
         NewRun {
             kind,
-            pipeline,
-            container: None,
-            target: value_of("target"),
-            ..promotion
+            container: source,
+            target,
+            link: origin.link(),
+            ..describe_promotion(ends, Some(self.name.clone()), author)
         }
+    }
+
+    /// A container of the section as records have it: without what its URL says beside its place.
+    fn container(&self, position: usize) -> Option<String> {
+        let text = match &self.settings {
+            Settings::Export(_) => self.words.values_of("container").next(),
+            _ => self.words.plain.get(position).map(String::as_str),
+        };
+        let reference: ContainerReference = text?.parse().ok()?;
+        Some(reference.to_string())
     }
 }

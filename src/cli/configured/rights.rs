@@ -3,11 +3,11 @@
 //! A rule for honest people on one host: whoever can write the state directory or the configuration file can do
 //! anything.
 
-use super::hosts::{canonical, is_below};
 use super::{Configuration, NamedRegistry, Pipeline, Settings};
 use crate::cli::permissions::{Somebody, is_allowed};
 use crate::history::{AuditKind, Run, RunKind, TimelineEvent};
 use crate::pipeline::SourceReference;
+use crate::registry::{canonical, is_below};
 use crate::storage::ContainerReference;
 
 /// What is known of a run, or of an event, of which it is asked who may look at it.
@@ -40,6 +40,15 @@ impl<'a> Trace<'a> {
             },
             pipeline: event.pipeline.as_deref(),
             target: event.target.as_deref(),
+        }
+    }
+
+    /// What an export pipeline's lanes are.
+    pub(in crate::cli) fn of_export(pipeline: &'a str) -> Self {
+        Self {
+            kind: Some(RunKind::Export),
+            pipeline: Some(pipeline),
+            target: None,
         }
     }
 

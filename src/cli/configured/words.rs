@@ -12,6 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::kinds::{Key, SectionKind};
 use super::names::{Names, UnknownName, absolute};
+use crate::cli::receipt_args::ReceiptDestination;
 use crate::config::{Entry, Fault, SecretReference, Section, Setting, find_near};
 use crate::pipeline::{SourceReference, TargetReference};
 use crate::storage::ContainerReference;
@@ -134,6 +135,7 @@ impl<'a> Reader<'a> {
             Setting::Number(number) => vec![(entry.line, number.to_string())],
             Setting::Text(text) => vec![(entry.line, text.clone())],
             Setting::List(_) if !is_list => return Err(wrong("one value, and no list")),
+            Setting::List(items) if items.is_empty() => return Err(self.empty_list(entry)),
             Setting::List(items) => items
                 .iter()
                 .map(|item| (item.line, item.text.clone()))
@@ -152,11 +154,27 @@ impl<'a> Reader<'a> {
         resolved.collect()
     }
 
+    /// A list that limits something may be meant as nothing or as no limit: neither is guessed.
+    fn empty_list(&self, entry: &Entry) -> Fault {
+        let key = &entry.key;
+        let fault = self.fault(entry.line, &format!("`{key}` is an empty list"));
+        fault.with_hint(match key.as_str() {
+            "may-run" | "may-view" => format!("name who may; without `{key}` everybody may"),
+            _ => format!("name something, or leave `{key}` out"),
+        })
+    }
+
     /// Puts what a name stands for in its place, and refuses relative paths.
     fn resolve(&self, key: &Key, text: String) -> Result<String, UnknownName> {
         let is_type = |id: TypeId| key.argument.get_value_parser().type_id() == id;
         if is_type(TypeId::of::<ContainerReference>()) {
             return self.names.container(&text);
+        }
+        if is_type(TypeId::of::<ReceiptDestination>()) {
+            return match text.as_str() {
+                ReceiptDestination::OFF => Ok(text),
+                _ => self.names.container(&text),
+            };
         }
         if is_type(TypeId::of::<PathBuf>()) {
             return absolute(&text);

@@ -29,7 +29,7 @@ impl Fault {
     }
 }
 
-/// Everything that is wrong with a file, in the order of its lines; never empty.
+/// Everything that is wrong with a file, in the order of its lines, each once; never empty.
 #[derive(Debug)]
 pub struct InvalidConfiguration {
     pub path: PathBuf,
@@ -39,6 +39,9 @@ pub struct InvalidConfiguration {
 impl InvalidConfiguration {
     pub fn new(path: impl Into<PathBuf>, mut faults: Vec<Fault>) -> Self {
         faults.sort_by_key(|fault| fault.line);
+        // What the file as a whole lacks, each of its sections may complain about.
+        faults
+            .dedup_by(|later, first| (later.line, &later.message) == (first.line, &first.message));
         Self {
             path: path.into(),
             faults,

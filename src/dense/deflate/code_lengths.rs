@@ -133,9 +133,9 @@ impl CodeLengths {
         bits: &mut BitWriter,
         output: &mut Vec<u8>,
     ) {
-        bits.put((literals - 257) as u32, 5, output);
-        bits.put((distances - 1) as u32, 5, output);
-        bits.put((self.written_lengths - 4) as u32, 4, output);
+        bits.put(count(literals - 257), 5, output);
+        bits.put(count(distances - 1), 5, output);
+        bits.put(count(self.written_lengths - 4), 4, output);
         for symbol in &CODE_LENGTH_ORDER[..self.written_lengths] {
             bits.put(u32::from(self.codes[*symbol].length), 3, output);
         }
@@ -145,4 +145,9 @@ impl CodeLengths {
             bits.put(u32::from(item.extra), item.extra_bits(), output);
         }
     }
+}
+
+/// A count as it is written.
+fn count(symbols: usize) -> u32 {
+    u32::try_from(symbols).expect("alphabets are small")
 }

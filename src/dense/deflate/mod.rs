@@ -14,10 +14,10 @@ pub mod huffman;
 mod inputs;
 pub mod klauspost;
 pub mod pgzip;
-pub mod zlib;
 #[cfg(test)]
 mod testing;
 mod token;
+pub mod zlib;
 
 /// A deflate encoder that is fed a stream and gives the same bytes however the input is cut into calls.
 pub trait DeflateEncoder: Send {

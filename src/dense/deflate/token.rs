@@ -7,7 +7,8 @@ use super::alphabet::{MAX_MATCH_BYTES, MIN_MATCH_BYTES, WINDOW_BYTES};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token(u32);
 
-const IS_MATCH: u32 = 1 << 31;
+/// The highest byte of a match.
+const MATCH_MARK: u8 = 0x80;
 
 impl Token {
     #[inline]
@@ -20,7 +21,9 @@ impl Token {
     pub(super) fn back(length: usize, distance: usize) -> Self {
         debug_assert!((MIN_MATCH_BYTES..=MAX_MATCH_BYTES).contains(&length));
         debug_assert!((1..=WINDOW_BYTES).contains(&distance));
-        Self(IS_MATCH | ((length - MIN_MATCH_BYTES) as u32) << 16 | (distance - 1) as u32)
+        let [low, high, ..] = (distance - 1).to_le_bytes();
+        let [above_minimum, ..] = (length - MIN_MATCH_BYTES).to_le_bytes();
+        Self(u32::from_le_bytes([low, high, above_minimum, MATCH_MARK]))
     }
 
     /// The byte, or else the length above [`MIN_MATCH_BYTES`] and the distance above one byte.

@@ -2,7 +2,7 @@
 //!
 //! A gear hash rolls over the bytes; where its highest bits are zero, the 64 bytes before form an anchor, about one in
 //! 4 KiB. The same 64 bytes are an anchor in every stream, at whatever offset, so that an insertion moves anchors and
-//! makes no new ones. The sampling is that of content-defined chunking (Manber 1994; Xia et al., FastCDC 2016); unlike
+//! makes no new ones. The sampling is that of content-defined chunking (Manber 1994; Xia et al. 2016); unlike
 //! there, nothing is hashed between two of them, since a match is compared byte for byte and grows from its anchor in
 //! both directions.
 //!

@@ -3,9 +3,9 @@
 use std::io;
 
 use super::error::{Error, Result};
+use super::frame;
 use super::ops::Op;
 use super::recipe::Delta;
-use super::segment;
 use super::source::{ReadAt, read_at};
 
 /// How many bytes are gathered before they are written, and copied at once.
@@ -127,7 +127,7 @@ impl Literals<'_> {
             .has_previous
             .then(|| std::mem::take(&mut self.plain));
         self.plain = Vec::new();
-        self.plain = segment::decompress(number, &frame, segment, previous, self.references)?;
+        self.plain = frame::decompress(number, &frame, segment, previous, self.references)?;
         self.used = 0;
         self.next_segment += 1;
         Ok(())

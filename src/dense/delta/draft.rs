@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use super::error::{Error, Result};
-use super::limits::{MAX_PLACES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MIN_SEGMENT_BYTES};
+use super::limits::{MAX_PLACES, MAX_RECIPE_BYTES, MIN_SEGMENT_BYTES};
 use super::ops::{Op, OpWriter};
 use super::pool::{Job, Pool};
-use super::prefix::{MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
-use super::recipe::{Delta, Segment};
+use super::prefix::{self, MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
+use super::recipe::Delta;
+use super::segment::{Place, Segment};
 
 /// From this length of the operations on only long copies are worth their bytes, so that a recipe keeps its limit.
 const LONG_RECIPE_BYTES: usize = MAX_RECIPE_BYTES / 4;
@@ -156,12 +157,10 @@ impl<'scope, 'env> Draft<'scope, 'env> {
         })
     }
 
-    fn choose_places(&mut self, literal_bytes: usize) -> Vec<super::recipe::Place> {
+    fn choose_places(&mut self, literal_bytes: usize) -> Vec<Place> {
         let neighbourhood = std::mem::take(&mut self.neighbourhood);
-        let t = super::make::tuning();
-        let budget_bytes =
-            (t.prefix_bytes.min(MAX_PREFIX_BYTES)).min(t.prefix_times * literal_bytes + (1 << 20));
-        let mut places = neighbourhood.choose(self.sizes_bytes, budget_bytes as u64);
+        let mut places =
+            neighbourhood.choose(self.sizes_bytes, prefix::budget_bytes(literal_bytes));
         places.truncate(self.places_left.min(MAX_PLACES_PER_SEGMENT));
         self.places_left -= places.len();
         places
@@ -178,7 +177,9 @@ impl<'scope, 'env> Draft<'scope, 'env> {
         self.pool.finish()?;
         let ops = self.ops.finish();
         if ops.len() > MAX_RECIPE_BYTES {
-            return Err(Error::RecipeTooLong { bytes: ops.len() });
+            return Err(Error::RecipeTooLong {
+                bytes: Some(ops.len() as u64),
+            });
         }
         Ok(Delta {
             plain_bytes,

@@ -26,8 +26,10 @@ pub enum Error {
     TooManyReferences { count: u64 },
     #[error("the recipe is made for {expected} references, and there are {actual}")]
     ReferenceCount { expected: usize, actual: usize },
-    #[error("a recipe of {bytes} bytes is beyond the limit of {MAX_RECIPE_BYTES} bytes")]
-    RecipeTooLong { bytes: usize },
+    #[error("a recipe of {bytes:?} bytes is beyond the limit of {MAX_RECIPE_BYTES} bytes")]
+    RecipeTooLong { bytes: Option<u64> },
+    #[error("the recipe cannot be decoded")]
+    RecipeDamaged,
     #[error("the recipe ends in the middle of {what}")]
     Truncated { what: &'static str },
     #[error("the recipe is not in its one canonical form: {what}")]

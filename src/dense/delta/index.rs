@@ -83,6 +83,15 @@ impl AnchorIndex {
         Some((number, place & ((1 << OFFSET_BITS) - 1)))
     }
 
+    /// How many anchors it holds.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     fn is_kept(&self, hash: u64) -> bool {
         hash >> (u64::BITS - self.bits) == 0
     }
@@ -118,7 +127,6 @@ impl Hasher for Spread {
     }
 
     fn write_u64(&mut self, value: u64) {
-        let product = u128::from(value) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = (product >> 64) as u64 ^ product as u64;
+        self.0 = value.wrapping_mul(0x9e37_79b9_7f4a_7c15).swap_bytes();
     }
 }

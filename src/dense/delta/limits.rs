@@ -13,7 +13,7 @@ pub const MAX_RECIPE_BYTES: usize = 16 << 20;
 pub const MAX_REFERENCES: usize = 1024;
 
 /// The most literals that one segment holds, in plain bytes.
-pub const MAX_SEGMENT_BYTES: usize = 16 << 20;
+pub const MAX_SEGMENT_BYTES: usize = 8 << 20;
 
 /// The fewest literals in a segment that is not the last one, in plain bytes.
 ///

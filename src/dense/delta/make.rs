@@ -7,6 +7,7 @@ use std::thread;
 use super::draft::Draft;
 use super::error::Result;
 use super::index::{AnchorIndex, check_layer};
+use super::limits::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
 use super::matcher::Matcher;
 use super::pool::Pool;
 use super::recipe::Delta;
@@ -16,45 +17,10 @@ use super::window::Window;
 /// How much of the new layer is read at once, in bytes.
 const READ_BYTES: usize = 1 << 20;
 
-pub struct Tuning {
-    pub hash_log: u32,
-    pub chain_log: u32,
-    pub ldm: bool,
-    pub ldm_min: u32,
-    pub ldm_rate: u32,
-    pub previous_first: bool,
-    pub prefix_bytes: usize,
-    pub prefix_times: usize,
-    pub resume: usize,
-    pub min_resumed: usize,
-    pub min_copy: u64,
-    pub own: bool,
-    pub segment: usize,
-}
-pub fn tuning() -> &'static Tuning {
-    static T: std::sync::OnceLock<Tuning> = std::sync::OnceLock::new();
-    fn v(name: &str, default: usize) -> usize {
-        std::env::var(name)
-            .ok()
-            .and_then(|s| s.parse().ok())
-            .unwrap_or(default)
-    }
-    T.get_or_init(|| Tuning {
-        hash_log: v("HASH", 20) as u32,
-        chain_log: v("CHAIN", 20) as u32,
-        ldm: v("LDM", 1) == 1,
-        ldm_min: v("LDMMIN", 0) as u32,
-        ldm_rate: v("LDMRATE", 0) as u32,
-        previous_first: v("PF", 0) == 1,
-        prefix_bytes: v("PREFIX", 32) << 20,
-        prefix_times: v("TIMES", 8),
-        resume: v("RESUME", 1024),
-        min_resumed: v("MINRES", 64),
-        min_copy: v("MINCOPY", 256) as u64,
-        own: v("OWN", 1) == 1,
-        segment: v("SEG", 16) << 20,
-    })
-}
+/// How many bytes of literals go into one segment at most: as many as keep two compressors within their memory.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+const _: () = assert!(MIN_SEGMENT_BYTES <= SEGMENT_BYTES && SEGMENT_BYTES <= MAX_SEGMENT_BYTES);
 
 /// How a delta is made.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +49,18 @@ pub fn make_delta(
     options: Options,
     sink: &mut dyn FnMut(Vec<u8>) -> io::Result<()>,
 ) -> Result<Delta> {
+    make_in_segments(new, index, references, options, SEGMENT_BYTES, sink)
+}
+
+/// As [`make_delta`], with segments of at most `segment_bytes`.
+pub(super) fn make_in_segments(
+    new: &dyn ReadAt,
+    index: &AnchorIndex,
+    references: &[&dyn ReadAt],
+    options: Options,
+    segment_bytes: usize,
+    sink: &mut dyn FnMut(Vec<u8>) -> io::Result<()>,
+) -> Result<Delta> {
     let sizes_bytes: Vec<u64> = references
         .iter()
         .map(|reference| reference.size_bytes())
@@ -102,7 +80,7 @@ pub fn make_delta(
             running: VecDeque::new(),
             sink,
         };
-        let draft = Draft::new(&sizes_bytes, tuning().segment, pool);
+        let draft = Draft::new(&sizes_bytes, segment_bytes, pool);
         let mut matcher = Matcher::new(index, Window::new(layers), own_number, draft);
         for_each_block(new, own_number, READ_BYTES, |start, block| {
             matcher.walk(start, block)

@@ -4,20 +4,24 @@
 //! little further on at the same distance (an edit in place); otherwise the next anchor that is known leads to the next
 //! copy, which grows backwards into the literal before it. Every copied byte has been compared.
 
-use super::anchor::{Roll, WINDOW_BYTES};
+use super::anchor::Roll;
 use super::draft::Draft;
 use super::error::Result;
-use super::index::AnchorIndex;
+use super::index::{AnchorIndex, MAX_ANCHORS};
 use super::window::{Window, common_end, common_start};
 
 /// How far after the end of a copy it is looked for again at the same distance: past the header of a file in a tar.
 const RESUME_BYTES: usize = 1024;
 
 /// How much must be equal there.
-const MIN_RESUMED_BYTES: usize = 64;
+const MIN_RESUMED_BYTES: u64 = 256;
 
-/// The shortest copy that an anchor leads to.
-const MIN_COPY_BYTES: u64 = 256;
+/// The most anchors of the new layer itself.
+const MAX_OWN_ANCHORS: usize = MAX_ANCHORS / 4;
+
+/// The shortest copy that an anchor leads to. Shorter ones cost more in the recipe than beside their old version in a
+/// segment.
+const MIN_COPY_BYTES: u64 = 1024;
 
 /// A copy under way: the byte that comes next, and how many more there may be.
 #[derive(Clone, Copy)]
@@ -49,7 +53,7 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
     ) -> Self {
         Self {
             index,
-            own: AnchorIndex::default(),
+            own: AnchorIndex::with_capacity(MAX_OWN_ANCHORS),
             own_number,
             window,
             draft,
@@ -103,9 +107,8 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
     /// Looks for `course` a little further on; what lies between becomes a literal, whose length is given.
     fn resume(&mut self, course: Course, new: &[u8]) -> Result<usize> {
         let old = self.window.from(course.layer, course.offset)?;
-        let t = super::make::tuning();
-        let run = self.draft.min_copy_bytes(t.min_resumed as u64);
-        let skipped = first_equal_run(old, new, t.resume, run);
+        let run = self.draft.min_copy_bytes(MIN_RESUMED_BYTES);
+        let skipped = first_equal_run(old, new, RESUME_BYTES, run);
         let Some(skipped) =
             skipped.filter(|skipped| run.saturating_add(*skipped as u64) <= course.room)
         else {
@@ -135,44 +138,41 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
     }
 
     /// Starts a copy at the anchor `hash`, which ends at `position`, when a layer has it and the copy is long enough.
+    /// `new` is what comes after the anchor.
     fn start_copy(&mut self, hash: u64, position: u64, new: &[u8]) -> Result<bool> {
-        let own = self.own.find(hash);
-        if own.is_none() {
-            self.own.insert(hash, self.own_number, position);
-        }
-        let t = super::make::tuning();
-        for (layer, end) in [self.index.find(hash), own.filter(|_| t.own)]
-            .into_iter()
-            .flatten()
+        let own_end = self.own.find(hash).map(|(_, end)| end);
+        if let Some((layer, end)) = self.index.find(hash)
+            && self.try_copy(layer, end, u64::MAX, new)?
         {
-            let back = self.common_before(layer, end)?;
-            if back < WINDOW_BYTES {
-                continue;
-            }
-            let old = self.window.from(layer, end)?;
-            let reaches = common_start(old, new);
-            let room = if layer == self.own_number {
-                position.saturating_sub(end).saturating_sub(back as u64)
-            } else {
-                u64::MAX
-            };
-            let length = (back as u64).saturating_add(room.min(reaches as u64));
-            if length < self.draft.min_copy_bytes(t.min_copy) && reaches < new.len() {
-                continue;
-            }
-            if layer == self.own_number && (position - end) < back as u64 {
-                continue;
-            }
-            self.draft.retract(back);
-            self.draft.copy(layer, end - back as u64, back as u64)?;
-            self.copying = Some(Course {
-                layer,
-                offset: end,
-                room,
-            });
             return Ok(true);
         }
+        if let Some(end) = own_end {
+            return self.try_copy(self.own_number, end, position - end, new);
+        }
+        self.own.insert(hash, self.own_number, position);
         Ok(false)
+    }
+
+    /// Starts a copy of at most `room` bytes that has the anchor which ends at `end` in `layer` in it.
+    fn try_copy(&mut self, layer: usize, end: u64, room: u64, new: &[u8]) -> Result<bool> {
+        let back = self.common_before(layer, end)?;
+        let old = self.window.from(layer, end)?;
+        let length = back as u64 + common_start(old, new) as u64;
+        let start = end - back as u64;
+        let Some(room) = room.checked_sub(back as u64) else {
+            return Ok(false);
+        };
+        if length < self.draft.min_copy_bytes(MIN_COPY_BYTES) {
+            return Ok(false);
+        }
+        self.draft.retract(back);
+        self.draft.copy(layer, start, back as u64)?;
+        self.copying = Some(Course {
+            layer,
+            offset: end,
+            room,
+        });
+        Ok(true)
     }
 
     /// How many bytes before `end` in `layer` are those at the end of the literal.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
 use super::error::{Error, Result};
-use super::recipe::Place;
-use super::segment;
+use super::frame;
+use super::segment::Place;
 use super::source::ReadAt;
 
 /// One segment that is to be compressed.
@@ -38,7 +38,7 @@ impl Pool<'_, '_> {
         let (references, level) = (self.references, self.level);
         let compressor = self.scope.spawn(move || {
             let previous = job.previous.as_deref().map(Vec::as_slice);
-            segment::compress(&job.literals, &job.places, previous, references, level)
+            frame::compress(&job.literals, &job.places, previous, references, level)
         });
         self.running.push_back(compressor);
         Ok(())

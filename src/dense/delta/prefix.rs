@@ -3,8 +3,7 @@
 //! A changed file is a literal between two copies, and its old version lies in the gap between the same two copies in
 //! the reference. The gaps, widened while there is room, are what the literals are compressed against.
 
-use super::limits::MAX_PREFIX_BYTES;
-use super::recipe::Place;
+use super::segment::Place;
 
 /// Literals shorter than this have nothing to find in a prefix: the time stamp in a header, for one.
 const MIN_RUN_BYTES: u64 = 64;
@@ -31,8 +30,19 @@ const SLACKS: [u64; 12] = [
     0,
 ];
 
+/// The most bytes of places in the prefix of one segment. More were measured to gain less than shorter segments do.
+const PREFIX_BYTES: usize = 8 << 20;
+
+/// From this much of the references on, another segment serves literals better than a longer prefix.
+const CORE_BYTES: u64 = 4 << 20;
+
 /// The most places in the prefix of one segment.
 pub(super) const MAX_PLACES_PER_SEGMENT: usize = 1024;
+
+/// How long the places for so many literals may be: few literals are not worth reading a long prefix for.
+pub(super) fn budget_bytes(literal_bytes: usize) -> usize {
+    PREFIX_BYTES.min(8 * literal_bytes + (1 << 20))
+}
 
 /// A position in a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +54,7 @@ pub(super) struct Point {
 /// Where the literals of one segment belong.
 #[derive(Default)]
 pub(super) struct Neighbourhood {
-    cores: Vec<Place>,
+    cores: Vec<Stretch>,
     bytes: u64,
 }
 
@@ -73,82 +83,101 @@ impl Neighbourhood {
 
     /// Whether one more segment would serve these literals better than a longer prefix.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= MAX_PREFIX_BYTES as u64 / 4 * 3 || self.cores.len() >= MAX_PLACES_PER_SEGMENT
+        self.bytes >= CORE_BYTES || self.cores.len() >= MAX_PLACES_PER_SEGMENT
     }
 
     fn push(&mut self, start: Point, length: u64) {
-        let Point { reference, offset } = start;
-        let end = offset + length;
-        if let Some(last) = self.cores.last_mut()
-            && last.reference == reference
-            && is_near(*last, offset)
-        {
-            let joined = end.max(last.offset + last.length) - last.offset;
-            self.bytes += joined - last.length;
-            last.length = joined;
+        let stretch = Stretch {
+            reference: start.reference,
+            start: start.offset,
+            end: start.offset + length,
+        };
+        let before = self.cores.last().map_or(0, Stretch::length);
+        if self.cores.last_mut().is_some_and(|last| last.join(stretch)) {
+            self.bytes += self.cores.last().map_or(0, Stretch::length) - before;
         } else if self.cores.len() < MAX_PLACES_PER_SEGMENT {
             self.bytes += length;
-            self.cores.push(Place {
-                reference,
-                offset,
-                length,
-            });
+            self.cores.push(stretch);
         }
     }
 
     /// The places, by reference and offset, as wide as `budget_bytes` allows.
-    pub(super) fn choose(mut self, sizes_bytes: &[u64], budget_bytes: u64) -> Vec<Place> {
-        self.cores.sort_by_key(|core| (core.reference, core.offset));
+    pub(super) fn choose(mut self, sizes_bytes: &[u64], budget_bytes: usize) -> Vec<Place> {
+        self.cores.sort_by_key(|core| (core.reference, core.start));
         let widened = SLACKS
             .iter()
             .map(|slack| widen(&self.cores, *slack, sizes_bytes));
-        let fits = |places: &Vec<Place>| {
-            places.iter().map(|place| place.length).sum::<u64>() <= budget_bytes
+        let fits = |stretches: &Vec<Stretch>| {
+            let bytes: u64 = stretches.iter().map(Stretch::length).sum();
+            bytes <= budget_bytes as u64
         };
-        let mut last = Vec::new();
-        for places in widened {
-            if fits(&places) {
-                return places;
+        let mut narrowest = Vec::new();
+        for stretches in widened {
+            let is_fitting = fits(&stretches);
+            narrowest = stretches;
+            if is_fitting {
+                break;
             }
-            last = places;
         }
-        clip(last, budget_bytes)
+        clip(&narrowest, budget_bytes)
     }
 }
 
-fn is_near(place: Place, offset: u64) -> bool {
-    (place.offset..=place.offset + place.length + JOIN_BYTES).contains(&offset)
+/// The bytes of a reference from `start` to `end`.
+#[derive(Clone, Copy)]
+struct Stretch {
+    reference: usize,
+    start: u64,
+    end: u64,
+}
+
+impl Stretch {
+    fn length(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Takes in `next` when it starts in this stretch or a little after it.
+    fn join(&mut self, next: Self) -> bool {
+        let is_near = (self.start..=self.end + JOIN_BYTES).contains(&next.start);
+        let is_joined = self.reference == next.reference && is_near;
+        if is_joined {
+            self.end = self.end.max(next.end);
+        }
+        is_joined
+    }
 }
 
 /// The `cores`, which are sorted, with `slack` bytes more on both sides, joined where they meet.
-fn widen(cores: &[Place], slack: u64, sizes_bytes: &[u64]) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::new();
+fn widen(cores: &[Stretch], slack: u64, sizes_bytes: &[u64]) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
     for core in cores {
         let size_bytes = sizes_bytes[core.reference];
-        let offset = core.offset.saturating_sub(slack).min(size_bytes);
-        let end = (core.offset + core.length + slack).min(size_bytes);
-        match places.last_mut() {
-            Some(last) if last.reference == core.reference && is_near(*last, offset) => {
-                last.length = last.length.max(end - last.offset);
-            }
-            _ => places.push(Place {
-                reference: core.reference,
-                offset,
-                length: end - offset,
-            }),
+        let wider = Stretch {
+            start: core.start.saturating_sub(slack).min(size_bytes),
+            end: (core.end + slack).min(size_bytes),
+            ..*core
+        };
+        if !stretches.last_mut().is_some_and(|last| last.join(wider)) {
+            stretches.push(wider);
         }
     }
-    places.retain(|place| place.length > 0);
-    places
+    stretches
 }
 
-/// The first places up to `budget_bytes`.
-fn clip(mut places: Vec<Place>, budget_bytes: u64) -> Vec<Place> {
+/// The first stretches up to `budget_bytes`, as places.
+fn clip(stretches: &[Stretch], budget_bytes: usize) -> Vec<Place> {
     let mut left = budget_bytes;
-    for place in &mut places {
-        place.length = place.length.min(left);
-        left -= place.length;
+    let mut places = Vec::new();
+    for stretch in stretches {
+        let length = usize::try_from(stretch.length()).map_or(left, |length| length.min(left));
+        left -= length;
+        if length > 0 {
+            places.push(Place {
+                reference: stretch.reference,
+                offset: stretch.start,
+                length,
+            });
+        }
     }
-    places.retain(|place| place.length > 0);
     places
 }

@@ -3,32 +3,16 @@
 //! The literals themselves are not in it; they travel beside it, compressed, one piece per segment. A value of
 //! [`Delta`] has passed every check that needs no reference to be opened.
 
+use zstd::zstd_safe::get_frame_content_size;
+
 use super::error::{Error, Result};
-use super::limits::{
-    MAX_PLACES, MAX_PLAIN_BYTES, MAX_PREFIX_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES,
-    MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES,
-};
+use super::limits::{MAX_PLAIN_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES};
 use super::ops::{Op, OpReader};
+use super::segment::{Segment, check_within, put_segments, take_segments};
 use super::varint::{self, Input};
 
-/// A stretch of a reference, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub reference: usize,
-    pub offset: u64,
-    pub length: u64,
-}
-
-/// What a reader must know of a segment before it decodes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Segment {
-    /// How many bytes of literals it holds.
-    pub plain_bytes: usize,
-    /// What stands in the prefix, in this order.
-    pub places: Vec<Place>,
-    /// Whether the literals of the segment before stand in the prefix, after the places.
-    pub has_previous: bool,
-}
+/// The level of zstd at which recipes are compressed, which halves them.
+const RECIPE_LEVEL: i32 = 9;
 
 /// How a layer is made out of references and literals.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,25 +44,37 @@ impl Delta {
         OpReader::new(&self.ops, self.references)
     }
 
-    /// The bytes of the recipe, as DELTA.md describes them.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.ops.len() + 64);
-        varint::put(&mut bytes, self.plain_bytes);
-        varint::put(&mut bytes, self.references as u64);
-        varint::put(&mut bytes, self.segments.len() as u64);
-        let mut ends = vec![0; self.references];
-        for segment in &self.segments {
-            put_segment(&mut bytes, segment, &mut ends);
-        }
-        bytes.extend_from_slice(&self.ops);
-        bytes
+    /// The bytes of the recipe, as DELTA.md describes them: one zstd frame.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        zstd::bulk::compress(&self.to_plain_bytes(), RECIPE_LEVEL).map_err(|source| Error::Write {
+            what: "the recipe",
+            source,
+        })
     }
 
     /// Reads what [`Self::to_bytes`] wrote for references of `sizes_bytes`, and refuses everything else.
     pub fn from_bytes(bytes: &[u8], sizes_bytes: &[u64]) -> Result<Self> {
-        if bytes.len() > MAX_RECIPE_BYTES {
-            return Err(Error::RecipeTooLong { bytes: bytes.len() });
-        }
+        let declared = get_frame_content_size(bytes).ok().flatten();
+        let plain_bytes = declared
+            .and_then(|length| usize::try_from(length).ok())
+            .filter(|length| *length <= MAX_RECIPE_BYTES)
+            .ok_or(Error::RecipeTooLong { bytes: declared })?;
+        let plain = zstd::bulk::decompress(bytes, plain_bytes).map_err(|_| Error::RecipeDamaged)?;
+        Self::from_plain_bytes(&plain, sizes_bytes)
+    }
+
+    /// The recipe before it is compressed.
+    pub(super) fn to_plain_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.ops.len() + 64);
+        varint::put(&mut bytes, self.plain_bytes);
+        varint::put(&mut bytes, self.references as u64);
+        put_segments(&mut bytes, &self.segments, self.references);
+        bytes.extend_from_slice(&self.ops);
+        bytes
+    }
+
+    /// Reads a recipe that is no longer compressed.
+    pub(super) fn from_plain_bytes(bytes: &[u8], sizes_bytes: &[u64]) -> Result<Self> {
         let mut input = Input { bytes };
         let plain_bytes = input.take("the length of the layer")?;
         if plain_bytes > MAX_PLAIN_BYTES {
@@ -161,48 +157,6 @@ fn check_copy(
     }
 }
 
-fn check_within(
-    what: &'static str,
-    number: usize,
-    offset: u64,
-    length: u64,
-    size_bytes: u64,
-) -> Result<()> {
-    if offset
-        .checked_add(length)
-        .is_some_and(|end| end <= size_bytes)
-    {
-        return Ok(());
-    }
-    Err(Error::BeyondReference {
-        what,
-        number: number as u64,
-        offset,
-        length,
-        size_bytes,
-    })
-}
-
-fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, ends: &mut [u64]) {
-    varint::put(bytes, segment.plain_bytes as u64);
-    varint::put(
-        bytes,
-        (segment.places.len() as u64) << 1 | u64::from(segment.has_previous),
-    );
-    for place in &segment.places {
-        varint::put(bytes, place.reference as u64);
-        varint::put_signed(
-            bytes,
-            place
-                .offset
-                .wrapping_sub(ends[place.reference])
-                .cast_signed(),
-        );
-        varint::put(bytes, place.length);
-        ends[place.reference] = place.offset.wrapping_add(place.length);
-    }
-}
-
 fn take_references(input: &mut Input, actual: usize) -> Result<()> {
     let count = input.take("the number of references")?;
     let expected = usize::try_from(count)
@@ -213,106 +167,4 @@ fn take_references(input: &mut Input, actual: usize) -> Result<()> {
         return Err(Error::ReferenceCount { expected, actual });
     }
     Ok(())
-}
-
-/// Takes the segments. Nothing is allocated by a number that was read, and since all but the last segment have a least
-/// length, the length of the layer bounds how many there are.
-fn take_segments(input: &mut Input, sizes_bytes: &[u64], plain_bytes: u64) -> Result<Vec<Segment>> {
-    let count = input.take("the number of segments")?;
-    let mut ends = vec![0; sizes_bytes.len()];
-    let mut places_left = MAX_PLACES as u64;
-    let mut segments = Vec::new();
-    let mut segment_bytes = 0;
-    for i in 0..count {
-        let segment = take_segment(input, sizes_bytes, &mut ends, &mut places_left)?;
-        if i + 1 < count && segment.plain_bytes < MIN_SEGMENT_BYTES {
-            return Err(Error::SegmentTooShort {
-                bytes: segment.plain_bytes as u64,
-            });
-        }
-        if segment.has_previous && i == 0 {
-            return Err(Error::NotCanonical {
-                what: "a first segment that names a previous one",
-            });
-        }
-        segment_bytes += segment.plain_bytes as u64;
-        if segment_bytes > plain_bytes {
-            return Err(Error::TooMuchOutput { plain_bytes });
-        }
-        segments.push(segment);
-    }
-    Ok(segments)
-}
-
-fn take_segment(
-    input: &mut Input,
-    sizes_bytes: &[u64],
-    ends: &mut [u64],
-    places_left: &mut u64,
-) -> Result<Segment> {
-    let plain_bytes = take_segment_length(input)?;
-    let head = input.take("the prefix of a segment")?;
-    let count = head >> 1;
-    if count > *places_left {
-        return Err(Error::TooManyPlaces { count });
-    }
-    *places_left -= count;
-    let mut prefix_bytes = 0u64;
-    let mut places = Vec::new();
-    for _ in 0..count {
-        let place = take_place(input, sizes_bytes, ends)?;
-        prefix_bytes = prefix_bytes.saturating_add(place.length);
-        if prefix_bytes > MAX_PREFIX_BYTES as u64 {
-            return Err(Error::PrefixTooLong {
-                bytes: prefix_bytes,
-            });
-        }
-        places.push(place);
-    }
-    Ok(Segment {
-        plain_bytes,
-        places,
-        has_previous: head & 1 == 1,
-    })
-}
-
-fn take_segment_length(input: &mut Input) -> Result<usize> {
-    let bytes = input.take("the length of a segment")?;
-    match usize::try_from(bytes) {
-        Ok(0) => Err(Error::NotCanonical {
-            what: "a segment of no length",
-        }),
-        Ok(length) if length <= MAX_SEGMENT_BYTES => Ok(length),
-        _ => Err(Error::SegmentTooLong { bytes }),
-    }
-}
-
-fn take_place(input: &mut Input, sizes_bytes: &[u64], ends: &mut [u64]) -> Result<Place> {
-    let number = input.take("the reference of a prefix")?;
-    let count = sizes_bytes.len();
-    let reference = usize::try_from(number)
-        .ok()
-        .filter(|reference| *reference < count)
-        .ok_or(Error::UnknownReference { number, count })?;
-    let difference = input.take_signed("the offset of a prefix")?;
-    let offset = ends[reference].wrapping_add(difference.cast_unsigned());
-    let length = input.take("the length of a prefix")?;
-    if length == 0 {
-        return Err(Error::NotCanonical {
-            what: "a place of no length",
-        });
-    }
-    check_within(
-        "a prefix",
-        reference,
-        offset,
-        length,
-        sizes_bytes[reference],
-    )?;
-    ends[reference] = offset + length;
-    Ok(Place {
-        reference,
-        offset,
-        length,
-    })
 }

@@ -1,140 +1,183 @@
-//! Segments: literals compressed by zstd against a prefix.
+//! What a recipe says of its segments: how long each is, and what stands in its prefix.
 //!
-//! A segment is one zstd frame (RFC 8878) that states its content size and has no checksum, since a digest outside
-//! covers the whole layer. Its prefix is raw content that stands before it in the window, and is not in the frame.
-
-use zstd::zstd_safe::{
-    self, CCtx, CParameter, DCtx, DParameter, get_error_name, get_frame_content_size,
-};
+//! The literals themselves are zstd frames, which `frame` makes and opens.
 
 use super::error::{Error, Result};
-use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES};
-use super::recipe::{Place, Segment};
-use super::source::{ReadAt, read_at};
+use super::limits::{MAX_PLACES, MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
+use super::varint::{self, Input};
 
-/// The largest window that a frame of ours needs: prefix, previous segment and segment are within 64 MiB.
-const MAX_WINDOW_LOG: u32 = 26;
+/// A stretch of a reference, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub reference: usize,
+    pub offset: u64,
+    /// No more than a prefix may have.
+    pub length: usize,
+}
 
-const _: () = assert!(MAX_PREFIX_BYTES + 2 * MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
+/// What a reader must know of a segment before it decodes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// How many bytes of literals it holds.
+    pub plain_bytes: usize,
+    /// Whether the literals of the segment before stand in the prefix, before the places.
+    pub has_previous: bool,
+    /// What stands in the prefix, in this order.
+    pub places: Vec<Place>,
+}
 
-/// Compresses `literals` with what stands at `places` and then `previous` before them.
-pub(super) fn compress(
-    literals: &[u8],
-    places: &[Place],
-    previous: Option<&[u8]>,
-    references: &[&dyn ReadAt],
-    level: i32,
-) -> Result<Vec<u8>> {
-    // Prefix and literals stand in one piece of memory: the matcher then treats them as one stream, which is faster.
-    let mut plain = read_prefix(places, previous, references, literals.len())?;
-    let prefix_bytes = plain.len();
-    plain.extend_from_slice(literals);
-    let (prefix, content) = plain.split_at(prefix_bytes);
-    encode(prefix, content, level).map_err(|code| Error::Compress {
-        reason: get_error_name(code),
+/// Appends the number of `segments` and each of them, with places in `references` references.
+pub(super) fn put_segments(bytes: &mut Vec<u8>, segments: &[Segment], references: usize) {
+    varint::put(bytes, segments.len() as u64);
+    let mut ends = vec![0; references];
+    for segment in segments {
+        put_segment(bytes, segment, &mut ends);
+    }
+}
+
+fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, ends: &mut [u64]) {
+    varint::put(bytes, segment.plain_bytes as u64);
+    varint::put(
+        bytes,
+        (segment.places.len() as u64) << 1 | u64::from(segment.has_previous),
+    );
+    for place in &segment.places {
+        varint::put(bytes, place.reference as u64);
+        varint::put_signed(
+            bytes,
+            place
+                .offset
+                .wrapping_sub(ends[place.reference])
+                .cast_signed(),
+        );
+        varint::put(bytes, place.length as u64);
+        ends[place.reference] = place.offset + place.length as u64;
+    }
+}
+
+/// Takes the segments. Nothing is allocated by a number that was read, and since all but the last segment have a least
+/// length, the length of the layer bounds how many there are.
+pub(super) fn take_segments(
+    input: &mut Input,
+    sizes_bytes: &[u64],
+    plain_bytes: u64,
+) -> Result<Vec<Segment>> {
+    let count = input.take("the number of segments")?;
+    let mut ends = vec![0; sizes_bytes.len()];
+    let mut places_left = MAX_PLACES as u64;
+    let mut segments = Vec::new();
+    let mut segment_bytes = 0;
+    for i in 0..count {
+        let segment = take_segment(input, sizes_bytes, &mut ends, &mut places_left)?;
+        if i + 1 < count && segment.plain_bytes < MIN_SEGMENT_BYTES {
+            return Err(Error::SegmentTooShort {
+                bytes: segment.plain_bytes as u64,
+            });
+        }
+        if segment.has_previous && i == 0 {
+            return Err(Error::NotCanonical {
+                what: "a first segment that names a previous one",
+            });
+        }
+        segment_bytes += segment.plain_bytes as u64;
+        if segment_bytes > plain_bytes {
+            return Err(Error::TooMuchOutput { plain_bytes });
+        }
+        segments.push(segment);
+    }
+    Ok(segments)
+}
+
+fn take_segment(
+    input: &mut Input,
+    sizes_bytes: &[u64],
+    ends: &mut [u64],
+    places_left: &mut u64,
+) -> Result<Segment> {
+    let plain_bytes = take_segment_length(input)?;
+    let head = input.take("the prefix of a segment")?;
+    let count = head >> 1;
+    if count > *places_left {
+        return Err(Error::TooManyPlaces { count });
+    }
+    *places_left -= count;
+    let mut prefix_bytes = 0;
+    let mut places = Vec::new();
+    for _ in 0..count {
+        let place = take_place(input, sizes_bytes, ends)?;
+        prefix_bytes += place.length;
+        check_prefix(prefix_bytes as u64)?;
+        places.push(place);
+    }
+    Ok(Segment {
+        plain_bytes,
+        places,
+        has_previous: head & 1 == 1,
     })
 }
 
-fn encode(prefix: &[u8], content: &[u8], level: i32) -> std::result::Result<Vec<u8>, usize> {
-    let t = super::make::tuning();
-    let total_bytes = prefix.len() + content.len();
-    let window_log = total_bytes
-        .next_power_of_two()
-        .ilog2()
-        .clamp(10, MAX_WINDOW_LOG);
-    let mut context = CCtx::create();
-    context.set_parameter(CParameter::CompressionLevel(level))?;
-    context.set_parameter(CParameter::WindowLog(window_log))?;
-    if t.hash_log > 0 {
-        context.set_parameter(CParameter::HashLog(t.hash_log.min(window_log + 1)))?;
+fn take_segment_length(input: &mut Input) -> Result<usize> {
+    let bytes = input.take("the length of a segment")?;
+    match usize::try_from(bytes) {
+        Ok(0) => Err(Error::NotCanonical {
+            what: "a segment of no length",
+        }),
+        Ok(length) if length <= MAX_SEGMENT_BYTES => Ok(length),
+        _ => Err(Error::SegmentTooLong { bytes }),
     }
-    if t.chain_log > 0 {
-        context.set_parameter(CParameter::ChainLog(t.chain_log.min(window_log + 1)))?;
-    }
-    if t.ldm {
-        context.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
-        if t.ldm_min > 0 {
-            context.set_parameter(CParameter::LdmMinMatch(t.ldm_min))?;
-        }
-        if t.ldm_rate > 0 {
-            context.set_parameter(CParameter::LdmHashRateLog(t.ldm_rate))?;
-        }
-    }
-    context.set_parameter(CParameter::ContentSizeFlag(true))?;
-    context.set_parameter(CParameter::ChecksumFlag(false))?;
-    context.ref_prefix(prefix)?;
-    let mut frame = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
-    context.compress2(&mut frame, content)?;
-    frame.shrink_to_fit();
-    Ok(frame)
 }
 
-/// Decodes `frame` into exactly as many bytes as `segment` says, and not before the frame says the same.
-pub(super) fn decompress(
+fn check_prefix(bytes: u64) -> Result<usize> {
+    usize::try_from(bytes)
+        .ok()
+        .filter(|length| *length <= MAX_PREFIX_BYTES)
+        .ok_or(Error::PrefixTooLong { bytes })
+}
+
+fn take_place(input: &mut Input, sizes_bytes: &[u64], ends: &mut [u64]) -> Result<Place> {
+    let number = input.take("the reference of a prefix")?;
+    let count = sizes_bytes.len();
+    let reference = usize::try_from(number)
+        .ok()
+        .filter(|reference| *reference < count)
+        .ok_or(Error::UnknownReference { number, count })?;
+    let difference = input.take_signed("the offset of a prefix")?;
+    let offset = ends[reference].wrapping_add(difference.cast_unsigned());
+    let bytes = input.take("the length of a prefix")?;
+    if bytes == 0 {
+        return Err(Error::NotCanonical {
+            what: "a place of no length",
+        });
+    }
+    check_within("a prefix", reference, offset, bytes, sizes_bytes[reference])?;
+    let length = check_prefix(bytes)?;
+    ends[reference] = offset + bytes;
+    Ok(Place {
+        reference,
+        offset,
+        length,
+    })
+}
+
+/// Refuses bytes of a reference that has fewer.
+pub(super) fn check_within(
+    what: &'static str,
     number: usize,
-    frame: &[u8],
-    segment: &Segment,
-    previous: Option<Vec<u8>>,
-    references: &[&dyn ReadAt],
-) -> Result<Vec<u8>> {
-    let declared = get_frame_content_size(frame).ok().flatten();
-    if declared != Some(segment.plain_bytes as u64) {
-        return Err(Error::SegmentLength {
-            number,
-            declared,
-            expected: segment.plain_bytes,
-        });
+    offset: u64,
+    length: u64,
+    size_bytes: u64,
+) -> Result<()> {
+    if offset
+        .checked_add(length)
+        .is_some_and(|end| end <= size_bytes)
+    {
+        return Ok(());
     }
-    let prefix = read_prefix(&segment.places, previous.as_deref(), references, 0)?;
-    drop(previous);
-    let mut plain = Vec::with_capacity(segment.plain_bytes);
-    decode(&prefix, frame, &mut plain).map_err(|code| Error::SegmentDamaged {
-        number,
-        reason: get_error_name(code),
-    })?;
-    if plain.len() != segment.plain_bytes {
-        return Err(Error::SegmentLength {
-            number,
-            declared: Some(plain.len() as u64),
-            expected: segment.plain_bytes,
-        });
-    }
-    Ok(plain)
-}
-
-fn decode(prefix: &[u8], frame: &[u8], plain: &mut Vec<u8>) -> std::result::Result<usize, usize> {
-    let mut context = DCtx::create();
-    context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
-    context.ref_prefix(prefix)?;
-    context.decompress(plain, frame)
-}
-
-/// The bytes of a prefix, with room for `spare_bytes` after them.
-fn read_prefix(
-    places: &[Place],
-    previous: Option<&[u8]>,
-    references: &[&dyn ReadAt],
-    spare_bytes: usize,
-) -> Result<Vec<u8>> {
-    let previous = previous.unwrap_or_default();
-    let place_bytes: usize = places.iter().map(|place| place.length as usize).sum();
-    let mut prefix = Vec::with_capacity(place_bytes + previous.len() + spare_bytes);
-    let t = super::make::tuning();
-    if t.previous_first {
-        prefix.extend_from_slice(previous);
-    }
-    for place in places {
-        let start = prefix.len();
-        prefix.resize(start + place.length as usize, 0);
-        read_at(
-            references[place.reference],
-            place.reference,
-            &mut prefix[start..],
-            place.offset,
-        )?;
-    }
-    if !t.previous_first {
-        prefix.extend_from_slice(previous);
-    }
-    Ok(prefix)
+    Err(Error::BeyondReference {
+        what,
+        number: number as u64,
+        offset,
+        length,
+        size_bytes,
+    })
 }

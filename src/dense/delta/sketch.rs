@@ -97,20 +97,13 @@ impl Sketch {
 /// A fast hash of one block by multiplying and folding; good enough to sample by, and no defence against forgery.
 fn hash_block(block: &[u8]) -> u64 {
     const KEYS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93];
-    let fold = |a: u64, b: u64| {
-        let product = u128::from(a) * u128::from(b);
-        (product as u64) ^ ((product >> 64) as u64)
-    };
     let mut hash = block.len() as u64;
-    for pair in block.chunks(16) {
-        let mut words = [0; 16];
-        words[..pair.len()].copy_from_slice(pair);
-        let words = u128::from_le_bytes(words);
-        hash = fold(
-            words as u64 ^ KEYS[0] ^ hash,
-            (words >> 64) as u64 ^ KEYS[1],
-        )
-        .wrapping_add(hash.rotate_left(29));
+    for word in block.chunks(8) {
+        let mut bytes = [0; 8];
+        bytes[..word.len()].copy_from_slice(word);
+        let (low, high) = (hash ^ u64::from_le_bytes(bytes)).carrying_mul(KEYS[0], 0);
+        hash = low ^ high ^ KEYS[1];
     }
-    fold(hash ^ KEYS[1], KEYS[0])
+    let (low, high) = hash.carrying_mul(KEYS[1], 0);
+    low ^ high
 }

@@ -2,7 +2,8 @@
 
 use super::error::Result;
 use super::ops::{Op, OpWriter};
-use super::recipe::{Delta, Place, Segment};
+use super::recipe::Delta;
+use super::segment::{Place, Segment};
 
 impl Delta {
     /// The same delta for those of its references alone that it copies from or that stand in prefixes, in their order;

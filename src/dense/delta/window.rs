@@ -4,7 +4,7 @@ use super::error::Result;
 use super::source::{ReadAt, read_at};
 
 /// How many bytes are kept of the layer that was looked at last.
-const BLOCK_BYTES: u64 = 64 << 10;
+const BLOCK_BYTES: usize = 64 << 10;
 
 /// The references, the new layer after them, and the block that was read last.
 pub(super) struct Window<'a> {
@@ -41,17 +41,18 @@ impl<'a> Window<'a> {
 
     /// Reads the block with `offset` in it unless it is held; gives the place of `offset` in it.
     fn hold(&mut self, number: usize, offset: u64) -> Result<usize> {
-        let start = offset - offset % BLOCK_BYTES;
+        let within =
+            usize::try_from(offset % BLOCK_BYTES as u64).expect("a rest is below the divisor");
+        let start = offset - within as u64;
         if self.held != Some((number, start)) {
-            let length = self.sizes_bytes[number]
-                .saturating_sub(start)
-                .min(BLOCK_BYTES);
+            let left = self.sizes_bytes[number].saturating_sub(start);
+            let length = usize::try_from(left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
             self.held = None;
-            self.block.resize(length as usize, 0);
+            self.block.resize(length, 0);
             read_at(self.layers[number], number, &mut self.block, start)?;
             self.held = Some((number, start));
         }
-        Ok((offset - start) as usize)
+        Ok(within)
     }
 }
 

@@ -14,17 +14,18 @@ use preflate_rs::{
 
 use super::header::{Checksum, TRAILER_BYTES, trailer_matches};
 use super::limits::{
-    CHUNK_CORRECTIONS_BYTES_MAX, CHUNK_PLAIN_BYTES_MAX, COMPRESSED_BYTES_PER_CORRECTION,
-    CORRECTED_PLAIN_BYTES_MAX, CORRECTIONS_ALLOWANCE_BYTES,
+    CHAIN_LENGTH_MAX, CHUNK_CORRECTIONS_BYTES_MAX, CHUNK_PLAIN_BYTES_MAX,
+    COMPRESSED_BYTES_PER_CORRECTION, CORRECTED_PLAIN_BYTES_MAX, CORRECTIONS_ALLOWANCE_BYTES,
 };
+use super::parameters::check_parameters;
 use super::recompression::Chunk;
 
-/// Compressed bytes that a chunk is cut from, as a rule.
+/// Compressed bytes that the first chunk is cut from. The parameters are estimated on it, so that it is longer.
+const FIRST_SLICE_BYTES: usize = 1 << 20;
+/// Compressed bytes that the other chunks are cut from, as a rule.
 const SLICE_BYTES: usize = 256 * 1024;
 /// Compressed bytes that a chunk may grow to where a block is longer.
 const SLICE_BYTES_MAX: usize = 4 << 20;
-/// The longest chain of equal hashes that is followed: what zlib does at level 9.
-const CHAIN_LENGTH_MAX: u32 = 4096;
 /// A slice of stored blocks may bring that much beyond the limit of plain text that the crate is given.
 const PLAIN_MARGIN_BYTES: usize = SLICE_BYTES_MAX + (64 << 10);
 
@@ -65,7 +66,7 @@ impl Analysis {
         source: &mut impl BufRead,
         mut plain: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<Option<Analysed>> {
-        let mut wanted = SLICE_BYTES;
+        let mut wanted = FIRST_SLICE_BYTES;
         while !self.processor.is_done() {
             let missing = wanted.saturating_sub(self.window.len());
             let count = source
@@ -110,7 +111,8 @@ impl Analysis {
         self.corrections_bytes += result.corrections.len() as u64;
         let chunk_fits = plain.len() <= CHUNK_PLAIN_BYTES_MAX
             && result.corrections.len() <= CHUNK_CORRECTIONS_BYTES_MAX
-            && self.plain_bytes <= CORRECTED_PLAIN_BYTES_MAX;
+            && self.plain_bytes <= CORRECTED_PLAIN_BYTES_MAX
+            && (!self.chunks.is_empty() || check_parameters(&result.corrections).is_ok());
         let plain_bytes = plain.len() as u64;
         self.chunks.push(Chunk {
             plain_bytes,

@@ -1,6 +1,9 @@
 //! One deflate stream written by a named encoder: the same function proves a stream on export and makes it on import.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::num::NonZeroUsize;
+
+use crate::dense::deflate::pgzip::{BLOCK_BYTES, encode_pgzip};
 
 use super::method::Encoder;
 
@@ -12,8 +15,12 @@ pub(super) fn encode_stream(
     encoder: Encoder,
     plain: &mut (dyn Read + Send),
     output: &mut dyn Write,
-    _threads: usize,
+    threads: NonZeroUsize,
 ) -> io::Result<()> {
+    if let Encoder::Pgzip(release) = encoder {
+        encode_pgzip(plain, output, release.family(), BLOCK_BYTES, threads)?;
+        return Ok(());
+    }
     let mut stream = encoder.stream();
     let mut piece = vec![0; PIECE_BYTES];
     let mut made = Vec::new();

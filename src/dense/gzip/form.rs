@@ -11,6 +11,7 @@ use super::limits::{
     TRAILING_BYTES_MAX,
 };
 use super::method::{Encoder, Method};
+use super::parameters::check_parameters;
 use super::recompression::{Chunk, Members, Recompression, Run};
 
 /// The first byte: which form follows.
@@ -211,6 +212,9 @@ impl<'a> Reading<'a> {
         let mut member_bytes = 0;
         for _ in 0..count {
             let chunk = self.chunk()?;
+            if chunks.is_empty() {
+                check_parameters(&chunk.corrections)?;
+            }
             add(
                 &mut member_bytes,
                 chunk.plain_bytes,

@@ -16,8 +16,11 @@ pub(super) const HEADERS_BYTES_MAX: u64 = 4 << 20;
 /// The most bytes of corrections of all members together.
 pub(super) const CORRECTIONS_BYTES_MAX: u64 = 16 << 20;
 
-/// The most bytes of corrections of one chunk. It bounds what a hostile chunk can make the corrector allocate.
+/// The most bytes of corrections of one chunk: a twentieth of the compressed bytes of the longest that is common.
 pub(super) const CHUNK_CORRECTIONS_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest chain of equal hashes that a prediction may follow: what zlib does at level 9.
+pub(super) const CHAIN_LENGTH_MAX: u32 = 4096;
 
 /// The most plain bytes of one corrected chunk, which is held in memory.
 pub(super) const CHUNK_PLAIN_BYTES_MAX: usize = 16 << 20;

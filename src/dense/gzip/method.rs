@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use crate::dense::deflate::DeflateEncoder;
 use crate::dense::deflate::go::{self, GoEncoder};
+use crate::dense::deflate::klauspost::{Family, KlauspostEncoder};
+use crate::dense::deflate::pgzip::{BLOCK_BYTES, PgzipEncoder};
 use crate::dense::deflate::zlib::ZlibEncoder;
 
 use super::Error;
@@ -15,6 +17,9 @@ use super::limits::METHOD_NAME_BYTES_MAX;
 
 /// Name of the method that brings corrections; the release is that of the crate whose form they have.
 const CORRECTED_NAME: &str = "preflate-0.7";
+
+/// The only level of klauspost/compress that is known here: its default.
+const KLAUSPOST_LEVEL: u8 = 5;
 
 /// How a member is made again from its plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,10 +33,40 @@ pub enum Method {
 /// An encoder whose output is known byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encoder {
+    /// klauspost/pgzip at its default level and blocks of 1 MiB: buildah, podman, skopeo.
+    Pgzip(Release),
+    /// klauspost/compress at its default level, as one stream: `BuildKit`, kaniko.
+    Klauspost(Release),
     /// Go's compress/flate, from release 1.19 to 1.26.
     Go(Level),
     /// C zlib, default window and memory level.
     Zlib(Level),
+}
+
+/// The releases of klauspost/compress since which its output is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Release {
+    /// 1.15.0 to 1.15.9.
+    V1_15_0,
+    /// 1.15.10 to 1.18.0.
+    V1_15_10,
+    /// 1.18.1 alone.
+    V1_18_1,
+    /// 1.18.2 and later.
+    V1_18_2,
+}
+
+impl Release {
+    const ALL: [Self; 4] = [Self::V1_15_10, Self::V1_18_2, Self::V1_18_1, Self::V1_15_0];
+
+    pub(super) const fn family(self) -> Family {
+        match self {
+            Self::V1_15_0 => Family::From1_15_0,
+            Self::V1_15_10 => Family::From1_15_10,
+            Self::V1_18_1 => Family::Only1_18_1,
+            Self::V1_18_2 => Family::From1_18_2,
+        }
+    }
 }
 
 /// A compression level from 1 to 9.
@@ -61,12 +96,18 @@ impl Level {
 impl Encoder {
     /// All encoders, those first that write most layers.
     pub fn all() -> Vec<Self> {
-        Level::all().flat_map(|level| [Self::Go(level), Self::Zlib(level)]).collect()
+        let of_releases = Release::ALL
+            .into_iter()
+            .flat_map(|release| [Self::Pgzip(release), Self::Klauspost(release)]);
+        let of_levels = Level::all().flat_map(|level| [Self::Go(level), Self::Zlib(level)]);
+        of_releases.chain(of_levels).collect()
     }
 
     /// A fresh encoder of one plain deflate stream.
     pub(super) fn stream(self) -> Box<dyn DeflateEncoder> {
         match self {
+            Self::Pgzip(release) => Box::new(PgzipEncoder::new(release.family(), BLOCK_BYTES)),
+            Self::Klauspost(release) => Box::new(KlauspostEncoder::new(release.family())),
             Self::Go(Level(level)) => {
                 let level = go::Level::new(level).expect("both have levels from 1 to 9");
                 Box::new(GoEncoder::new(level))
@@ -78,14 +119,28 @@ impl Encoder {
     /// The level that the writer was called with.
     pub(super) fn level(self) -> u8 {
         match self {
+            Self::Pgzip(_) | Self::Klauspost(_) => KLAUSPOST_LEVEL,
             Self::Go(level) | Self::Zlib(level) => level.number(),
         }
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1_15_0 => "klauspost-1.15.0",
+            Self::V1_15_10 => "klauspost-1.15.10",
+            Self::V1_18_1 => "klauspost-1.18.1",
+            Self::V1_18_2 => "klauspost-1.18.2",
+        })
     }
 }
 
 impl fmt::Display for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Pgzip(release) => write!(f, "pgzip {release} {KLAUSPOST_LEVEL}"),
+            Self::Klauspost(release) => write!(f, "{release} {KLAUSPOST_LEVEL}"),
             Self::Go(level) => write!(f, "go-1.19 {}", level.number()),
             Self::Zlib(level) => write!(f, "zlib {}", level.number()),
         }

@@ -6,9 +6,11 @@
 //!
 //! It is no general gzip reader, and no judge of layers: it knows no tar, no digest, no registry.
 //!
-//! Invariants: nothing is answered that was not proven byte for byte with the code that makes it again; memory is
-//! bounded by named limits whatever the size of the file; no content makes it panic or fail, and no recompression,
-//! however hostile, makes it panic or allocate by a number that was not checked.
+//! Invariants: nothing is answered that was not proven byte for byte with the encoders that make it again; memory is
+//! bounded by named limits whatever the size of the file; no content makes [`take_apart`] panic or fail; the form of a
+//! [`Recompression`] is read strictly, and nothing is allocated by a number that was not checked.
+//! One part must come from somebody who is trusted, so that a signature must have been verified before
+//! [`put_together`]: corrections are decoded by a crate that goes on without end on ones that were made up.
 
 mod compare;
 mod corrected;
@@ -20,6 +22,7 @@ mod inflate;
 mod limits;
 mod member;
 mod method;
+mod parameters;
 mod put_together;
 mod recompression;
 mod sample;
@@ -30,7 +33,7 @@ mod take_apart;
 mod tests;
 
 pub use error::Error;
-pub use method::{Encoder, Level, Method};
+pub use method::{Encoder, Level, Method, Release};
 pub use put_together::put_together;
 pub use recompression::{Recompression, Share};
 pub use take_apart::take_apart;

@@ -3,6 +3,7 @@
 //! Whatever the size of the stream, what is in memory is one chunk of a corrected member, or what an encoder holds.
 
 use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
 
 use super::Error;
 use super::corrected::Recreation;
@@ -18,7 +19,7 @@ pub fn put_together<P, O>(
     recompression: &Recompression,
     plain: &mut P,
     output: &mut O,
-    threads: usize,
+    threads: NonZeroUsize,
 ) -> Result<u64, Error>
 where
     P: Read + Send,
@@ -54,7 +55,7 @@ where
 struct Writing<'a, P, O> {
     plain: &'a mut P,
     output: Counted<'a, O>,
-    threads: usize,
+    threads: NonZeroUsize,
 }
 
 impl<P: Read + Send, O: Write> Writing<'_, P, O> {

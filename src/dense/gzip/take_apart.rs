@@ -5,6 +5,7 @@
 //! next attempt begins the member anew, and hands on only what the one before had not reached.
 
 use std::io::{Read, Seek, Write};
+use std::num::NonZeroUsize;
 
 use super::Error;
 use super::compare::Comparison;
@@ -31,7 +32,7 @@ const ATTEMPTS_MAX: usize = 3;
 pub fn take_apart<R, W>(
     compressed: &mut R,
     plain: &mut W,
-    threads: usize,
+    threads: NonZeroUsize,
 ) -> Result<Option<Recompression>, Error>
 where
     R: Read + Seek + Send,
@@ -51,7 +52,7 @@ struct Stream<'a, R, W> {
     source: Source<'a, R>,
     plain: PlainSink<'a, W>,
     collected: Collected,
-    threads: usize,
+    threads: NonZeroUsize,
 }
 
 /// What stands at a place of the stream.

@@ -11,6 +11,8 @@ use crate::oci::Digest;
 /// The first record that is not right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainBreak {
+    #[error("its table is missing: somebody has removed the whole log")]
+    Removed,
     #[error("record {0} was changed: its hash is not that of its content")]
     Changed(u64),
     #[error("record {0} cannot be read: it was changed")]

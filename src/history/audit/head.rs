@@ -51,8 +51,8 @@ impl Ledger {
     pub fn read_audit_head(&self) -> Result<Option<AuditHead>> {
         let path = self.directory().file(HEAD_FILE);
         let shown = path.display().to_string();
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
+        let text = match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(Error::io(format!("cannot read `{shown}`"), cause)),
         };

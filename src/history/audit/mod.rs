@@ -22,4 +22,5 @@ pub use record::{
 pub(super) use rows::{Author, append, append_as, entries_of};
 pub use rows::{Refusal, TagMove};
 pub use timeline::{HistoryOf, TimelineEvent};
-pub use verified::check_export;
+pub(super) use verified::tampered;
+pub use verified::{InvalidExport, check_export};

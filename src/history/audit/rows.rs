@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use super::head::AuditHead;
 use super::record::{AuditEntry, AuditKind, AuditRecord, RefusedArtifact, reference_at};
 use crate::content::{Result, escape_control};
-use crate::history::dialect::SOURCE_HOSTS;
+use crate::history::dialect::{ROLLBACK_TAGS, SOURCE_HOSTS};
 use crate::history::dialect::{Row, Transaction};
 use crate::history::id::RunId;
 use crate::history::ledger::{Ledger, count, millis, number, time};
@@ -362,6 +362,17 @@ impl Ledger {
             .await
             .map_err(self.failed("cannot read the audit log"))?;
         Ok(rows.into_iter().map(|(host,)| host).collect())
+    }
+
+    /// Rollback tags that were given in a repository, `REGISTRY/REPOSITORY` or `oci:PATH:REPOSITORY`.
+    pub async fn list_rollback_tags(&self, repository: &str) -> Result<Vec<String>> {
+        let rows: Vec<(String,)> = sqlx::query_as(ROLLBACK_TAGS)
+            .bind(format!("{repository}:"))
+            .bind(format!("{repository};"))
+            .fetch_all(self.pool())
+            .await
+            .map_err(self.failed("cannot read the audit log"))?;
+        Ok(rows.into_iter().map(|(tag,)| tag).collect())
     }
 
     /// Whether an export is recorded of the bundle with this inventory.

@@ -1,7 +1,7 @@
 //! The history of an artifact: its records, joined by digest, and what bundles have told of it.
 //!
 //! A reference stands for every digest that it ever had. Carrying and refusing a bundle is joined by the digest of
-//! the bundle's inventory. What a bundle has told is worth what its signature is worth, and is marked.
+//! the bundle's inventory; somebody who was refused, by the place where they wanted something. What a bundle has told is worth what its signature is worth, and is marked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,6 +53,8 @@ const BY_INVENTORY: &str = "inventory = $1 AND digest IS NULL";
 const BY_REFERENCE: &str = "source = $1 OR target = $1
     OR source LIKE $2 ESCAPE '!' OR source LIKE $3 ESCAPE '!'
     OR target LIKE $2 ESCAPE '!' OR target LIKE $3 ESCAPE '!'";
+/// Somebody was refused before there was any content.
+const OF_SOMEBODY: &str = "kind = 'refused' AND digest IS NULL AND bundle IS NULL";
 /// Within the lists of what bundles have told and of what was refused.
 const BY_MENTION: &str = "past LIKE $1 ESCAPE '!' OR artifacts LIKE $1 ESCAPE '!'";
 
@@ -84,6 +86,11 @@ impl Ledger {
                 &mut records,
                 self.find_records(BY_INVENTORY, &[&text]).await?,
             );
+        }
+        if let HistoryOf::Reference(reference) = of {
+            let refused = self.find_records(OF_SOMEBODY, &[]).await?;
+            let here = |record: &AuditRecord| concerns(record, reference);
+            keep(&mut records, refused.into_iter().filter(here));
         }
         Ok(join(&records.into_values().collect::<Vec<_>>(), &digests))
     }
@@ -135,6 +142,22 @@ impl Ledger {
             .map(|row| record_of(row).ok_or_else(|| self.damaged("a record of the audit log")))
             .collect()
     }
+}
+
+/// Whether somebody wanted the reference, or what it lies in.
+fn concerns(record: &AuditRecord, reference: &str) -> bool {
+    let mut ends = record.source.iter().chain(&record.target);
+    ends.any(|end| is_of(end, reference) || is_within(reference, end))
+}
+
+/// Whether the reference lies in a registry, below a prefix of it, or in a layout.
+fn is_within(reference: &str, place: &str) -> bool {
+    let separator = match place.starts_with("oci:") {
+        true => ':',
+        false => '/',
+    };
+    let rest = reference.strip_prefix(place);
+    rest.is_some_and(|rest| rest.starts_with(separator))
 }
 
 /// Whether the text is the reference, or one of its tags or digests.

@@ -35,8 +35,23 @@ impl Ledger {
     }
 }
 
-fn tampered(place: &str, broken: ChainBreak) -> Error {
-    Error::unverified(format!("the history in {place} was tampered with")).with_cause(broken)
+/// The error of a history that is not as it was written.
+pub(in crate::history) fn tampered(
+    place: &str,
+    cause: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    Error::unverified(format!("the history in {place} was tampered with")).with_cause(cause)
+}
+
+/// Why a file is not what an export has printed.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidExport {
+    #[error("it has no record, and an export of a log has one at least")]
+    Empty,
+    #[error(transparent)]
+    NoRecord(#[from] serde_json::Error),
+    #[error(transparent)]
+    Broken(#[from] ChainBreak),
 }
 
 /// Checks exported lines, which may be a part of a log; `shown` is what they were read from.
@@ -45,16 +60,23 @@ pub fn check_export(
     shown: &str,
     noted: Vec<AuditHead>,
 ) -> Result<CheckedChain> {
+    let place = format!("`{shown}`");
+    let broken = |cause: ChainBreak| tampered(&place, InvalidExport::Broken(cause));
     let mut check = ChainCheck::of_part(noted);
-    for (number, line) in (1..).zip(lines.lines()) {
-        let line = line.map_err(|cause| Error::io(format!("cannot read `{shown}`"), cause))?;
-        let record: AuditRecord = serde_json::from_str(&line).map_err(|cause| {
-            let message = format!("line {number} of `{shown}` is no record of an audit log");
-            Error::unverified(message).with_cause(cause)
+    for (line, text) in (1..).zip(lines.split(b'\n')) {
+        let text = text.map_err(|cause| Error::io(format!("cannot read `{shown}`"), cause))?;
+        let record: AuditRecord = serde_json::from_slice(&text).map_err(|cause| {
+            let message = format!("line {line} of {place} is no record of an audit log");
+            Error::unverified(message).with_cause(InvalidExport::NoRecord(cause))
         })?;
-        let taken = check.take(&record);
-        taken.map_err(|broken| tampered(&format!("`{shown}`"), broken))?;
+        check.take(&record).map_err(broken)?;
     }
-    let checked = check.finish();
-    checked.map_err(|broken| tampered(&format!("`{shown}`"), broken))
+    let checked = check.finish().map_err(broken)?;
+    match checked.records {
+        0 => {
+            let message = format!("cannot verify {place}");
+            Err(Error::unverified(message).with_cause(InvalidExport::Empty))
+        }
+        _ => Ok(checked),
+    }
 }

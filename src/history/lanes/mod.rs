@@ -1,7 +1,7 @@
 //! What the lanes of an exported pipeline have: what was sent to them, what they have confirmed, what they miss.
 //!
-//! `payload` is what a bundle brings, kept from its export; `receipts` takes in what the far side has answered, and
-//! what it reports missing; `known` puts the two together for the next export; `overview` is for people. The other
+//! `payload` is what a bundle brings, kept from its export; `receipts` takes in what the far side has answered,
+//! `missing` what it reports missing; `known` puts the two together for the next export; `overview` is for people. The other
 //! side of the loop, answers that an importer owes, is in `answers`.
 //!
 //! A lane is known here by its name alone: the exporter knows no targets. Receipts are documents of another room,
@@ -13,9 +13,11 @@
 
 mod answers;
 mod known;
+mod missing;
 mod overview;
 mod payload;
 mod receipts;
+mod sent;
 
 pub(super) use answers::record_answer;
 pub use answers::{Answer, CompleteAnswer, UnsentAnswer};

@@ -122,53 +122,6 @@ impl Ledger {
             has_gap,
         })
     }
-
-    /// Takes digests out of what a lane is thought to have: only bundles from now on bring them back. Says how many of
-    /// them were confirmed.
-    pub async fn mark_missing(
-        &self,
-        (pipeline, lane): (&PipelineId, &str),
-        digests: &[Digest],
-        now: Timestamp,
-    ) -> Result<u64> {
-        let marked = async {
-            let mut transaction = self.begin().await?;
-            let (newest,): (Option<i64>,) =
-                sqlx::query_as("SELECT MAX(sequence) FROM exported WHERE pipeline = $1")
-                    .bind(pipeline.as_str())
-                    .fetch_one(&mut *transaction)
-                    .await?;
-            let mut removed = 0;
-            for digest in digests {
-                sqlx::query(
-                    "INSERT INTO missing (pipeline, lane, digest, after_sequence, reported_ms)
-                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pipeline, lane, digest) DO UPDATE
-                     SET after_sequence = excluded.after_sequence, reported_ms = excluded.reported_ms",
-                )
-                .bind(pipeline.as_str())
-                .bind(lane)
-                .bind(digest.to_string())
-                .bind(newest.unwrap_or(0))
-                .bind(millis(now))
-                .execute(&mut *transaction)
-                .await?;
-                let deleted = sqlx::query(
-                    "DELETE FROM confirmed WHERE pipeline = $1 AND lane = $2 AND digest = $3",
-                )
-                .bind(pipeline.as_str())
-                .bind(lane)
-                .bind(digest.to_string())
-                .execute(&mut *transaction)
-                .await?;
-                removed += u64::from(deleted.rows_affected() > 0);
-            }
-            transaction.commit().await?;
-            Ok(removed)
-        };
-        marked
-            .await
-            .map_err(self.failed("cannot record what is missing"))
-    }
 }
 
 async fn find_inventory(
@@ -209,20 +162,32 @@ fn check_bundle(confirmation: &Confirmation, exported: Option<String>) -> Result
     }
 }
 
-/// When the newest receipt of the lane was made, and its digest.
+/// When the newest receipt of the lane was made, and the digest of the newest that answers a bundle.
 async fn find_newest(
     transaction: &mut Transaction,
     confirmation: &Confirmation,
 ) -> sqlx::Result<Option<(i64, Option<String>)>> {
-    sqlx::query_as(
-        "SELECT created_ms, digest FROM receipt WHERE pipeline = $1 AND lane = $2 AND basis <> $3
-         ORDER BY created_ms DESC LIMIT 1",
+    let (newest,): (Option<i64>,) = sqlx::query_as(
+        "SELECT MAX(created_ms) FROM receipt WHERE pipeline = $1 AND lane = $2 AND basis <> $3",
     )
     .bind(confirmation.pipeline.as_str())
     .bind(&confirmation.lane)
     .bind(ReceiptBasis::Code.as_str())
+    .fetch_one(&mut **transaction)
+    .await?;
+    let Some(newest) = newest else {
+        return Ok(None);
+    };
+    let digest: Option<(Option<String>,)> = sqlx::query_as(
+        "SELECT digest FROM receipt WHERE pipeline = $1 AND lane = $2 AND basis = $3
+         ORDER BY created_ms DESC LIMIT 1",
+    )
+    .bind(confirmation.pipeline.as_str())
+    .bind(&confirmation.lane)
+    .bind(ReceiptBasis::Receipt.as_str())
     .fetch_optional(&mut **transaction)
-    .await
+    .await?;
+    Ok(Some((newest, digest.and_then(|(digest,)| digest))))
 }
 
 /// A receipt is known by its digest, a code by what it says: that its bundle has arrived completely.
@@ -278,7 +243,7 @@ fn place_of(
             newest: time(newest_ms),
         }),
         false => Place::Next {
-            has_gap: previous != newest_digest,
+            has_gap: confirmation.basis == ReceiptBasis::Receipt && previous != newest_digest,
         },
     })
 }
@@ -401,7 +366,7 @@ async fn confirm_found(
         .execute(&mut **transaction)
         .await?;
     }
-    Ok(1)
+    Ok(content.repositories.len() as u64)
 }
 
 /// Who has told what of which lane is kept for good.

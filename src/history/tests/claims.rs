@@ -4,11 +4,36 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{at, ledger, start};
+use super::{at, digest, ledger, start};
 use crate::content::{ErrorKind, Version};
 use crate::history::{Blame, ClaimState, Decision, Ledger, Offered, RunOutcome, RunStatus};
 
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
+
+#[tokio::test]
+async fn what_is_done_is_due_again_once_for_each_change_of_the_rule() {
+    let (_directory, ledger) = ledger().await;
+    let (one, other) = (digest("one"), digest("other"));
+    ledger.offer("a", at(0)).await.unwrap();
+    assert!(
+        !ledger.reopen_done("a", &other, at(0)).await.unwrap(),
+        "it is due already"
+    );
+    let run = start(&ledger, at(0)).await;
+    let claim = ledger.claim_object("a", "one", LEASE, at(1)).await.unwrap();
+    let claim = claim.unwrap();
+    ledger.note_rule(&claim, &one).await.unwrap();
+    ledger.complete(&claim, &run).await.unwrap();
+    assert!(!ledger.reopen_done("a", &one, at(2)).await.unwrap());
+    assert!(ledger.reopen_done("a", &other, at(2)).await.unwrap());
+    assert!(!ledger.reopen_done("a", &other, at(2)).await.unwrap());
+    let again = ledger.claim_object("a", "two", LEASE, at(3)).await.unwrap();
+    let again = again.unwrap();
+    assert!(ledger.note_rule(&claim, &one).await.is_err(), "stale");
+    ledger.note_rule(&again, &other).await.unwrap();
+    ledger.complete(&again, &run).await.unwrap();
+    assert!(!ledger.reopen_done("a", &other, at(4)).await.unwrap());
+}
 
 #[tokio::test]
 async fn work_is_claimed_once_and_again_when_its_lease_is_over() {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod claims;
+mod facts;
 mod lanes;
 mod records;
 mod runs;

@@ -9,6 +9,8 @@ use super::verdict::Fault;
 use super::work_key::WorkKey;
 use crate::content::Result;
 use crate::history::{Blame, Claim, ClaimState, Claimed, Offered, RunStatus};
+use crate::pipeline::import::Replays;
+use crate::pipeline::import_rule::digest_rule;
 
 /// What the ledger says about a bundle that is to be delivered.
 pub(super) enum Claiming {
@@ -41,7 +43,14 @@ impl Watching<'_> {
         let key = self.key_of(set).to_string();
         let ledger = &self.memory.ledger;
         let offered = ledger.offer(&key, now).await?;
-        if offered == Offered::Known(ClaimState::Done) {
+        let import = &self.options.import;
+        let policies = (import.copy.existing, import.tags.moves_back);
+        let rule = digest_rule(&self.options.tailoring, policies);
+        // Another rule may take what the one before has left: where that is to come, it comes once.
+        let is_due_again = offered == Offered::Known(ClaimState::Done)
+            && import.replays == Replays::Deliver
+            && ledger.reopen_done(&key, &rule, now).await?;
+        if offered == Offered::Known(ClaimState::Done) && !is_due_again {
             let partly = self.was_done_in_part(&key).await?;
             return Ok(Claiming::Done { partly });
         }
@@ -55,7 +64,11 @@ impl Watching<'_> {
             ledger.retry(&key, now).await?;
         }
         let claimed = ledger.claim_object(&key, &self.holder, LEASE, now).await?;
-        Ok(claimed.map_or(Claiming::Elsewhere, Claiming::Ours))
+        let Some(claim) = claimed else {
+            return Ok(Claiming::Elsewhere);
+        };
+        ledger.note_rule(&claim, &rule).await?;
+        Ok(Claiming::Ours(claim))
     }
 
     /// What stands against a bundle that was given up; `None` where that has changed.

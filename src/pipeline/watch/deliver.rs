@@ -13,7 +13,7 @@ use super::{OneOff, Watching};
 use crate::bundle::{Bundle, BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind, Result, count, describe};
 use crate::history::{Claimed, Ledger};
-use crate::pipeline::import::{ImportPlan, plan_import};
+use crate::pipeline::import_plan::{ImportPlan, plan_import};
 use crate::pipeline::open_bundles::{OpenedBundle, open_volume};
 
 /// How long a claim lasts without a sign of life. A watch that was killed is followed after this time at most.

@@ -289,6 +289,9 @@ impl Watching<'_> {
             return;
         }
         self.read_trust();
+        if let Err(error) = self.memory.send_receipts().await {
+            self.warn(describe(&error));
+        }
         if let Err(error) = self.revive().await {
             self.warn(describe(&error));
         }

@@ -10,6 +10,7 @@ use crate::bundle::{BundleError, NotTrusted};
 use crate::content::{Error, ErrorKind};
 use crate::history::RunCancelled;
 use crate::pipeline::admission::CannotAdmit;
+use crate::pipeline::missing::MissingContents;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -57,6 +58,10 @@ pub(super) fn judge_delivery(error: &Error, is_settled: bool) -> Verdict {
     }) {
         return Verdict::SetAside(Fault::Rule);
     }
+    if has_cause(error, <dyn StdError>::is::<MissingContents>) {
+        // Another bundle may bring it, or a person.
+        return Verdict::Retry;
+    }
     match judge_kind(error.kind(), is_settled) {
         Verdict::SetAside(_) if has_cause(error, <dyn StdError>::is::<NotTrusted>) => {
             Verdict::SetAside(Fault::Trust)
@@ -73,7 +78,10 @@ pub(super) fn may_be_damage(error: &Error) -> bool {
     );
     is_about_bytes
         && !has_cause(error, |cause| {
-            cause.is::<CannotAdmit>() || cause.is::<NotTrusted>() || cause.is::<RunCancelled>()
+            cause.is::<CannotAdmit>()
+                || cause.is::<NotTrusted>()
+                || cause.is::<RunCancelled>()
+                || cause.is::<MissingContents>()
         })
 }
 

@@ -29,22 +29,26 @@ pub(in crate::registry) enum Login {
     Identity(SecretString),
 }
 
-pub(in crate::registry) async fn find(host: &str, credentials: &Credentials) -> Result<Login> {
+/// `host` is as it was typed, and `spelled` the plain spelling of the same place.
+pub(in crate::registry) async fn find(
+    (host, spelled): (&str, &str),
+    credentials: &Credentials,
+) -> Result<Login> {
     match credentials {
         Credentials::Anonymous | Credentials::Bearer(_) => Ok(Login::Anonymous),
         Credentials::Basic { username, password } => Ok(Login::Basic {
             username: username.clone(),
             password: password.clone(),
         }),
-        Credentials::DockerConfig => look_up(host).await,
+        Credentials::DockerConfig => look_up(host, spelled).await,
     }
 }
 
 /// Asks on a thread of its own and not in the runtime's pool, which would wait for a helper that hangs
 /// when the program ends.
-async fn look_up(host: &str) -> Result<Login> {
+async fn look_up(host: &str, spelled: &str) -> Result<Login> {
     let (sender, receiver) = oneshot::channel();
-    let asked = host.to_owned();
+    let asked = (host.to_owned(), spelled.to_owned());
     let failed = |reason: &str| RegistryError::Login {
         host: host.to_owned(),
         reason: reason.to_owned(),
@@ -52,7 +56,7 @@ async fn look_up(host: &str) -> Result<Login> {
     std::thread::Builder::new()
         .name("credentials".to_owned())
         .spawn(move || {
-            let _ = sender.send(look_up_blocking(&asked));
+            let _ = sender.send(look_up_blocking(&asked.0, &asked.1));
         })
         .map_err(|_| failed("no thread can be started for the credential helper"))?;
     match tokio::time::timeout(LOOKUP_TIME_MAX, receiver).await {
@@ -64,24 +68,30 @@ async fn look_up(host: &str) -> Result<Login> {
     }
 }
 
-/// The keys under which the tools keep the credentials of `host`.
-fn keys(host: &str) -> Vec<String> {
+/// The keys under which the tools keep the credentials of `host`: as it was typed, and then plainly spelled.
+fn keys(host: &str, spelled: &str) -> Vec<String> {
     match host {
         "docker.io" | "index.docker.io" | "registry-1.docker.io" => {
             vec![DOCKER_HUB_KEY.to_owned(), "docker.io".to_owned()]
         }
-        _ => vec![host.to_owned(), format!("https://{host}")],
+        _ => {
+            let mut names = vec![host, spelled];
+            names.dedup();
+            let keys = names.into_iter();
+            keys.flat_map(|name| [name.to_owned(), format!("https://{name}")])
+                .collect()
+        }
     }
 }
 
-fn look_up_blocking(host: &str) -> Result<Login, String> {
+fn look_up_blocking(host: &str, spelled: &str) -> Result<Login, String> {
     let places = [
         docker_credential::get_credential,
         docker_credential::get_podman_credential,
     ];
     for (place, key) in places
         .into_iter()
-        .flat_map(|place| keys(host).into_iter().map(move |key| (place, key)))
+        .flat_map(|place| keys(host, spelled).into_iter().map(move |key| (place, key)))
     {
         match place(&key) {
             Ok(found) => return Ok(login(found)),
@@ -163,10 +173,23 @@ mod tests {
 
     #[test]
     fn docker_hub_has_a_key_of_its_own() {
-        assert_eq!(keys("docker.io")[0], DOCKER_HUB_KEY);
+        assert_eq!(keys("docker.io", "registry-1.docker.io")[0], DOCKER_HUB_KEY);
         assert_eq!(
-            keys("r.example:5000"),
+            keys("r.example:5000", "r.example:5000"),
             ["r.example:5000", "https://r.example:5000"]
+        );
+    }
+
+    #[test]
+    fn a_login_is_looked_up_plainly_spelled_too() {
+        assert_eq!(
+            keys("R.example:443", "r.example"),
+            [
+                "R.example:443",
+                "https://R.example:443",
+                "r.example",
+                "https://r.example"
+            ]
         );
     }
 

@@ -26,6 +26,7 @@ use self::challenge::{Challenge, challenges};
 use self::token::{TokenService, Tokens};
 use super::error::{RegistryError, Result};
 use super::options::Credentials;
+use super::spelling::spell;
 use super::transport::Wire;
 
 use self::credentials::Login;
@@ -86,7 +87,8 @@ impl Auth {
     }
 
     async fn login(&self, wire: &Wire) -> Result<&Login> {
-        let find = || credentials::find(&wire.host, &wire.options.credentials);
+        let host = (&*wire.host, &*spell(&wire.base));
+        let find = || credentials::find(host, &wire.options.credentials);
         self.login
             .get_or_init(find)
             .await

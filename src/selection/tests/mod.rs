@@ -22,7 +22,10 @@ fn tag(text: &str) -> Tag {
 fn candidates(tags: &[&str]) -> Vec<Candidate> {
     let candidate = |text: &&str| Candidate {
         tag: tag(text),
-        is_referrer: text.starts_with("sha256-"),
+        role: match text.starts_with("sha256-") {
+            true => TagRole::Referrer,
+            false => TagRole::Artifact,
+        },
     };
     tags.iter().map(candidate).collect()
 }
@@ -113,6 +116,21 @@ fn names_decide_by_themselves() {
     );
     let two = newest(2, NewestBy::Version);
     assert_eq!(taken_by_name(&two, &TAGS), ["1.25.10", "2.0.0-rc.1"]);
+}
+
+#[test]
+fn what_is_kept_for_rollback_is_left_whatever_the_rules() {
+    let mut tags = candidates(&["1.2", "1.2-01a"]);
+    tags[1].role = TagRole::Rollback;
+    for rules in [Rules::default(), newest(5, NewestBy::Created)] {
+        let facts = HashMap::from([(tag("1.2"), Some(created(1)))]);
+        let (judged, asked) = decide(&rules, &tags, &facts);
+        assert_eq!(taken(&judged), ["1.2"]);
+        let left = &judged[1].verdict;
+        assert_eq!(*left, Verdict::Left(Left::KeptForRollback));
+        assert_eq!(left.to_string(), "is kept for rollback");
+        assert!(!asked.contains(&tag("1.2-01a")), "nothing is read of it");
+    }
 }
 
 #[test]

@@ -121,6 +121,7 @@ impl<'a> Export<'a> {
 
     pub(crate) fn options(&self) -> ExportOptions {
         ExportOptions {
+            thinning: airlift::pipeline::Thinning::default(),
             references: Vec::new(),
             name: Some(self.name.parse().unwrap()),
             pipeline: None,

@@ -245,12 +245,7 @@ fn check_reads_secrets_and_looks_for_keys() {
         .assert_success()
         .assert_stdout("2 registries, 1 container, 2 pipelines");
     let document = plant.run("config check --output json").json();
-    assert_documented("config check", std::slice::from_ref(&document));
-    plant.configure(
-        &plant
-            .whole()
-            .replace("file:DESK/login", "env:NO_SUCH_VARIABLE"),
-    );
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 0);
     let secret = plant.fill("file:DESK/login");
     plant.configure(&plant.whole().replace(&secret, "env:NO_SUCH_VARIABLE"));
     let told = plant.run("config check");

@@ -177,6 +177,84 @@ fn a_watch_creates_projects_by_the_key_of_its_pipeline() {
     assert_eq!(names, ["team", "tools"]);
 }
 
+/// `team/web:1` in a registry, and Harbor without a project.
+fn promotion() -> (Registry, Registry) {
+    let memory = Memory::new();
+    let repository = "team/web".parse().unwrap();
+    let document = image(&memory, &repository, "amd64", &[b"promoted"]);
+    memory.put_manifest(&repository, document, Some(&"1".parse().unwrap()));
+    let source = Registry::start();
+    source.seed(&memory);
+    (source, harbor(&[]))
+}
+
+fn promote(source: &Registry, target: &Registry, more: &str) -> String {
+    let (from, to) = (source.address(), target.address());
+    format!(
+        "promote {from}/team/web:1 --source {from} --target {to} --comment tested --create-repositories harbor {more}"
+    )
+}
+
+/// What a dry run of a promotion prints that would create a project.
+pub(super) fn planned_creation_of_promotion() -> Value {
+    let (desk, (source, target)) = (Desk::new(), promotion());
+    let line = promote(&source, &target, "--dry-run --output json");
+    logged_in(&desk, &target, &line).run().json()
+}
+
+#[test]
+fn a_promotion_creates_projects_of_harbor_before_the_first_push() {
+    let (desk, (source, target)) = (Desk::new(), promotion());
+    let line = promote(&source, &target, "--state memory");
+    let refused = logged_in(&desk, &target, &line.replace("harbor", "none")).run();
+    refused.assert_code(5).assert_stderr("answered 401");
+    target.log().clear();
+
+    logged_in(&desk, &target, &format!("{line} --dry-run"))
+        .run()
+        .assert_success()
+        .assert_stdout("  creates the project `team`\n");
+    let wanted = json!([{ "kind": "project", "name": "team", "isCertain": true }]);
+    assert_eq!(planned_creation_of_promotion()["toCreate"], wanted);
+    assert_eq!(target.log().count("POST", ""), 0);
+
+    let done = logged_in(&desk, &target, &line).run();
+    done.assert_success()
+        .assert_stderr("created the project `team`")
+        .assert_nowhere("s3cret");
+    assert_eq!(target.harbor_projects(), [("team".to_owned(), false)]);
+    let log = target.log();
+    let first = |path: &str| log.all().iter().position(|it| it.path.contains(path));
+    assert!(first("/api/v2.0/projects") < first("/blobs/uploads/"));
+    desk.run("runs log --state memory")
+        .assert_stdout("created    project team");
+    log.clear();
+    logged_in(&desk, &target, &line).run().assert_success();
+    assert_eq!(log.count("POST", "/api/v2.0/projects"), 0);
+}
+
+#[test]
+fn a_promotion_pipeline_creates_projects_by_its_key() {
+    let (desk, (source, target)) = (Desk::new(), promotion());
+    let (from, to) = (source.address(), target.address());
+    let state = desk.path("memory").display().to_string();
+    let text = format!(
+        "state = \"{state}\"\n[promotion.rc]\nsource = \"{from}\"\ntarget = \"{to}\"\ncreate-repositories = \"harbor\"\n"
+    );
+    desk.write("airlift.toml", text);
+    let line = "promote team/web:1 --to rc --comment tested --config airlift.toml";
+    logged_in(
+        &desk,
+        &target,
+        &format!("{line} --create-repositories none"),
+    )
+    .run()
+    .assert_code(2)
+    .assert_stderr("cannot be used with");
+    logged_in(&desk, &target, line).run().assert_success();
+    assert_eq!(target.harbor_projects(), [("team".to_owned(), false)]);
+}
+
 const ECR: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
 /// One request to ECR as moto plays it, which checks no signature.

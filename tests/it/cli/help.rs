@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::support::command::airlift;
 
-const COMMANDS: [&str; 44] = [
+const COMMANDS: [&str; 51] = [
     "",
     "export",
     "transfer",
@@ -21,6 +21,13 @@ const COMMANDS: [&str; 44] = [
     "runs rerun",
     "runs cancel",
     "runs clean",
+    "receipts",
+    "receipts show",
+    "receipts import",
+    "receipts code",
+    "receipts confirm",
+    "receipts make",
+    "lanes",
     "history",
     "audit",
     "audit verify",
@@ -75,7 +82,7 @@ fn every_help_has_the_exit_codes_and_every_command_an_example() {
         assert!(text.contains("130  interrupted"), "{command}");
         let is_leaf = !matches!(
             command,
-            "" | "key" | "sas" | "container" | "config" | "audit"
+            "" | "key" | "sas" | "container" | "config" | "audit" | "receipts"
         );
         assert!(
             !is_leaf || text.contains("Example: airlift ") || text.contains("Example: `airlift "),

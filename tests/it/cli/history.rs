@@ -269,6 +269,7 @@ fn a_history_that_was_tampered_with_is_told_by_the_number_of_the_first_bad_recor
             "record 3 is missing: the newest was once record 3",
         ),
         ("DELETE FROM audit", "records 1 to 3 are missing"),
+        ("DROP TABLE audit", "its table is missing"),
         (
             "UPDATE audit SET number = 9 WHERE number = 1; UPDATE audit SET number = 1 WHERE number = 2; \
              UPDATE audit SET number = 2 WHERE number = 9",
@@ -310,7 +311,8 @@ fn a_head_that_was_noted_elsewhere_stands_against_a_directory_that_was_replaced(
     desk.write("state/audit.head", "something");
     desk.run("audit verify --state state")
         .assert_code(4)
-        .assert_stderr("audit.head` holds no head");
+        .assert_stderr("audit.head` holds no head")
+        .assert_stderr("hint: leave the directory as it is");
     desk.run("audit verify --state state --head 3")
         .assert_code(2)
         .assert_stderr("NUMBER:HASH");
@@ -340,11 +342,20 @@ fn an_export_of_the_log_is_verified_with_and_without_airlift() {
     desk.write("all.jsonl", all.replacen("exported", "imported", 1));
     desk.run("audit verify all.jsonl")
         .assert_code(4)
-        .assert_stderr("record 1 was changed");
+        .assert_stderr("record 1 was changed")
+        .assert_stderr("hint: compare the file with another copy of it");
+    // What proves nothing passes nothing.
+    desk.write("none.jsonl", "");
+    desk.run("audit verify none.jsonl")
+        .assert_code(4)
+        .assert_stderr("cannot verify `none.jsonl`")
+        .assert_stderr("it has no record")
+        .assert_stderr("hint: expected the lines of `airlift audit export`");
     desk.write("all.jsonl", format!("{all}{{}}\n"));
     desk.run("audit verify all.jsonl")
         .assert_code(4)
-        .assert_stderr("line 4 of `all.jsonl` is no record");
+        .assert_stderr("line 4 of `all.jsonl` is no record")
+        .assert_stderr("hint: expected the lines of `airlift audit export`");
 
     let Some(jq) = tool_or_skip("jq") else {
         return;

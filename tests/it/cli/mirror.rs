@@ -1,5 +1,9 @@
 //! `airlift mirror-config`: from a pipeline or from flags, and what cannot be said.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
 use super::json::assert_documented;
 use super::serve::{MIRROR, NIGHTLY, Yard};
 
@@ -65,4 +69,69 @@ fn flags_alone_do_and_a_regular_expression_is_named() {
         .run("mirror-config --target oci:here --format podman --source quay.io")
         .assert_code(2)
         .assert_stderr("no registry");
+}
+
+/// Everything that containerd knows of in a `hosts.toml`, by its `docs/hosts.md`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostsFile {
+    server: String,
+    host: BTreeMap<String, HostsEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HostsEntry {
+    capabilities: Vec<Capability>,
+    #[serde(default)]
+    override_path: bool,
+}
+
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Capability {
+    Pull,
+    Resolve,
+    Push,
+}
+
+/// What containerd asks for when `NAME:TAG` of the registry of this file is pulled: `/v2` is added where the path is
+/// not overridden, and the original host is told as `ns`.
+fn urls_of(hosts: &HostsFile, name: &str, tag: &str) -> Vec<String> {
+    let url = |(host, entry): (&String, &HostsEntry)| {
+        let root = match entry.override_path {
+            true => host.clone(),
+            false => format!("{host}/v2"),
+        };
+        let (_, ns) = hosts.server.split_once("://").unwrap();
+        format!("{root}/{name}/manifests/{tag}?ns={ns}")
+    };
+    hosts.host.iter().map(url).collect()
+}
+
+#[test]
+fn containerd_finds_an_original_name_by_the_printed_file() {
+    let nightly = NIGHTLY.replace("schedule = \"30 3 * * *\"\n", "");
+    let yard = Yard::new(&[&nightly, MIRROR].concat());
+    yard.run("run export nightly").assert_success();
+    yard.run("run import mirror").assert_success();
+    let printed = yard.run("mirror-config mirror --format containerd");
+    let hosts: HostsFile = toml::from_str(&printed.assert_success().stdout).unwrap();
+    assert_eq!(hosts.server, format!("https://{}", yard.near.address()));
+    for entry in hosts.host.values() {
+        assert_eq!(entry.capabilities, [Capability::Pull, Capability::Resolve]);
+    }
+    let urls = urls_of(&hosts, "apps/web", "1.4");
+    assert_eq!(urls.len(), 1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let status = runtime.block_on(async { reqwest::get(&urls[0]).await.unwrap().status() });
+    assert_eq!(status.as_u16(), 200, "{}", urls[0]);
+    // Without a prefix the path is containerd's own.
+    let line = "mirror-config --target registry.local --format containerd --source quay.io";
+    let printed = yard.desk.run(line);
+    let hosts: HostsFile = toml::from_str(&printed.assert_success().stdout).unwrap();
+    assert_eq!(
+        urls_of(&hosts, "apps/web", "1.4"),
+        ["https://registry.local/v2/apps/web/manifests/1.4?ns=quay.io"]
+    );
 }

@@ -3,6 +3,7 @@
 //! What people read is held by transcripts in `snapshots`; `INSTA_UPDATE=always cargo test cli` writes
 //! them anew, and the change is then read like any other.
 
+mod broken_off;
 mod config;
 mod config_faults;
 mod container;
@@ -20,14 +21,17 @@ mod outages;
 mod output;
 mod pipelines;
 mod promotion;
+mod receipts;
 mod recorded;
 mod registries;
+mod replays;
 mod rerun;
 mod rollback;
 mod runs;
 mod sas;
 mod secrets;
 mod select;
+mod select_facts;
 mod select_large;
 mod serve;
 mod signals;

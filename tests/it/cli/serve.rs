@@ -239,6 +239,62 @@ fn two_serves_never_run_a_pipeline_at_once_and_one_takes_over_from_one_that_was_
     assert_eq!(yard.runs().len(), 2, "it is repeated once");
 }
 
+/// The pipeline is known by its name in the state directory, whatever a file says of it.
+#[test]
+fn two_serves_with_different_files_never_run_one_pipeline_at_once() {
+    let yard = Yard::new(NIGHTLY);
+    yard.remember_a_time();
+    yard.hang();
+    let first = yard.serve();
+    yard.wait_until_it_hangs();
+    let text = std::fs::read_to_string(yard.desk.path("airlift.toml")).unwrap();
+    let other = text.replace("container = \"usb\"", "container = \"/elsewhere\"");
+    yard.desk.write("other.toml", other);
+    let second = yard.desk.command("serve --config other.toml").spawn();
+    until_told(&second, "waits for");
+    let by_hand = yard.desk.run("run export nightly --config other.toml");
+    by_hand
+        .assert_code(1)
+        .assert_stderr("`[export.nightly]` is being run already by");
+    assert_eq!(yard.runs().len(), 1);
+    yard.near.heal();
+    first.signal("TERM");
+    first.output().assert_success();
+    second.signal("TERM");
+    second.output().assert_success();
+}
+
+/// Watches share their work by claims, and repeated transfers wait for each other.
+#[test]
+fn two_serves_with_different_files_share_what_comes() {
+    let yard = Yard::new(&[NIGHTLY, MIRROR, TRANSFER].concat());
+    let first = yard.serve();
+    until_told(&first, "ready: 2 watched");
+    let text = std::fs::read_to_string(yard.desk.path("airlift.toml")).unwrap();
+    yard.desk.write(
+        "other.toml",
+        text.replace("interval = \"1s\"", "interval = \"2s\""),
+    );
+    let second = yard.desk.command("serve --config other.toml").spawn();
+    until_told(&second, "waits for");
+    yard.run("run export nightly").assert_success();
+    wait::until("the bundle is delivered and copied", || {
+        let is_copied =
+            std::fs::read_dir(yard.desk.path("stick")).is_ok_and(|entries| entries.count() > 0);
+        is_copied && yard.has_delivered("mirror/apps/web:1.4")
+    });
+    wait::until("both are recorded", || {
+        let runs = yard.runs();
+        runs.len() == 3 && runs.iter().all(|run| run.outcome.status == RunStatus::Done)
+    });
+    first.signal("TERM");
+    first.output().assert_success();
+    until_told(&second, "Z watching");
+    second.signal("TERM");
+    second.output().assert_success();
+    assert_eq!(yard.runs().len(), 3, "nothing was done twice");
+}
+
 #[test]
 fn a_pipeline_that_fails_is_told_and_nothing_else_ends() {
     let yard = Yard::new(&[NIGHTLY, MIRROR].concat());

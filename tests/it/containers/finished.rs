@@ -398,6 +398,40 @@ fn what_is_finished_is_held() {
     cloud.assert_whole(1);
 }
 
+/// It was recorded only when the same bundle was asked for once more.
+#[test]
+fn what_is_finished_is_recorded_by_the_run_that_finishes_it() {
+    let Some(cloud) = Cloud::start_or_skip() else {
+        return;
+    };
+    cloud.kill_after_commits(1, cloud.road.export(&PIPELINE));
+    // Another bundle: nobody asks for the one that is finished.
+    cloud.move_tag();
+    let export = || bundle(&cloud.road.export(&PIPELINE).run());
+    let exported = || {
+        let told = cloud.road.airlift(&["audit", "export"]).run();
+        let lines = told.assert_success().stdout.lines();
+        let records = lines.map(|line| serde_json::from_str(line).unwrap());
+        let records: Vec<Value> = records.collect();
+        let sequence = |record: &Value| {
+            assert_eq!(record["kind"], "exported");
+            assert!(record["source"].as_str().unwrap().ends_with("/apps/web:1"));
+            record["sequence"].as_u64().unwrap()
+        };
+        records.iter().map(sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(export()["sequence"], 2);
+    assert_eq!(exported(), [1, 2]);
+    assert_eq!(export()["unchanged"], true);
+    assert_eq!(exported(), [1, 2]);
+    let listed = cloud.road.airlift(&["runs", "--output", "json"]).run();
+    let runs = listed.json()["runs"].as_array().unwrap().clone();
+    let first: Vec<&Value> = runs.iter().filter(|run| run["sequence"] == 1).collect();
+    let statuses: Vec<&Value> = first.iter().map(|run| &run["status"]).collect();
+    assert_eq!(statuses, ["done", "interrupted"]);
+    assert_eq!(first[0]["artifacts"]["delivered"], 1);
+}
+
 /// Buckets of one name stand at different endpoints, and their holds have the endpoint in their names, as the ledger
 /// has.
 #[test]

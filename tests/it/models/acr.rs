@@ -6,6 +6,7 @@ use std::fs;
 
 use super::{Works, layer_in, stock, tags_of};
 use crate::support::command::Output;
+use crate::support::wait;
 
 /// Both pipelines as `az … list` prints them; `EXPORT_OPTIONS`, `IMPORT_OPTIONS` and `TRIGGER` are still to be filled.
 pub(super) const PIPELINES: &str = r#"[
@@ -45,8 +46,12 @@ struct Pair(Works);
 impl Pair {
     /// Near has `apps/web:1.4` and `apps/api:2.0`.
     fn start_or_skip(export: &str, import: &str) -> Option<Self> {
+        Self::with_trigger_or_skip(export, import, "Disabled")
+    }
+
+    fn with_trigger_or_skip(export: &str, import: &str, trigger: &str) -> Option<Self> {
         let works = Works::start_or_skip()?;
-        let file = read_pipelines(&works, export, import, "Disabled");
+        let file = read_pipelines(&works, export, import, trigger);
         let file = file.replace("https://acme.blob.core.windows.net/transfer", "DESK/usb");
         let mut lines: Vec<&str> = file.lines().collect();
         lines.retain(|line| !line.starts_with("credential = "));
@@ -67,6 +72,34 @@ impl Pair {
 
     fn import(&self) -> Output {
         self.0.run("run import in")
+    }
+
+    /// Adds a pipeline with a source trigger that takes the same bundles into a layout.
+    fn add_witness(&self) {
+        let file = fs::read_to_string(self.0.path("airlift.toml")).unwrap();
+        let container = file
+            .split("[import.in]\n")
+            .nth(1)
+            .and_then(|section| section.lines().find(|it| it.starts_with("container = ")))
+            .unwrap()
+            .to_owned();
+        let witness = format!(
+            "\n[import.witness]\n{container}\ntarget = \"oci:DESK/witness\"\ntrust = [\"DESK/keys/in.key.pub\"]\ninterval = \"1s\"\n"
+        );
+        self.0.configure(&format!("{file}{witness}"));
+    }
+
+    /// How many runs of a pipeline have ended well; none where nothing was recorded yet.
+    fn runs_done(&self, section: &str) -> usize {
+        let state = self.0.text("state");
+        let listed = self.0.run(&format!("runs --state {state} --output json"));
+        if listed.code != Some(0) {
+            return 0;
+        }
+        let document = listed.json();
+        let runs = document["runs"].as_array().unwrap().iter();
+        runs.filter(|run| run["section"] == section && run["status"] == "done")
+            .count()
     }
 
     /// What both ends have under a tag.
@@ -212,6 +245,36 @@ fn delete_source_blob_on_success_decides_about_the_object() {
         pair.import().assert_success();
         pair.assert_delivered("apps/web", "1.4");
         assert_eq!(pair.0.names("usb").is_empty(), !options.is_empty());
+    }
+}
+
+/// Somebody whose trigger is on takes the bundle from the same container: then `serve` has seen it.
+#[test]
+fn a_source_trigger_that_is_off_leaves_the_bundle_to_a_run() {
+    for (trigger, by_itself) in [("Disabled", 0), ("Enabled", 1)] {
+        let Some(pair) = Pair::with_trigger_or_skip("", "", trigger) else {
+            return;
+        };
+        pair.add_witness();
+        fs::create_dir(pair.0.path("usb")).unwrap();
+        let serving = pair.0.command("serve").spawn();
+        pair.export("").assert_success();
+        wait::until("the witness has the bundle", || {
+            pair.runs_done("import.witness") == 1 && pair.runs_done("import.in") >= by_itself
+        });
+        serving.signal("TERM");
+        serving.output().assert_success();
+        assert_eq!(pair.runs_done("import.in"), by_itself, "{trigger}");
+        let delivered = pair.digests("apps/web", "1.4")[1].is_some();
+        assert_eq!(delivered, by_itself == 1, "{trigger}");
+        let told = match delivered {
+            true => "it was imported before",
+            false => "imported",
+        };
+        pair.import().assert_success().assert_stdout(told);
+        assert_eq!(pair.runs_done("import.in"), 1, "{trigger}");
+        pair.assert_delivered("apps/web", "1.4");
+        pair.assert_delivered("apps/api", "2.0");
     }
 }
 

@@ -156,6 +156,11 @@ async fn a_chain_of_registries_carries_everything_and_tells_its_history() {
 
     for of in [&at_rc, &at_prod, &digest] {
         let (events, shown) = chain.history(of);
+        let (refused, events): (Vec<_>, Vec<_>) =
+            events.into_iter().partition(|it| it["kind"] == "refused");
+        // Of the places that somebody had in mind, and not of content that never came there.
+        assert_eq!(refused.len(), usize::from(of != &digest), "{shown}");
+        assert!(refused.iter().all(|it| it["comment"] == "hurry"), "{shown}");
         let rows: Vec<_> = events
             .iter()
             .map(|it| {

@@ -65,6 +65,7 @@ impl Journey {
     /// What an export of `references` is asked for; tests change a field.
     pub(crate) fn export_options(references: &[String]) -> ExportOptions {
         ExportOptions {
+            thinning: airlift::pipeline::Thinning::default(),
             references: references
                 .iter()
                 .map(|text| text.parse().unwrap())
@@ -123,6 +124,7 @@ impl Journey {
             replays: Replays::Skip,
             assumed_within: AssumedWithin::default(),
             spool: std::env::temp_dir(),
+            missing: None,
             recorded: None,
         }
     }

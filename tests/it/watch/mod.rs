@@ -182,6 +182,7 @@ impl Station {
             target: target.to_string(),
             container: None,
             link: RunLink::default(),
+            receipts: None,
             clock: Timestamp::now,
         }
     }

@@ -9,6 +9,7 @@ use crate::cli::config_args::ConfigArgument;
 use crate::cli::configured::{Configuration, SectionKind};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
+use crate::cli::permissions::{Person, find_unknown};
 use crate::cli::size::count;
 use crate::config::{Entry, Fault, InvalidConfiguration, SecretReference, Section, Setting};
 
@@ -32,6 +33,10 @@ pub(super) async fn run(arguments: &CheckArguments, output: Output) -> anyhow::R
     if !faults.is_empty() {
         return Err(InvalidConfiguration::new(&configuration.path, faults).into());
     }
+    let warnings = find_strangers(&configuration).await;
+    for warning in &warnings {
+        Output::warn(warning);
+    }
     let path = configuration.path.display();
     let text = format!("{path} is right: {}", describe(&configuration));
     let counted = |kind: SectionKind| count_of(&configuration, kind);
@@ -39,7 +44,7 @@ pub(super) async fn run(arguments: &CheckArguments, output: Output) -> anyhow::R
         .into_iter()
         .map(|kind| (kind.word().to_owned(), counted(kind).into()))
         .collect();
-    let document = json!({ "file": path.to_string(), "counts": counts });
+    let document = json!({ "file": path.to_string(), "counts": counts, "warnings": warnings });
     output.print(&text, &document)?;
     Ok(Exit::Done)
 }
@@ -59,6 +64,34 @@ fn count_of(configuration: &Configuration, kind: SectionKind) -> usize {
     sections
         .filter(|section| section.kind == kind.word())
         .count()
+}
+
+/// People in lists whom this machine does not know. That is no fault: the file may be for another machine.
+async fn find_strangers(configuration: &Configuration) -> Vec<String> {
+    let mut named: Vec<(&Section, &Entry, usize, Person)> = Vec::new();
+    for section in &configuration.sections {
+        for key in ["may-run", "may-view"] {
+            let Some(entry) = section.entry(key) else {
+                continue;
+            };
+            let people = texts_of(entry).into_iter();
+            let people = people.filter_map(|(line, text)| Some((line, text.parse().ok()?)));
+            named.extend(people.map(|(line, person)| (section, entry, line, person)));
+        }
+    }
+    let people: Vec<Person> = named.iter().map(|(.., person)| person.clone()).collect();
+    let unknown = find_unknown(&people).await;
+    let path = configuration.path.display();
+    let unknown = named.iter().filter(|(.., person)| unknown.contains(person));
+    let told = unknown.map(|(section, entry, line, person)| {
+        let kind = match person {
+            Person::User(_) => "user",
+            Person::Group(_) => "group",
+        };
+        let (head, key) = (section.head(), &entry.key);
+        format!("{path}:{line}: {head} `{key}`: this machine has no {kind} `{person}`")
+    });
+    told.collect()
 }
 
 /// Keys and certificates that are named have to be there.

@@ -140,7 +140,7 @@ pub(in crate::cli) async fn run(
     match &arguments.command {
         Some(RunsCommand::Show(run)) => show::show(run, output).await,
         Some(RunsCommand::Log(log)) => log::print_log(log, output).await,
-        Some(RunsCommand::Rerun(run)) => rerun::rerun(run, origin, output).await,
+        Some(RunsCommand::Rerun(run)) => Box::pin(rerun::rerun(run, origin, output)).await,
         Some(RunsCommand::Cancel(run)) => change::cancel(run, output).await,
         Some(RunsCommand::Clean(clean)) => change::clean(clean, output).await,
         None => list::list(&arguments, output).await,

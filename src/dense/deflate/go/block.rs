@@ -4,13 +4,14 @@
 //! never writes fixed codes, and stores what would not shrink by a sixteenth or so.
 
 use super::super::alphabet::{
-    DISTANCE_BASE, DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_BASE,
-    LENGTH_EXTRA_BITS, LITERAL_SYMBOLS, distance_index, length_index,
+    DISTANCE_EXTRA_BITS, DISTANCE_SYMBOLS, END_OF_BLOCK, FIRST_LENGTH, LENGTH_EXTRA_BITS,
+    LITERAL_SYMBOLS, distance_index, length_index,
 };
 use super::super::bits::BitWriter;
-use super::super::huffman::{self, Code, CodeBuilder, MAX_CODE_BITS};
-use super::code_lengths::CodeLengths;
-use super::token::Token;
+use super::super::code_lengths::CodeLengths;
+use super::super::codes::Codes;
+use super::super::huffman::{CodeBuilder, MAX_CODE_BITS};
+use super::super::token::Token;
 
 /// The most bytes that a stored block holds.
 pub(super) const MAX_STORED_BYTES: usize = 65_535;
@@ -19,13 +20,6 @@ const BLOCK_HEADER_BITS: usize = 3;
 /// The values of the kind, shifted past the mark of the last block.
 const FIXED: u32 = 1 << 1;
 const DYNAMIC: u32 = 2 << 1;
-
-/// The codes for the two alphabets of a block.
-#[derive(Debug)]
-struct Codes {
-    literals: [Code; LITERAL_SYMBOLS],
-    distances: [Code; DISTANCE_SYMBOLS],
-}
 
 /// Writes blocks to a stream of bits, none of which is the last one.
 #[derive(Debug)]
@@ -72,10 +66,10 @@ impl BlockWriter {
         }
         if dynamic_bits < fixed_bits {
             self.put_dynamic_header(output);
-            self.dynamic.put_tokens(tokens, &mut self.bits, output);
+            self.dynamic.put_block(tokens, &mut self.bits, output);
         } else {
             self.bits.put(FIXED, 3, output);
-            self.fixed.put_tokens(tokens, &mut self.bits, output);
+            self.fixed.put_block(tokens, &mut self.bits, output);
         }
     }
 
@@ -88,7 +82,7 @@ impl BlockWriter {
             return;
         }
         self.put_dynamic_header(output);
-        self.dynamic.put_tokens(tokens, &mut self.bits, output);
+        self.dynamic.put_block(tokens, &mut self.bits, output);
     }
 
     /// Writes bytes without matches, with codes of their own, unless that makes them hardly smaller.
@@ -197,69 +191,6 @@ impl BlockWriter {
         let (literals, distances) = self.dynamic.occurring();
         self.code_lengths
             .put(literals, distances, &mut self.bits, output);
-    }
-}
-
-impl Codes {
-    fn none() -> Self {
-        Self {
-            literals: [Code::default(); LITERAL_SYMBOLS],
-            distances: [Code::default(); DISTANCE_SYMBOLS],
-        }
-    }
-
-    /// The fixed codes (RFC 1951, section 3.2.6).
-    fn fixed() -> Self {
-        // Two symbols that never occur take part in the code.
-        let mut literals = [Code { bits: 0, length: 8 }; LITERAL_SYMBOLS + 2];
-        literals[144..256].fill(Code { bits: 0, length: 9 });
-        literals[256..280].fill(Code { bits: 0, length: 7 });
-        huffman::assign_bits(&mut literals);
-        let mut codes = Self::none();
-        codes.literals.copy_from_slice(&literals[..LITERAL_SYMBOLS]);
-        codes.distances.fill(Code { bits: 0, length: 5 });
-        huffman::assign_bits(&mut codes.distances);
-        codes
-    }
-
-    /// How many symbols of each alphabet there are up to the last that has a code.
-    fn occurring(&self) -> (usize, usize) {
-        let symbols = |codes: &[Code]| {
-            codes
-                .iter()
-                .rposition(|code| code.length > 0)
-                .map_or(0, |last| last + 1)
-        };
-        (symbols(&self.literals), symbols(&self.distances))
-    }
-
-    fn encoded_bits(&self, literal_counts: &[u32], distance_counts: &[u32]) -> usize {
-        huffman::encoded_bits(&self.literals, literal_counts)
-            + huffman::encoded_bits(&self.distances, distance_counts)
-    }
-
-    /// Writes tokens and the end of their block.
-    fn put_tokens(&self, tokens: &[Token], bits: &mut BitWriter, output: &mut Vec<u8>) {
-        for token in tokens {
-            match token.parts() {
-                Ok(byte) => bits.put_code(self.literals[usize::from(byte)], output),
-                Err((length, distance)) => {
-                    let index = length_index(length);
-                    let extra = u16::from(length) - LENGTH_BASE[index];
-                    let code = self.literals[FIRST_LENGTH + index];
-                    bits.put_code_and_extra(code, extra, LENGTH_EXTRA_BITS[index], output);
-                    let index = distance_index(distance);
-                    let extra = distance - DISTANCE_BASE[index];
-                    bits.put_code_and_extra(
-                        self.distances[index],
-                        extra,
-                        DISTANCE_EXTRA_BITS[index],
-                        output,
-                    );
-                }
-            }
-        }
-        bits.put_code(self.literals[END_OF_BLOCK], output);
     }
 }
 

@@ -9,9 +9,9 @@
 //! A block ends after 16,384 tokens. When the window has slid past its first byte, it cannot be stored.
 
 use super::super::alphabet::{MAX_MATCH_BYTES, WINDOW_BYTES};
+use super::super::token::Token;
 use super::block::BlockWriter;
 use super::chains::{Chains, Choice, Effort, LEAST_MATCH_BYTES, Match};
-use super::token::Token;
 
 const BUFFER_BYTES: usize = 2 * WINDOW_BYTES;
 /// While there is more input, a search has at least this much ahead.

@@ -8,10 +8,10 @@
 //! only the distance between two places, and that it is within the window, is ever looked at.
 
 use super::super::alphabet::{MAX_MATCH_BYTES, WINDOW_BYTES};
+use super::super::token::Token;
 use super::block::{BlockWriter, MAX_STORED_BYTES};
 use super::chains::{common_bytes, four_bytes};
 use super::new_table;
-use super::token::Token;
 
 const BLOCK_BYTES: usize = MAX_STORED_BYTES;
 const TABLE_BITS: u32 = 14;

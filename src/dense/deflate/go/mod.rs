@@ -16,12 +16,9 @@
 mod block;
 mod chained;
 mod chains;
-mod code_lengths;
 mod fast;
 #[cfg(test)]
 mod tests;
-
-mod token;
 
 use super::DeflateEncoder;
 use super::bits::BitWriter;

@@ -116,7 +116,7 @@ impl BlockWriter {
             .build(&tokens.literals, MAX_CODE_BITS, &mut self.codes.literals);
         self.builder
             .build(&tokens.distances, MAX_CODE_BITS, &mut self.codes.distances);
-        let names_all = !ends && self.family == Family::From1_15_10;
+        let names_all = !ends && matches!(self.family, Family::From1_15_0 | Family::From1_15_10);
         let (literals, distances) = if names_all {
             (LITERAL_SYMBOLS, DISTANCE_SYMBOLS)
         } else {

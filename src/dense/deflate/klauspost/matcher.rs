@@ -10,6 +10,7 @@
 //! Invariants: a position in a table is absolute (the index in the window plus `base`), below that of the byte under
 //! search unless it was entered ahead of it, and positions out of [`REACH`] are never followed.
 
+use super::Family;
 use super::tokens::Tokens;
 use super::window::{Match, Window, index};
 
@@ -25,8 +26,6 @@ const END_MARGIN: u32 = 11;
 const SHORTEST_SEGMENT: usize = 13;
 /// A match shorter than this is compared with the one that its end suggests.
 const SHORT_MATCH: u32 = 30;
-/// How many bytes at its beginning the match suggested by the end may miss.
-const MISSED_AT_START: u32 = 2;
 /// One more byte is skipped for each 64 bytes in which nothing was found.
 const SKIP_SHIFT: u32 = 6;
 const TABLE_BITS: u32 = 15;
@@ -55,6 +54,8 @@ struct Found {
 pub(super) struct Matcher {
     window: Vec<u8>,
     tables: Tables,
+    /// How many bytes at its beginning the match suggested by an end may miss.
+    missed_at_start: u32,
 }
 
 struct Tables {
@@ -66,12 +67,12 @@ struct Tables {
 
 impl Matcher {
     /// An empty window that knows nothing.
-    pub(super) fn new() -> Self {
-        Self::starting_at(REACH)
+    pub(super) fn new(family: Family) -> Self {
+        Self::starting_at(REACH, family)
     }
 
     /// Likewise, with another absolute position for the first byte; it is no less than [`REACH`].
-    pub(super) fn starting_at(base: u32) -> Self {
+    pub(super) fn starting_at(base: u32, family: Family) -> Self {
         Self {
             window: Vec::with_capacity(WINDOW_BYTES),
             tables: Tables {
@@ -79,6 +80,7 @@ impl Matcher {
                 long: empty_table().try_into().expect(TABLE_HAS_ALL),
                 base,
             },
+            missed_at_start: if family == Family::From1_15_0 { 0 } else { 2 },
         }
     }
 
@@ -105,7 +107,11 @@ impl Matcher {
         let mut at = start;
         let mut word = window.word(at);
         while let Some(found) = self.tables.find(&window, at, word, pending) {
-            let best = window.widen(self.tables.follow_end(&window, found.candidate), pending);
+            let best = window.widen(
+                self.tables
+                    .follow_end(&window, found.candidate, self.missed_at_start),
+                pending,
+            );
             tokens.push_literals(&window.bytes[pending as usize..best.at as usize]);
             tokens.push_match(best.length as usize, (best.at - best.from) as usize);
             pending = best.at + best.length;
@@ -260,13 +266,13 @@ impl Tables {
 
     /// A short match is given up for the one that follows from what was last seen after its end, if that is longer.
     #[inline]
-    fn follow_end(&self, window: &Window<'_>, found: Match) -> Match {
+    fn follow_end(&self, window: &Window<'_>, found: Match, missed: u32) -> Match {
         let end = found.at + found.length;
         if found.length >= SHORT_MATCH || end >= window.search_end {
             return found;
         }
         let distance = (self.base + end).wrapping_sub(self.long[hash_7(window.word(end))].last);
-        let at = found.at + MISSED_AT_START;
+        let at = found.at + missed;
         if distance == 0 || distance >= REACH || distance > at {
             return found;
         }

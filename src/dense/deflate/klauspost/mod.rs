@@ -22,6 +22,9 @@ use super::DeflateEncoder;
 /// Releases of klauspost/compress that write the same bytes at level 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
+    /// 1.15.0 to 1.15.9: as the next, but a match that is suggested by where another ends has to begin where that one
+    /// begins.
+    From1_15_0,
     /// 1.15.10 to 1.18.0: the header of a block that stays open names all codes that there could be.
     From1_15_10,
     /// 1.18.1 alone: no header names codes after the last one that is used.
@@ -49,7 +52,7 @@ impl KlauspostEncoder {
     /// An encoder without a dictionary.
     pub fn new(family: Family) -> Self {
         Self {
-            matcher: Matcher::new(),
+            matcher: Matcher::new(family),
             tokens: Tokens::new(),
             blocks: BlockWriter::new(family),
             segment: Vec::with_capacity(SEGMENT_BYTES),

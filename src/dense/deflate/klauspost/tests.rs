@@ -7,7 +7,12 @@ use super::*;
 /// What klauspost/compress 1.15.12 wrote.
 const STREAMS: &str = include_str!("../../../../fixtures/encoders/klauspost/streams.txt");
 
-const FAMILIES: [Family; 3] = [Family::From1_15_10, Family::Only1_18_1, Family::From1_18_2];
+const FAMILIES: [Family; 4] = [
+    Family::From1_15_0,
+    Family::From1_15_10,
+    Family::Only1_18_1,
+    Family::From1_18_2,
+];
 
 fn encode_whole(family: Family, input: &[u8]) -> Vec<u8> {
     encode(&mut KlauspostEncoder::new(family), input, [])
@@ -64,11 +69,13 @@ fn how_the_input_is_cut_changes_no_byte() {
 }
 
 #[test]
-fn families_differ_in_what_their_headers_name() {
+fn families_differ_in_matches_and_in_what_headers_name() {
     let input = inputs::named("mixed");
-    let [old, retracted, new] = FAMILIES.map(|family| encode_whole(family, &input));
-    assert!(retracted.len() < old.len() && new.len() < old.len());
-    assert!(inflate(&retracted) == input && inflate(&new) == input);
+    let [oldest, old, retracted, new] = FAMILIES.map(|family| encode_whole(family, &input));
+    assert!(oldest != old && retracted.len() < old.len() && new.len() < old.len());
+    for stream in [oldest, retracted, new] {
+        assert!(inflate(&stream) == input);
+    }
 }
 
 #[test]
@@ -77,7 +84,8 @@ fn counting_positions_anew_changes_no_byte() {
     let expected = encode_whole(Family::From1_15_10, &input);
     for ahead_bytes in [1, 100_000, 400_000] {
         let mut encoder = KlauspostEncoder::new(Family::From1_15_10);
-        encoder.matcher = Matcher::starting_at(matcher::BASE_LIMIT - ahead_bytes);
+        encoder.matcher =
+            Matcher::starting_at(matcher::BASE_LIMIT - ahead_bytes, Family::From1_15_10);
         assert!(
             encode(&mut encoder, &input, []) == expected,
             "{ahead_bytes} bytes ahead"

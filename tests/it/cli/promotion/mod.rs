@@ -1,7 +1,10 @@
 //! Promotion between registries: which edges there are, who may go along them, and what is carried and told.
 
+mod broken_off;
 mod edges;
+mod refused;
 mod rights;
+mod rollback_tags;
 
 use std::process::Command;
 
@@ -10,6 +13,7 @@ use airlift::oci::Repository;
 use serde_json::Value;
 
 use super::Desk;
+use super::creation::planned_creation_of_promotion;
 use super::json::assert_documented;
 use crate::support::artifacts::{dated_image, five_nodes};
 use crate::support::command::Output;
@@ -324,7 +328,12 @@ fn what_cannot_be_read_is_left_out_when_asked_and_told() {
     assert_eq!(run["status"], "partly failed");
     assert_eq!(run["artifacts"]["failed"], 1);
     let dry = chain.promote("web:1.4 web:none --to rc --output json --dry-run");
-    assert_documented("promote", &[document, dry.assert_code(3).json()]);
+    let documents = [
+        document,
+        dry.assert_code(3).json(),
+        planned_creation_of_promotion(),
+    ];
+    assert_documented("promote", &documents);
 }
 
 #[test]

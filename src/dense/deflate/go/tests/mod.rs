@@ -1,11 +1,8 @@
-mod inputs;
-
-use std::io::Read;
-
-use flate2::read::DeflateDecoder;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::super::inputs;
+use super::super::testing::{any_input, encode, inflate};
 use super::chains::Chains;
 use super::*;
 
@@ -16,32 +13,8 @@ fn level(number: u8) -> Level {
     Level::new(number).expect("a level that compresses")
 }
 
-fn encode(
-    encoder: &mut dyn DeflateEncoder,
-    input: &[u8],
-    cuts: impl IntoIterator<Item = usize>,
-) -> Vec<u8> {
-    let (mut output, mut rest) = (Vec::new(), input);
-    for piece_bytes in cuts {
-        let (piece, after) = rest.split_at(piece_bytes.min(rest.len()));
-        encoder.encode(piece, &mut output);
-        rest = after;
-    }
-    encoder.encode(rest, &mut output);
-    encoder.finish(&mut output);
-    output
-}
-
 fn encode_whole(number: u8, input: &[u8]) -> Vec<u8> {
     encode(&mut GoEncoder::new(level(number)), input, [])
-}
-
-fn inflate(stream: &[u8]) -> Vec<u8> {
-    let mut output = Vec::new();
-    DeflateDecoder::new(stream)
-        .read_to_end(&mut output)
-        .expect("a deflate stream");
-    output
 }
 
 /// Compares every stream that Go wrote at these levels.
@@ -194,26 +167,6 @@ fn how_the_input_is_cut_changes_no_byte() {
             );
         }
     }
-}
-
-/// Bytes with matches near and far: pieces of noise, runs, and copies of what came before.
-fn any_input() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..600).prop_map(|noise| (noise, 1)),
-        prop::collection::vec(0..4_u8, 1..20).prop_map(|few| (few, 40)),
-        (any::<u8>(), 1..40_000_usize).prop_map(|(byte, times)| (vec![byte], times)),
-    ];
-    prop::collection::vec((piece, any::<bool>()), 0..12).prop_map(|pieces| {
-        let mut input = Vec::new();
-        for ((bytes, times), doubles) in pieces {
-            input.extend(bytes.repeat(times));
-            if doubles {
-                input.extend_from_within(input.len() / 2..);
-            }
-        }
-        input.truncate(200_000);
-        input
-    })
 }
 
 proptest! {

@@ -1,0 +1,127 @@
+//! Segments: literals compressed by zstd against a prefix.
+//!
+//! A segment is one zstd frame (RFC 8878) that states its content size and has no checksum, since a digest outside
+//! covers the whole layer. Its prefix is raw content that stands before it in the window, and is not in the frame.
+
+use zstd::zstd_safe::{
+    self, CCtx, CParameter, DCtx, DParameter, get_error_name, get_frame_content_size,
+};
+
+use super::error::{Error, Result};
+use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES};
+use super::segment::{Place, Segment};
+use super::source::{ReadAt, read_at};
+
+/// The largest window that a frame of ours needs: prefix, previous segment and segment are within 64 MiB.
+const MAX_WINDOW_LOG: u32 = 26;
+
+/// The sizes of the tables of the match finder: 4 Mi and 2 Mi entries, 24 MiB for both.
+///
+/// Zstd chooses tables by the level alone, and those of level 3 forget most of a prefix before the literals come: these
+/// save a fifth. Long-distance matching, measured beside them, costs more than it saves.
+const HASH_LOG: u32 = 22;
+const CHAIN_LOG: u32 = 21;
+
+const _: () = assert!(MAX_PREFIX_BYTES + 2 * MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
+
+/// Compresses `literals` with `previous` and then what stands at `places` before them.
+pub(super) fn compress(
+    literals: &[u8],
+    places: &[Place],
+    previous: Option<&[u8]>,
+    references: &[&dyn ReadAt],
+    level: i32,
+) -> Result<Vec<u8>> {
+    // Prefix and literals stand in one piece of memory: the matcher then treats them as one stream, which is faster.
+    let mut plain = read_prefix(places, previous, references, literals.len())?;
+    let prefix_bytes = plain.len();
+    plain.extend_from_slice(literals);
+    let (prefix, content) = plain.split_at(prefix_bytes);
+    encode(prefix, content, level).map_err(|code| Error::Compress {
+        reason: get_error_name(code),
+    })
+}
+
+fn encode(prefix: &[u8], content: &[u8], level: i32) -> std::result::Result<Vec<u8>, usize> {
+    let total_bytes = prefix.len() + content.len();
+    let window_log = total_bytes
+        .next_power_of_two()
+        .ilog2()
+        .clamp(10, MAX_WINDOW_LOG);
+    let mut context = CCtx::create();
+    context.set_parameter(CParameter::CompressionLevel(level))?;
+    context.set_parameter(CParameter::WindowLog(window_log))?;
+    context.set_parameter(CParameter::HashLog(window_log.min(HASH_LOG)))?;
+    context.set_parameter(CParameter::ChainLog(window_log.min(CHAIN_LOG)))?;
+    context.set_parameter(CParameter::ContentSizeFlag(true))?;
+    context.set_parameter(CParameter::ChecksumFlag(false))?;
+    context.ref_prefix(prefix)?;
+    let mut frame = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
+    context.compress2(&mut frame, content)?;
+    frame.shrink_to_fit();
+    Ok(frame)
+}
+
+/// Decodes `frame` into exactly as many bytes as `segment` says, and not before the frame says the same.
+pub(super) fn decompress(
+    number: usize,
+    frame: &[u8],
+    segment: &Segment,
+    previous: Option<Vec<u8>>,
+    references: &[&dyn ReadAt],
+) -> Result<Vec<u8>> {
+    let declared = get_frame_content_size(frame).ok().flatten();
+    if declared != Some(segment.plain_bytes as u64) {
+        return Err(Error::SegmentLength {
+            number,
+            declared,
+            expected: segment.plain_bytes,
+        });
+    }
+    let prefix = read_prefix(&segment.places, previous.as_deref(), references, 0)?;
+    drop(previous);
+    let mut plain = Vec::with_capacity(segment.plain_bytes);
+    decode(&prefix, frame, &mut plain).map_err(|code| Error::SegmentDamaged {
+        number,
+        reason: get_error_name(code),
+    })?;
+    if plain.len() != segment.plain_bytes {
+        return Err(Error::SegmentLength {
+            number,
+            declared: Some(plain.len() as u64),
+            expected: segment.plain_bytes,
+        });
+    }
+    Ok(plain)
+}
+
+fn decode(prefix: &[u8], frame: &[u8], plain: &mut Vec<u8>) -> std::result::Result<usize, usize> {
+    let mut context = DCtx::create();
+    context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
+    context.ref_prefix(prefix)?;
+    context.decompress(plain, frame)
+}
+
+/// The bytes of a prefix, with room for `spare_bytes` after them.
+fn read_prefix(
+    places: &[Place],
+    previous: Option<&[u8]>,
+    references: &[&dyn ReadAt],
+    spare_bytes: usize,
+) -> Result<Vec<u8>> {
+    let previous = previous.unwrap_or_default();
+    let place_bytes: usize = places.iter().map(|place| place.length).sum();
+    let mut prefix = Vec::with_capacity(previous.len() + place_bytes + spare_bytes);
+    prefix.extend_from_slice(previous);
+    for place in places {
+        let start = prefix.len();
+        prefix.resize(start + place.length, 0);
+        read_at(
+            references[place.reference],
+            place.reference,
+            &mut prefix[start..],
+            place.offset,
+        )?;
+    }
+    Ok(prefix)
+}
