@@ -17,7 +17,8 @@ use airlift::content::{
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
     AdmissionRules, Carriage, Created, ExportOptions, ExportPlan, ExportReport, ImportPlan,
-    OpenedBundle, Tailoring, TargetReference, Thinning, open_bundles, open_volumes, plan_import, run_export,
+    OpenedBundle, Tailoring, TargetReference, Thinning, open_bundles, open_volumes, plan_import,
+    run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
@@ -121,7 +122,6 @@ impl<'a> Export<'a> {
 
     pub(crate) fn options(&self) -> ExportOptions {
         ExportOptions {
-            thinning: airlift::pipeline::Thinning::default(),
             references: Vec::new(),
             name: Some(self.name.parse().unwrap()),
             pipeline: None,

@@ -14,8 +14,8 @@ const FILE_BYTES_MAX: u64 = 12_000;
 const EDITS_MAX: u64 = 4;
 const EDIT_BYTES_MAX: u64 = 200;
 const WORDS: [&str; 16] = [
-    "usr", "share", "python3", "import", "return", "def", "self", "0x7f", "lib", "debian", "\n    ",
-    "version", "config", "\n", "==", "locale",
+    "usr", "share", "python3", "import", "return", "def", "self", "0x7f", "lib", "debian",
+    "\n    ", "version", "config", "\n", "==", "locale",
 ];
 
 /// The layer of `seed` in one of its versions. Some versions of some layers are the same.

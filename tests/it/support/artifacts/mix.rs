@@ -29,7 +29,9 @@ pub(crate) struct Mix {
 pub(crate) enum BlobBytes {
     Anything,
     /// Layers, all in this version: graphs of one seed differ in nothing else.
-    Layers { version: u64 },
+    Layers {
+        version: u64,
+    },
 }
 
 impl Mix {
