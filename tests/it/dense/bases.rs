@@ -213,6 +213,23 @@ async fn a_blob_that_was_left_out_and_is_gone() {
     assert_eq!(world.target.missing_content(), [""; 0]);
 }
 
+/// What a repair has brought is lost again before the bundle that needs it comes in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_base_that_is_gone_again_is_brought_again() {
+    let world = with_delta().await;
+    let delta = world.newest();
+    for round in 0..2 {
+        world.target.forget(&repository(), &base());
+        refuse(&world, &delta).await;
+        let list = world.missing_list();
+        world.repair(&references(&world), &list).await.unwrap();
+        assert_eq!(world.objects().len(), 3 + round);
+        world.import_newest().await.unwrap();
+    }
+    world.import_from(&delta).await.unwrap();
+    assert_eq!(world.target.missing_content(), [""; 0]);
+}
+
 /// The list is a wish of the far side: what was never sent is not exported for it, and neither is it confirmed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_wishes_for_what_was_never_sent() {

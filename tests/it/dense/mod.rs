@@ -4,9 +4,12 @@
 //! In process, from a fake registry to another, with a ledger at either end; the binary is run in `kills` and `real`.
 
 mod bases;
+mod commands;
+mod frozen;
 mod hostile;
 mod interrupted;
 mod lanes;
 mod parts;
 mod round_trip;
+mod walks;
 mod world;

@@ -40,6 +40,15 @@ pub(super) enum Thin {
     AssumedDelta,
 }
 
+/// A directory in memory where there is one: a ledger writes through to the disk at every turn.
+pub(super) fn quick_directory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    match memory.is_dir() {
+        true => tempfile::tempdir_in(memory).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    }
+}
+
 pub(super) struct World {
     home: TempDir,
     pub(super) source: Registry,
@@ -50,7 +59,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> Self {
         let world = Self {
-            home: tempfile::tempdir().unwrap(),
+            home: quick_directory(),
             source: Registry::start(),
             target: Registry::start(),
             journey: Journey::new(),
