@@ -41,7 +41,7 @@ pub use concurrent::for_each;
 pub use copy::{Copy, MountSources, SparseIndexRefused, describe};
 pub use copy_options::{
     ArtifactOutcome, CopyOptions, CopyReport, Existing, HeldTags, OnError, OverwriteRules,
-    Overwriting, Replaced, TagOverwrite,
+    Overwriting, PresentBlobs, Replaced, TagOverwrite,
 };
 pub use cosign::AttachedTag;
 pub use count::count;
@@ -51,7 +51,7 @@ pub use file_sink::FileSink;
 pub use memory::Memory;
 pub use object::{MemoryObject, ObjectWriter, RangedRead, Uploaded, UploadedPart, Version};
 pub use plan::{
-    AbsentReason, FoundArtifact, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest,
+    AbsentReason, FoundArtifact, Node, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest,
     PlannedReferrer,
 };
 pub use prefetch::Prefetch;
