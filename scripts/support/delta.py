@@ -12,7 +12,7 @@ from pathlib import Path
 from . import content, patches
 from .images import REPOSITORY, Images
 from .measure import MIB, measure
-from .packages import FIRST, SECOND, Packages
+from .packages import FIRST, SECOND, Packages, run
 from .series import FULL, SMALL, images
 
 UPDATE_MAX, REBUILD_MAX, FULL_MAX = 0.20, 0.005, 0.75
@@ -47,6 +47,7 @@ class Delta:
 
     def run(self):
         self.build()
+        self.recognise()
         self.full()
         self.incremental("rebuild", "rebuild", REBUILD_MAX)
         self.incremental("update", "v2", UPDATE_MAX)
@@ -82,10 +83,27 @@ class Delta:
         old = {layer["digest"] for layer in self.layers("v1").values()}
         return {name: layer for name, layer in self.layers(tag).items() if layer["digest"] not in old}
 
+    def recognise(self):
+        """Who wrote the layers of all versions, and of the first one what taking it apart takes by itself."""
+        self.note("which encoder wrote each layer")
+        references = {tag: self.references(tag) for tag in self.manifests}
+        out = self.directory / "encoders.json"
+        inspect = [self.airlift.binary, "inspect", "--output", "json", "--encoders"]
+        self.alone = measure([into(out, [*inspect, *references["v1"]])])
+        run(into(out, [*inspect, *(reference for listed in references.values() for reference in listed)]))
+        self.encoders = {}
+        for layer in json.loads(out.read_text())["layers"]:
+            names = " + ".join(encoder["name"] for encoder in layer["encoders"]) or layer["method"]
+            self.encoders[names] = self.encoders.get(names, 0) + layer["sizeBytes"]
+
+    def references(self, tag):
+        return [f"{self.source.address}/{REPOSITORY}/{name}:{tag}" for name in self.manifests[tag]]
+
     def full(self):
         layers = self.layers("v1").values()
         whole = sum(layer["size"] for layer in layers)
-        self.rows.append(Row("full", f"gzip bytes of {len(layers)} layers", whole, whole))
+        self.rows.append(Row("full", f"gzip bytes of {len(layers)} layers; airlift inspect --encoders of them", whole, whole,
+                             self.alone))
         self.rows.append(self.step("full", "a plain bundle, tar.zst of them", "v1", whole, "plain", []))
         self.target.wipe()
         dense = self.step("full", "airlift --profile dense", "v1", whole, "v1", ["--profile", "dense"])
@@ -118,8 +136,7 @@ class Delta:
         self.note(f"{name}: {what}")
         container = self.directory / f"bundle-{state}"
         container.mkdir()
-        references = [f"{self.source.address}/{REPOSITORY}/{image}:{tag}" for image in self.manifests[tag]]
-        export = measure([[*self.airlift.export(references, container), *ORDER, *flags, *self.places("near", state)]])
+        export = measure([[*self.airlift.export(self.references(tag), container), *ORDER, *flags, *self.places("near", state)]])
         size = sum(path.stat().st_size for path in container.iterdir())
         bring_in = measure([[*self.airlift.bring_in(container, self.target.address), "--lane", "far",
                              *(self.places("far", state))]])
@@ -163,8 +180,13 @@ class Delta:
     def report(self):
         return {"packages": {layer: {name: versions for name, *versions in listed}
                              for layer, listed in self.versions.items()},
-                "layers_arrived": self.arrived,
+                "encoders": self.encoders, "layers_arrived": self.arrived,
                 "measurements": [row.report() for row in self.rows], "checks": self.checks}
+
+
+def into(path, command):
+    """The command, with its output in a file."""
+    return ["sh", "-c", 'path=$1; shift; exec "$@" >"$path"', "into", path, *command]
 
 
 def spent(sample):
@@ -179,8 +201,10 @@ def show(report):
     for row in report["measurements"]:
         sides = " │ ".join(shown(row[side]) for side in ("export", "import"))
         print(f"{row['name']:8} {row['bytes'] / 1e6:8.2f} {100 * row['share']:6.2f} │ {sides}  {row['what']}")
+    for names, size in report.get("encoders", {}).items():
+        print(f"\n{size / 1e6:.1f} MB of layers of all versions were written by: {names}", end="")
     if "layers_arrived" in report:
-        print(f"\n{report['layers_arrived']} times a layer arrived with its digest")
+        print(f"\n\n{report['layers_arrived']} times a layer arrived with its digest")
     for row in report.get("left_out", []):
         print(f"\nnot measured: {row}")
     print()
