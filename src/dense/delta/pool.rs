@@ -23,12 +23,18 @@ pub(super) struct Job {
     pub(super) previous: Option<Arc<Vec<u8>>>,
 }
 
+/// A segment as a frame, and what it was compressed in.
+struct Compressed {
+    frame: Vec<u8>,
+    buffers: Buffers,
+}
+
 /// The segments that are being compressed, the oldest first.
 pub(super) struct Pool<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     references: &'env [&'env dyn ReadAt],
     level: i32,
-    running: VecDeque<ScopedJoinHandle<'scope, Result<(Vec<u8>, Buffers)>>>,
+    running: VecDeque<ScopedJoinHandle<'scope, Result<Compressed>>>,
     idle: Vec<Buffers>,
     sink: &'env mut dyn FnMut(Vec<u8>) -> io::Result<()>,
 }
@@ -63,7 +69,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             let previous = job.previous.as_deref().map(Vec::as_slice);
             let frame =
                 buffers.compress(&job.literals, &job.places, previous, references, level)?;
-            Ok((frame, buffers))
+            Ok(Compressed { frame, buffers })
         });
         self.running.push_back(compressor);
         Ok(())
@@ -81,7 +87,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         let Some(oldest) = self.running.pop_front() else {
             return Ok(());
         };
-        let (frame, buffers) = oldest
+        let Compressed { frame, buffers } = oldest
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         self.idle.push(buffers);
