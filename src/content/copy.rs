@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::concurrent::{for_each, for_each_to_its_end};
-use super::copy_options::{CopyOptions, CopyReport, Existing, OnError};
+use super::copy_options::{CopyOptions, CopyReport, Existing, OnError, PresentBlobs};
 use super::event::Event;
 use super::plan::{Plan, PlannedManifest};
 use super::provision::provide;
@@ -63,11 +63,7 @@ pub(super) struct Progress {
 impl Copy {
     /// Carries the plan out.
     pub async fn run(self) -> Result<CopyReport> {
-        let run = Arc::new(Run {
-            progress: Mutex::default(),
-            window: Semaphore::new(WINDOW_KIB),
-            copy: self,
-        });
+        let run = Arc::new(Run::new(self, PresentBlobs::Spared));
         run.copy.announce();
         let chosen = run.choose_artifacts().await?;
         let (first, second) = run.copy.split_manifests(&chosen);
@@ -90,12 +86,8 @@ impl Copy {
     }
 
     /// Carries out the blobs of the plan alone, whether a manifest needs them or not.
-    pub async fn run_blobs(self) -> Result<CopyReport> {
-        let run = Arc::new(Run {
-            progress: Mutex::default(),
-            window: Semaphore::new(WINDOW_KIB),
-            copy: self,
-        });
+    pub async fn run_blobs(self, present: PresentBlobs) -> Result<CopyReport> {
+        let run = Arc::new(Run::new(self, present));
         run.copy.announce();
         let filled = run.copy.plan.blobs.iter();
         let filled = filled.flat_map(|blob| blob.repositories.iter().copied());
@@ -170,9 +162,19 @@ pub(super) struct Run {
     /// Permits for a KiB of content in flight each.
     window: Semaphore,
     progress: Mutex<Progress>,
+    present: PresentBlobs,
 }
 
 impl Run {
+    fn new(copy: Copy, present: PresentBlobs) -> Self {
+        Self {
+            copy,
+            window: Semaphore::new(WINDOW_KIB),
+            progress: Mutex::default(),
+            present,
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -247,16 +249,16 @@ impl Run {
         let mut was_moved = false;
         for repository in &blob.repositories {
             let name = self.copy.name(*repository);
-            let exists = self
-                .copy
-                .target
-                .exists(name, &blob.descriptor)
-                .await
-                .map_err(at_target)?;
-            if exists {
+            let target = &self.copy.target;
+            let is_spared = self.present == PresentBlobs::Spared
+                && target
+                    .exists(name, &blob.descriptor)
+                    .await
+                    .map_err(at_target)?;
+            if is_spared {
                 self.note_present(size);
             } else {
-                let outcome = self.copy.target.push_blob(name, &content, filled).await;
+                let outcome = target.push_blob(name, &content, filled).await;
                 let outcome = outcome.map_err(at_target)?;
                 was_moved |= outcome == BlobOutcome::Pushed;
                 self.note_pushed(outcome, size);

@@ -23,6 +23,14 @@ pub enum Existing {
     Fail,
 }
 
+/// What to do with a blob of which the target says that it has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresentBlobs {
+    Spared,
+    /// A registry says so of what is damaged too.
+    PushedAgain,
+}
+
 /// Whether one artifact's failure stops the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {

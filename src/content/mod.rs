@@ -41,7 +41,7 @@ pub use concurrent::for_each;
 pub use copy::{Copy, MountSources, SparseIndexRefused, describe};
 pub use copy_options::{
     ArtifactOutcome, CopyOptions, CopyReport, Existing, HeldTags, OnError, OverwriteRules,
-    Overwriting, Replaced, TagOverwrite,
+    Overwriting, PresentBlobs, Replaced, TagOverwrite,
 };
 pub use cosign::AttachedTag;
 pub use count::count;

@@ -10,7 +10,8 @@ use super::place::{Place, TargetReference};
 use super::target_names::name_at_target;
 use crate::bundle::{EarlyVolume, Volume};
 use crate::content::{
-    Copy, CopyOptions, CopyReport, MountSources, Place as SourcePlace, Plan, PlannedBlob, Result,
+    Copy, CopyOptions, CopyReport, MountSources, Place as SourcePlace, Plan, PlannedBlob,
+    PresentBlobs, Result,
 };
 use crate::oci::Repository;
 use crate::selection::RenameRules;
@@ -37,7 +38,7 @@ pub(super) async fn push_early(
         mounts: MountSources::Filled,
         options: options.clone(),
     };
-    copy.run_blobs().await.map(Some)
+    copy.run_blobs(PresentBlobs::Spared).await.map(Some)
 }
 
 /// Blobs alone, each read from the first repository that uses it.

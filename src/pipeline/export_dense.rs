@@ -221,7 +221,7 @@ impl Workshop<'_> {
         });
         match undone.await {
             Ok(plain) => Ok(Some(plain)),
-            Err(cause) if is_about_content(&cause) => Ok(None),
+            Err(cause) if plain::is_about_content(&cause) => Ok(None),
             Err(cause) => Err(self.spool.failed(cause)),
         }
     }
@@ -353,12 +353,4 @@ impl Workshop<'_> {
             references: used.iter().map(|it| it.digest.clone()).collect(),
         }
     }
-}
-
-/// Whether undoing the compression failed for what stands in the content, and not for the disk.
-fn is_about_content(cause: &io::Error) -> bool {
-    matches!(
-        cause.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
-    )
 }

@@ -327,6 +327,10 @@ fn counts_of_repeated(
     request: &PipelineRequest,
     known: &KnownPipeline,
 ) -> Vec<usize> {
+    // An importer takes no bundle twice, and what was missing may be missing again.
+    if plans.iter().any(|plan| plan.repairs.is_some()) {
+        return Vec::new();
+    }
     let newest = known.bundles.first().map_or(0, |newest| newest.sequence);
     if request.sequence.is_some_and(|asked| asked > newest) {
         return Vec::new();

@@ -15,8 +15,8 @@ use super::reconstruct::Reconstruction;
 use super::spool::Spool;
 use super::supply::Supply;
 use crate::content::{
-    ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, Events, MountSources, Plan, ReadBack,
-    Result, Source,
+    ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, Events, MountSources, Plan,
+    PresentBlobs, ReadBack, Result, Source,
 };
 use crate::history::RunId;
 use crate::oci::{Digest, Repository, Tag};
@@ -137,7 +137,7 @@ async fn deliver(
         },
     };
     let copied = match import.bundle.inventory().repairs {
-        Some(_) => copy.run_blobs().await,
+        Some(_) => copy.run_blobs(PresentBlobs::PushedAgain).await,
         None => copy.run().await,
     };
     let report = copied.map_err(|error| blame_bundle(error, import))?;

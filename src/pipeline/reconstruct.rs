@@ -163,7 +163,10 @@ impl Reconstruction {
         if let Some(error) = failed {
             return Err(self.blame_target(digest, error));
         }
-        let file = made.map_err(|cause| spool.failed(cause))?;
+        let file = made.map_err(|cause| match plain::is_about_content(&cause) {
+            true => cannot_rebuild(digest).with_cause(cause),
+            false => spool.failed(cause),
+        })?;
         match file.size_bytes == size_max {
             true => Ok(file),
             false => Err(cannot_rebuild(digest)),

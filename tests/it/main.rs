@@ -10,6 +10,7 @@ mod bundle;
 mod cli;
 mod conformance;
 mod containers;
+mod dense;
 mod frozen;
 mod hostile;
 mod identities;

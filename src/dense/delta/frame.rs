@@ -92,7 +92,18 @@ pub(super) fn decompress(
             expected: segment.plain_bytes,
         });
     }
-    Ok(plain)
+    match is_one_frame(frame) {
+        true => Ok(plain),
+        false => Err(Error::SegmentDamaged {
+            number,
+            reason: "something is behind its frame",
+        }),
+    }
+}
+
+/// Whether nothing is behind the first frame, not even a frame of nothing.
+pub(super) fn is_one_frame(bytes: &[u8]) -> bool {
+    zstd_safe::find_frame_compressed_size(bytes) == Ok(bytes.len())
 }
 
 fn decode(prefix: &[u8], frame: &[u8], plain: &mut Vec<u8>) -> std::result::Result<usize, usize> {

@@ -6,6 +6,7 @@
 use zstd::zstd_safe::get_frame_content_size;
 
 use super::error::{Error, Result};
+use super::frame::is_one_frame;
 use super::limits::{MAX_PLAIN_BYTES, MAX_RECIPE_BYTES, MAX_REFERENCES};
 use super::ops::{Op, OpReader};
 use super::segment::{Segment, check_within, put_segments, take_segments};
@@ -60,6 +61,9 @@ impl Delta {
             .filter(|length| *length <= MAX_RECIPE_BYTES)
             .ok_or(Error::RecipeTooLong { bytes: declared })?;
         let plain = zstd::bulk::decompress(bytes, plain_bytes).map_err(|_| Error::RecipeDamaged)?;
+        if !is_one_frame(bytes) {
+            return Err(Error::RecipeDamaged);
+        }
         Self::from_plain_bytes(&plain, sizes_bytes)
     }
 

@@ -4,7 +4,7 @@
 mod interrupted;
 mod resumed;
 pub(crate) mod road;
-mod round_trip;
+pub(crate) mod round_trip;
 mod stock_tools;
 mod voids;
 pub(crate) mod warped;

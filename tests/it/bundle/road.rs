@@ -17,7 +17,8 @@ use airlift::content::{
 use airlift::oci::{Digest, Pin};
 use airlift::pipeline::{
     AdmissionRules, Carriage, Created, ExportOptions, ExportPlan, ExportReport, ImportPlan,
-    OpenedBundle, Tailoring, TargetReference, open_bundles, open_volumes, plan_import, run_export,
+    OpenedBundle, Tailoring, TargetReference, Thinning, open_bundles, open_volumes, plan_import,
+    run_export,
 };
 use airlift::storage::{DirectoryContainer, Overwrite};
 use jiff::Timestamp;
@@ -69,6 +70,7 @@ pub(crate) struct Export<'a> {
     /// Whether it tells as much of the past of its artifacts as there is room for.
     pub(crate) is_telling: bool,
     pub(crate) keys: Vec<SigningKey>,
+    pub(crate) thinning: Thinning,
     pub(crate) events: Events,
 }
 
@@ -84,6 +86,7 @@ impl<'a> Export<'a> {
             on_error: OnError::Stop,
             is_telling: false,
             keys: Vec::new(),
+            thinning: Thinning::default(),
             events: ignore_events(),
         }
     }
@@ -117,9 +120,8 @@ impl<'a> Export<'a> {
         self
     }
 
-    fn options(&self) -> ExportOptions {
+    pub(crate) fn options(&self) -> ExportOptions {
         ExportOptions {
-            thinning: airlift::pipeline::Thinning::default(),
             references: Vec::new(),
             name: Some(self.name.parse().unwrap()),
             pipeline: None,
@@ -133,6 +135,7 @@ impl<'a> Export<'a> {
             created: Created::Given(created()),
             expires: None,
             overwrite: Overwrite::Refuse,
+            thinning: self.thinning.clone(),
             signatures: self.keys.len(),
             events: Arc::clone(&self.events),
         }

@@ -7,8 +7,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use airlift::bundle::{
-    Artifact, DescriptorRow, Encoding, Inventory, MEDIA_TYPE, Part, Profile, ReferrerRow, Row,
-    writer_version,
+    Artifact, DescriptorRow, Encoding, Inventory, MEDIA_TYPE, Part, Profile, RECIPE_MEDIA_TYPE,
+    ReferrerRow, Row, SEGMENT_MEDIA_TYPE, writer_version,
 };
 use airlift::content::Document;
 use airlift::oci::{Algorithm, Descriptor, Digest, media_type};
@@ -43,6 +43,14 @@ impl Piece {
         match &self.part {
             Some(part) => format!("airlift/parts/{}/{:04}", digest.hex(), part.number),
             None => format!("blobs/{}/{}", digest.algorithm().name(), digest.hex()),
+        }
+    }
+
+    /// Recipes and segments belong to none.
+    fn repositories(&self) -> Vec<u32> {
+        match &*self.descriptor.media_type {
+            RECIPE_MEDIA_TYPE | SEGMENT_MEDIA_TYPE => Vec::new(),
+            _ => vec![0],
         }
     }
 
@@ -190,7 +198,7 @@ impl Forge {
                 media_type: Arc::clone(&piece.descriptor.media_type),
                 offset: position + entry.header.len() as u64,
                 encoding,
-                repositories: vec![0],
+                repositories: piece.repositories(),
                 part: piece.part.clone(),
             });
             position += entry.size();

@@ -4,6 +4,7 @@
 //! Times are drawn from a seed that is printed; `AIRLIFT_TEST_SEED` brings another one. What a moment meets
 //! depends on the machine, so at every request a registry that never answers makes it exact.
 
+mod dense;
 mod exports;
 pub(crate) mod layouts;
 pub(crate) mod moment;

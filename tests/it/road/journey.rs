@@ -11,8 +11,8 @@ use airlift::content::{
 use airlift::oci::{Digest, Manifest, Repository, Tag, media_type};
 use airlift::pipeline::{
     AdmissionRules, AssumedWithin, Connections, Created, ExportOptions, ExportReport,
-    ImportOptions, ImportReport, Replays, TagRules, Tailoring, open_bundles, plan_exports,
-    plan_import, run_export, run_import,
+    ImportOptions, ImportReport, Replays, TagRules, Tailoring, Thinning, open_bundles,
+    plan_exports, plan_import, run_export, run_import,
 };
 use airlift::registry::{Credentials, RegistryOptions};
 use airlift::storage::{DirectoryContainer, Overwrite};
@@ -65,7 +65,6 @@ impl Journey {
     /// What an export of `references` is asked for; tests change a field.
     pub(crate) fn export_options(references: &[String]) -> ExportOptions {
         ExportOptions {
-            thinning: airlift::pipeline::Thinning::default(),
             references: references
                 .iter()
                 .map(|text| text.parse().unwrap())
@@ -82,6 +81,7 @@ impl Journey {
             created: Created::Given(Timestamp::from_second(CREATED_SECONDS).unwrap()),
             expires: None,
             overwrite: Overwrite::Refuse,
+            thinning: Thinning::default(),
             signatures: 1,
             events: ignore_events(),
         }

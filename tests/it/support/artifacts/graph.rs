@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::document::{ManifestText, descriptor_json};
-use super::mix::Mix;
+use super::layers::arbitrary_layer;
+use super::mix::{BlobBytes, Mix};
 use crate::support::base64;
 
 const REPOSITORIES: [&str; 5] = ["apps/web", "apps/db", "library/debian", "a", "x/y__z/w-1.2"];
@@ -266,8 +267,7 @@ impl Growth {
     }
 
     fn new_blob(&mut self) -> (Descriptor, Bytes) {
-        let length = self.blob_length();
-        let bytes = Bytes::from(self.dice.bytes(length));
+        let bytes = Bytes::from(self.blob_bytes());
         let wide = self.mix.sha512_blobs && self.dice.once_in(8);
         let algorithm = if wide {
             Algorithm::Sha512
@@ -278,6 +278,16 @@ impl Growth {
         let descriptor = Descriptor::new(media_type::OCTET_STREAM, digest, bytes.len() as u64);
         self.blobs.push((descriptor.clone(), bytes.clone()));
         (descriptor, bytes)
+    }
+
+    fn blob_bytes(&mut self) -> Vec<u8> {
+        match self.mix.blobs {
+            BlobBytes::Layers { version } => arbitrary_layer(self.dice.roll(), version),
+            BlobBytes::Anything => {
+                let length = self.blob_length();
+                self.dice.bytes(length)
+            }
+        }
     }
 
     fn blob_length(&mut self) -> usize {

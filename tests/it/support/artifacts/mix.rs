@@ -21,6 +21,17 @@ pub(crate) struct Mix {
     pub(crate) silent_types: bool,
     /// Now and then a blob of 9 MiB.
     pub(crate) large_blobs: bool,
+    pub(crate) blobs: BlobBytes,
+}
+
+/// What blobs consist of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BlobBytes {
+    Anything,
+    /// Layers, all in this version: graphs of one seed differ in nothing else.
+    Layers {
+        version: u64,
+    },
 }
 
 impl Mix {
@@ -35,6 +46,7 @@ impl Mix {
         empty_indexes: true,
         silent_types: true,
         large_blobs: true,
+        blobs: BlobBytes::Anything,
     };
 
     /// What Debian's `docker-registry` 2.8.2 takes.
@@ -47,6 +59,15 @@ impl Mix {
     pub(crate) const fn small(self) -> Self {
         Self {
             large_blobs: false,
+            ..self
+        }
+    }
+
+    /// The same with layers that can be taken apart, or that look like it.
+    pub(crate) const fn of_layers(self, version: u64) -> Self {
+        Self {
+            large_blobs: false,
+            blobs: BlobBytes::Layers { version },
             ..self
         }
     }

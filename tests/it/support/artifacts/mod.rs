@@ -6,6 +6,7 @@ mod dice;
 mod document;
 mod examples;
 mod graph;
+mod layers;
 mod mix;
 
 #[cfg(test)]
@@ -18,4 +19,5 @@ pub(crate) use examples::{
     referrer_of,
 };
 pub(crate) use graph::{Graph, Root, arbitrary_graph, arbitrary_graph_of, graphs};
+pub(crate) use layers::{edit, gzip, tar_of};
 pub(crate) use mix::Mix;

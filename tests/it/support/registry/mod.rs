@@ -248,6 +248,18 @@ impl Registry {
         shelf.manifests.remove(digest);
     }
 
+    /// Puts other bytes under the digest of a blob, as a damaged disk would.
+    pub(crate) fn replace_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        bytes: impl Into<Bytes>,
+    ) {
+        let mut store = self.shared.store();
+        let blobs = &mut store.shelf(repository).blobs;
+        blobs.insert(digest.clone(), bytes.into());
+    }
+
     /// HEAD goes on saying that the content is here, GET says that it is not.
     pub(crate) fn lose(&self, repository: &Repository, digest: &Digest) {
         let mut store = self.shared.store();
