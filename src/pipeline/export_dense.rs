@@ -261,7 +261,7 @@ impl Workshop<'_> {
         let layer = plain.clone();
         let indexed = self.work(move || {
             let added = index.add(number, &layer);
-            added.map(|_| index).map_err(io::Error::other)
+            added.map(|()| index).map_err(io::Error::other)
         });
         self.bench.index = indexed.await.map_err(|cause| self.spool.failed(cause))?;
         self.bench.references.push(Reference {
