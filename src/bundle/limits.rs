@@ -15,7 +15,7 @@ pub const SIGNATURE_SIZE_MAX_BYTES: u64 = 1024;
 /// The frames of one volume.
 pub(super) const FRAMES_MAX: u32 = 8 << 20;
 /// The volumes of one bundle.
-pub(super) const VOLUMES_MAX: u32 = 9_999;
+pub const VOLUMES_MAX: u32 = 9_999;
 /// The parts of one blob.
 pub(super) const PARTS_MAX: u32 = 9_999;
 /// The events that an inventory tells of one artifact's past.

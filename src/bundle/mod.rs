@@ -44,7 +44,7 @@ pub use inventory::{
     ReferrerRow, Row, Void, is_bundle_name, is_pipeline_name, writer_version,
 };
 pub use key::{InvalidKey, KeyAlgorithm, KeyId, PublicKey, SigningKey, generate_key};
-pub use limits::{NAME_LENGTH_MAX, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX};
+pub use limits::{NAME_LENGTH_MAX, SIGNATURE_SIZE_MAX_BYTES, SIGNATURES_MAX, VOLUMES_MAX};
 pub use past::{InvalidPast, Past, ToldEvent, ToldKind};
 pub use receipt::{
     AnsweredPipeline, DeliveredIn, InvalidReceipt, NotAccepted, RECEIPT_MEDIA_TYPE,

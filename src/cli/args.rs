@@ -6,6 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::commands;
 use super::part_args::PART;
+use super::registry_args::REGISTRIES;
 use super::selection_args::SELECTION;
 
 const EXIT_CODES: &str = "\
@@ -66,6 +67,7 @@ pub(super) fn grammar() -> clap::Command {
         .mut_subcommand("import", with_part)
         .mut_subcommand("watch", with_part)
         .mut_subcommand("unpack", with_part)
+        .mut_subcommand("inspect", with_registries_of_encoders)
         .mut_subcommand("select", |command| {
             command.mut_arg("references", |argument| argument.help(SELECTABLE))
         })
@@ -103,6 +105,14 @@ fn with_part(command: clap::Command) -> clap::Command {
             _ => argument,
         })
         .after_help("Rules for parts of bundles, for tags and for names at the target: `--help`")
+}
+
+/// Bundles are in no registry. Where the configuration file is may be said in the environment, for all commands.
+fn with_registries_of_encoders(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| match argument.get_help_heading() {
+        Some(REGISTRIES) if argument.get_id() != "config" => argument.conflicts_with("bundles"),
+        _ => argument,
+    })
 }
 
 fn with_exit_codes(command: clap::Command) -> clap::Command {

@@ -38,10 +38,34 @@ pub(super) fn show_plan_totals(export: &ExportPlan) -> String {
         count(export.volumes.len(), "volume"),
         show_size(bytes),
     );
+    if let Some(line) = show_thinning(export) {
+        text.push_str(&line);
+    }
     for (artifact, reason) in &export.failures {
         text.push_str(&format!("left out: {artifact}: {reason}\n"));
     }
     text
+}
+
+/// What a bundle that leaves something out leaves out, and what that asks of the importer.
+fn show_thinning(export: &ExportPlan) -> Option<String> {
+    let carriage = &export.carriage;
+    if carriage.assumed.is_empty() && carriage.rebuilt.is_empty() {
+        return None;
+    }
+    let needed = export.needed_bytes();
+    let mut line = format!(
+        "  instead of {} ({needed} bytes): {} of the target, {} made again",
+        show_size(needed),
+        count(carriage.assumed.len(), "blob"),
+        count(carriage.rebuilt.len(), "layer"),
+    );
+    if !carriage.rebuilt.is_empty() {
+        let spooled = show_size(export.spooled_bytes());
+        line.push_str(&format!(" with {spooled} of room in `--spool`"));
+    }
+    line.push('\n');
+    Some(line)
 }
 
 fn show_position(export: &ExportPlan) -> String {
@@ -79,6 +103,7 @@ pub(super) fn plan_document(export: &ExportPlan) -> Value {
         "neededBytes": export.needed_bytes(),
         "assumed": export.carriage.assumed.len(),
         "rebuilt": export.carriage.rebuilt.len(),
+        "spoolBytes": export.spooled_bytes(),
         "failures": failures_document(&export.failures),
     })
 }
@@ -110,6 +135,9 @@ pub(super) fn show_report(
             "  pipeline {}, sequence {}\n",
             position.name, position.sequence
         ));
+    }
+    if let Some(line) = show_thinning(export).filter(|_| !report.is_unchanged) {
+        text.push_str(&line);
     }
     let exported = artifact_rows(export)
         .enumerate()
@@ -166,6 +194,9 @@ pub(super) fn report_document(
         "artifacts": artifacts,
         "movedBytes": report.moved_bytes,
         "resumedBytes": report.resumed_bytes,
+        "neededBytes": plan["neededBytes"],
+        "assumed": plan["assumed"],
+        "rebuilt": plan["rebuilt"],
         "failures": failures_document(&report.failures),
     })
 }

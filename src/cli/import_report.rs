@@ -136,6 +136,7 @@ pub(super) fn survey_document(plan: &ImportPlan, survey: &Survey) -> Value {
         "toMoveContents": survey.to_move_contents,
         "presentBytes": survey.present_bytes,
         "presentContents": survey.present_contents,
+        "spoolBytes": plan.bundle.inventory().spool_bytes(),
         "toCreate": creation_documents(survey),
     })
 }
@@ -195,6 +196,12 @@ pub(super) fn show_survey(plan: &ImportPlan, survey: &Survey, target: &TargetRef
         let reason = format!("left: {rule}{}", left.reason);
         vec![left.source.clone(), left.digest.to_string(), reason]
     });
+    if let spool_bytes @ 1.. = plan.bundle.inventory().spool_bytes() {
+        let room = show_size(spool_bytes);
+        text.push_str(&format!(
+            "  {room} of room in the spool ({spool_bytes} bytes)\n"
+        ));
+    }
     text.push_str(&show_creations(survey));
     for line in table(&taken.chain(left).collect::<Vec<_>>()).lines() {
         text.push_str(&format!("  {line}\n"));

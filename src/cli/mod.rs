@@ -4,12 +4,14 @@
 //! options, call `pipeline`, and describe its report.
 
 mod args;
+mod bundle_report;
 mod commands;
 mod config_args;
 mod configured;
 mod container_args;
 mod creation_args;
 mod duration;
+mod encoder_report;
 mod exit;
 mod export_report;
 mod failure;
@@ -37,6 +39,7 @@ mod spool_args;
 mod state_args;
 mod tag_args;
 mod thin_args;
+mod thin_report;
 mod transfer_report;
 mod visible;
 mod voice;

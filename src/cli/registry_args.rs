@@ -16,8 +16,11 @@ use crate::history::Trigger;
 use crate::pipeline::{Connections, SourceReference, TargetReference};
 use crate::registry::{Credentials, PrivateAddresses, RegistryOptions, Transport};
 
+/// The heading of these flags.
+pub(super) const REGISTRIES: &str = "Registries";
+
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Registries")]
+#[command(next_help_heading = REGISTRIES)]
 pub(super) struct RegistryArguments {
     #[command(flatten)]
     connection: ConnectionArguments,

@@ -9,7 +9,7 @@ use clap::Args;
 pub(super) struct SpoolArgument {
     /// Decompress layers of dense bundles in this directory, instead of `$TMPDIR` or /var/tmp; the files have no names,
     /// and `--dry-run` tells how much room they take
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
     spool: Option<PathBuf>,
 }
 

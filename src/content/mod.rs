@@ -51,7 +51,7 @@ pub use file_sink::FileSink;
 pub use memory::Memory;
 pub use object::{MemoryObject, ObjectWriter, RangedRead, Uploaded, UploadedPart, Version};
 pub use plan::{
-    AbsentReason, FoundArtifact, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest,
+    AbsentReason, FoundArtifact, Node, Place, Plan, PlannedArtifact, PlannedBlob, PlannedManifest,
     PlannedReferrer,
 };
 pub use prefetch::Prefetch;

@@ -7,7 +7,7 @@
 
 use super::export_memory::{Reservation, warn_of};
 use super::export_plan::{ExportOptions, ExportPlan};
-use super::export_room::{Room, check_names_are_free, check_room};
+use super::export_room::{Room, check_names_are_free, check_room, names_standing};
 use super::export_uploads::Uploads;
 use super::export_writing::Writing;
 use crate::bundle::SigningKey;
@@ -71,6 +71,7 @@ pub(super) async fn run_reserved(
     };
     let room = Room {
         export,
+        names: names_standing(export, options, container).await?,
         options,
         container,
         keys,

@@ -57,6 +57,17 @@ impl ExportPlan {
         blobs.chain(manifests).fold(0, u64::saturating_add)
     }
 
+    /// The bytes that an importer decompresses into its spool, and this export into its own.
+    pub fn spooled_bytes(&self) -> u64 {
+        let rebuilt = self.carriage.rebuilt.iter().map(|row| row.plain_size);
+        let references = self
+            .carriage
+            .assumed
+            .iter()
+            .filter_map(|row| row.plain_size);
+        rebuilt.chain(references).fold(0, u64::saturating_add)
+    }
+
     /// The bytes that need not travel.
     pub fn saved_bytes(&self) -> u64 {
         self.needed_bytes().saturating_sub(self.carried_bytes())

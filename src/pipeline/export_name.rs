@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::export_plan::ExportPlan;
 use super::name_template::{NameTemplate, Named};
-use crate::bundle::{NAME_LENGTH_MAX, Profile, is_bundle_name};
+use crate::bundle::{NAME_LENGTH_MAX, Profile, VOLUMES_MAX, is_bundle_name};
 use crate::content::{Error, ErrorKind, Result};
 use crate::history::ExportPosition;
 
@@ -25,6 +25,22 @@ pub(super) fn name_objects(bundle: &str, profile: Profile, of: usize) -> Vec<Str
     (1..=of)
         .map(|number| format!("{bundle}.v{number:0width$}of{of}{suffix}"))
         .collect()
+}
+
+/// How many volumes the bundle has whose name this object has; `None` for an object that is none of them.
+pub(super) fn count_volumes(bundle: &str, profile: Profile, object: &str) -> Option<usize> {
+    let rest = object
+        .strip_prefix(bundle)?
+        .strip_suffix(profile.suffix())?;
+    let (number, of) = match rest.strip_prefix(".v") {
+        Some(numbers) => numbers.split_once("of")?,
+        None if rest.is_empty() => return Some(1),
+        None => return None,
+    };
+    let (number, volumes): (u32, u32) = (number.parse().ok()?, of.parse().ok()?);
+    let is_one = (1..=volumes).contains(&number) && (2..=VOLUMES_MAX).contains(&volumes);
+    let written = format!("{number:0width$}of{volumes}", width = of.len());
+    (is_one && rest[2..] == written).then_some(volumes as usize)
 }
 
 impl ExportPlan {
@@ -98,6 +114,42 @@ impl ExportPlan {
                     "`{name}` cannot be an object's name: at most {NAME_LENGTH_MAX} of `a-z`, `0-9`, `.`, `_`, `-`"
                 ),
             )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_tells_of_how_many_volumes_it_is_one() {
+        for of in [1, 2, 9, 10, 123, 9999] {
+            for name in name_objects("web-3", Profile::Dense, of) {
+                assert_eq!(
+                    count_volumes("web-3", Profile::Dense, &name),
+                    Some(of),
+                    "{name}"
+                );
+            }
+        }
+        for other in [
+            "web-3.v1of2.tar",
+            "web-3.v3of2.tar.zst",
+            "web-3.v01of2.tar.zst",
+            "web-3.v1of02.tar.zst",
+            "web-3.v0of2.tar.zst",
+            "web-3.v1of1.tar.zst",
+            "web-3.v1of10.tar.zst",
+            "web-3.v00001of10000.tar.zst",
+            "web-33.tar.zst",
+            "web-3.tar.zst.sig",
+        ] {
+            assert_eq!(
+                count_volumes("web-3", Profile::Dense, other),
+                None,
+                "{other}"
+            );
         }
     }
 }

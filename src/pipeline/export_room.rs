@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 
 use super::export::{ExportReport, ExportedVolume};
 use super::export_inventory::frame_of;
 use super::export_left::LeftBundle;
 use super::export_memory::ExportMemory;
+use super::export_name::{count_volumes, name_objects};
 use super::export_plan::{ExportOptions, ExportPlan};
 use super::export_publish::is_lost;
 use super::open_bundles::open_volume;
@@ -19,6 +21,8 @@ use crate::storage::StorageContainer;
 /// What an export is, and where it looks.
 pub(super) struct Room<'a> {
     pub export: &'a ExportPlan,
+    /// The objects that an equal bundle has.
+    pub names: Vec<String>,
     pub options: &'a ExportOptions,
     pub container: &'a dyn StorageContainer,
     pub keys: &'a [SigningKey],
@@ -34,13 +38,15 @@ impl Room<'_> {
         let policy = policy_of(self.keys);
         let mut visible = BTreeMap::new();
         let mut missing = Vec::new();
-        for name in export.object_names() {
-            if container.find(&name).await?.is_none() {
-                missing.push(name);
+        for name in &self.names {
+            if container.find(name).await?.is_none() {
+                missing.push(name.clone());
                 continue;
             }
-            match open_volume(container, &name, &[], &policy).await {
-                Ok(volume) if is_whole_part(export, &volume) => visible.insert(name, volume),
+            match open_volume(container, name, &[], &policy).await {
+                Ok(volume) if is_whole_part(export, &volume) => {
+                    visible.insert(name.clone(), volume)
+                }
                 _ => return Ok(None),
             };
         }
@@ -82,7 +88,7 @@ impl Room<'_> {
             set: &export.set,
             policy,
             overwrite: self.options.overwrite,
-            names: export.object_names(),
+            names: self.names.clone(),
             visible,
         };
         let is_part = |volume: &Volume| is_whole_part(export, volume);
@@ -112,6 +118,27 @@ impl Room<'_> {
         let number = self.export.volumes.len();
         frame_of(self.export, with, number, (before, created))
     }
+}
+
+/// The objects' names of an equal bundle. How many volumes one has from which something was left out stands in the
+/// container alone: what is known of the target has changed since, and layers are not taken apart to find it out.
+pub(super) async fn names_standing(
+    export: &ExportPlan,
+    options: &ExportOptions,
+    container: &dyn StorageContainer,
+) -> Result<Vec<String>> {
+    let planned = export.object_names();
+    if options.volume_size.is_none() || !options.thinning.leaves_out() {
+        return Ok(planned);
+    }
+    let mut objects = container.list(&export.name);
+    while let Some(object) = objects.try_next().await? {
+        let volumes = count_volumes(&export.name, export.profile, &object.name);
+        if let Some(volumes) = volumes.filter(|it| *it != planned.len()) {
+            return Ok(name_objects(&export.name, export.profile, volumes));
+        }
+    }
+    Ok(planned)
 }
 
 /// Whether the next try would end the same. What nobody knows may pass, and giving up is for good.

@@ -20,6 +20,13 @@ pub struct Thinning {
     pub dense: Option<Dense>,
 }
 
+impl Thinning {
+    /// Whether a bundle may carry less than its plan.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.dense.is_some() || self.assumes != Assumes::Nothing
+    }
+}
+
 /// What is assumed to be at the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Assumes {

@@ -11,7 +11,7 @@ use super::export_finish::Finishing;
 use super::export_known::{Knowledge, KnownBundle, KnownPipeline, find_repeated, next_position};
 use super::export_memory::{ExportMemory, Reservation, warn_of};
 use super::export_plan::{ExportOptions, ExportPlan, PipelineRequest};
-use super::export_room::Room;
+use super::export_room::{Room, names_standing};
 use super::export_wait::wait_for;
 use crate::bundle::SigningKey;
 use crate::content::{ErrorKind, Result};
@@ -35,7 +35,9 @@ impl Exporter<'_> {
     ) -> Result<()> {
         let Some(request) = &self.options.pipeline else {
             for plan in plans {
-                plan.thin(self.options, self.memory, None).await?;
+                if !self.stands(plan).await? {
+                    plan.thin(self.options, self.memory, None).await?;
+                }
                 let report = self.write(plan).await?;
                 told(plan, &report);
             }
@@ -167,28 +169,41 @@ impl Exporter<'_> {
         Ok(Vec::new())
     }
 
+    /// Whether a one-off bundle is there already, so that its layers need not be taken apart.
+    async fn stands(&self, plan: &ExportPlan) -> Result<bool> {
+        let found = match self.options.thinning.leaves_out() {
+            true => self.find_standing(plan).await?,
+            false => None,
+        };
+        Ok(found.is_some())
+    }
+
     async fn find_whole(
         &self,
         plan: &ExportPlan,
         bundle: &KnownBundle,
     ) -> Result<Option<ExportReport>> {
+        let is_it = |report: &ExportReport| {
+            let last = report.volumes.last().map(|last| &last.inventory_digest);
+            bundle.inventory.is_none() || bundle.inventory.as_ref() == last
+        };
+        Ok(self.find_standing(plan).await?.filter(is_it))
+    }
+
+    async fn find_standing(&self, plan: &ExportPlan) -> Result<Option<ExportReport>> {
         let room = Room {
             export: plan,
+            names: names_standing(plan, self.options, self.container).await?,
             options: self.options,
             container: self.container,
             keys: self.keys,
             uploads: None,
         };
-        let report = match room.find_unchanged().await {
+        match room.find_unchanged().await {
             // What is left of it is no bundle; the new one has another name.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
-            found => found?,
-        };
-        let is_it = |report: &ExportReport| {
-            let last = report.volumes.last().map(|last| &last.inventory_digest);
-            bundle.inventory.is_none() || bundle.inventory.as_ref() == last
-        };
-        Ok(report.filter(is_it))
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
+            found => found,
+        }
     }
 
     async fn record_repeated(&self, plan: &ExportPlan, report: &ExportReport) -> Result<()> {
@@ -269,7 +284,7 @@ pub async fn preview_exports(
     let known = knowledge.find(&request.name, plans.len()).await?;
     let repeated = match (&known, container) {
         (Some(known), Some(container)) => {
-            preview_repeated(plans, request, known, container).await?
+            preview_repeated((plans, request), (known, options), container).await?
         }
         _ => 0,
     };
@@ -287,16 +302,15 @@ pub async fn preview_exports(
 }
 
 async fn preview_repeated(
-    plans: &mut [ExportPlan],
-    request: &PipelineRequest,
-    known: &KnownPipeline,
+    (plans, request): (&mut [ExportPlan], &PipelineRequest),
+    (known, options): (&KnownPipeline, &ExportOptions),
     container: &dyn StorageContainer,
 ) -> Result<usize> {
     for count in counts_of_repeated(plans, request, known) {
         let mut are_there = true;
         for (plan, bundle) in plans.iter_mut().zip(known.bundles[..count].iter().rev()) {
             place_at(plan, request, &known.id, bundle);
-            for name in plan.object_names() {
+            for name in names_standing(plan, options, container).await? {
                 are_there &= container.find(&name).await?.is_some();
             }
         }

@@ -78,7 +78,7 @@ pub(in crate::cli) struct ExportArguments {
     pipeline: Option<String>,
 
     /// Go on with this number, where what was known of the pipeline is lost
-    #[arg(long, value_name = "N", requires = "pipeline", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "pipeline", value_parser = clap::value_parser!(u64).range(1..), hide_short_help = true)]
     sequence: Option<u64>,
 
     #[command(flatten)]

@@ -1,45 +1,70 @@
-//! `airlift inspect`: what a bundle holds, from its inventory alone.
+//! `airlift inspect`: what a bundle holds, from its inventory alone, or which encoders wrote the layers of artifacts.
 
 use clap::Args;
-use serde_json::{Value, json};
-use std::collections::HashMap;
+use serde_json::json;
 
-use crate::bundle::{Artifact, Inventory, Profile, Row, Volume};
+use crate::cli::bundle_report::{set_document, show_set};
 use crate::cli::container_args::{locate, parse_container};
+use crate::cli::encoder_report::{encoders_document, show_encoders};
 use crate::cli::exit::Exit;
 use crate::cli::keys::TrustArguments;
-use crate::cli::output::{Output, table};
-use crate::cli::size::{count, show_size};
-use crate::content::Error;
-use crate::oci::media_type;
-use crate::pipeline::{open_volumes, sets_of};
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::cli::registry_args::RegistryArguments;
+use crate::content::{Error, OnError, ReferrerPolicy};
+use crate::pipeline::{
+    SourceReference, TagSelection, find_encoders, open_volumes, select, sets_of,
+};
 use crate::storage::{ContainerReference, Purpose};
 
-/// An artifact that says no type of its own has that of its config: these are images.
-const IMAGE_CONFIGS: [&str; 2] = [
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-];
-
-/// Show what a bundle holds
+/// Show what a bundle holds, or who compressed the layers of an artifact
 ///
-/// Reads the inventory and no content. Without `--trust` the signature is not checked, and it says so.
+/// Reads the inventory of a bundle and no content. Without `--trust` the signature is not checked, and it says so.
+/// With `--encoders` it reads all layers of artifacts instead, and tells what an export with `--profile dense` can
+/// make of each.
 ///
 /// Example: airlift inspect web.tar.zst --trust ops.key.pub
 #[derive(Args)]
 pub(in crate::cli) struct InspectArguments {
     /// Bundles, or directories of them
-    #[arg(value_name = "CONTAINER|BUNDLE", required = true, value_parser = parse_container)]
+    #[arg(value_name = "CONTAINER|BUNDLE", required_unless_present = "encoders", value_parser = parse_container)]
     bundles: Vec<ContainerReference>,
+
+    /// Which encoder wrote each layer of these artifacts: `REGISTRY/REPOSITORY[:TAG|@DIGEST]` or `oci:DIR[:NAME]`
+    #[arg(long, value_name = "REFERENCE", num_args = 1..,
+          conflicts_with_all = ["bundles", "trust", "threshold", "insecure_accept_unsigned"])]
+    encoders: Vec<SourceReference>,
 
     #[command(flatten)]
     trust: TrustArguments,
+
+    #[command(flatten)]
+    registries: RegistryArguments,
 }
 
 pub(in crate::cli) async fn run(
     arguments: InspectArguments,
     output: Output,
 ) -> anyhow::Result<Exit> {
+    match arguments.encoders.is_empty() {
+        true => inspect_bundles(&arguments, output).await,
+        false => inspect_encoders(&arguments, output).await,
+    }
+}
+
+async fn inspect_encoders(arguments: &InspectArguments, output: Output) -> anyhow::Result<Exit> {
+    let connections = arguments.registries.connect().await?;
+    let selection = TagSelection::all(ReferrerPolicy::Leave, OnError::Stop);
+    let selected = select(&arguments.encoders, &connections, &selection).await?;
+    let progress = Progress::new(output, "taking apart", "layer");
+    let layers = find_encoders(selected, &progress.events()).await;
+    progress.finish();
+    let layers = layers?;
+    output.print(&show_encoders(&layers), &encoders_document(&layers))?;
+    Ok(Exit::Done)
+}
+
+async fn inspect_bundles(arguments: &InspectArguments, output: Output) -> anyhow::Result<Exit> {
     let policy = arguments.trust.policy_to_look()?;
     let is_checked = !arguments.trust.trust.is_empty();
     if !is_checked && !arguments.trust.insecure_accept_unsigned {
@@ -60,260 +85,4 @@ pub(in crate::cli) async fn run(
     }
     output.print(&text, &json!({ "bundles": documents }))?;
     Ok(Exit::Done)
-}
-
-fn show_set(set: &[Volume], is_checked: bool) -> String {
-    let last = &set[set.len() - 1];
-    let inventory = last.inventory();
-    let mut text = format!("bundle     {}\n", inventory.name);
-    text.push_str(&format!("inventory  {}\n", last.inventory_digest()));
-    text.push_str(&format!(
-        "created    {} by {}\n",
-        inventory.created, inventory.writer
-    ));
-    text.push_str(&format!("profile    {}\n", profile_name(inventory)));
-    if let (Some(pipeline), Some(sequence)) = (&inventory.pipeline, inventory.sequence) {
-        text.push_str(&format!(
-            "pipeline   {} ({}), sequence {sequence}\n",
-            pipeline.name, pipeline.id
-        ));
-    }
-    if !inventory.audience.is_empty() {
-        text.push_str(&format!("audience   {}\n", inventory.audience.join(", ")));
-    }
-    if let Some(expires) = inventory.expires {
-        text.push_str(&format!("expires    {expires}\n"));
-    }
-    text.push_str(&show_past(inventory));
-    text.push_str(&format!("signed by  {}\n", show_signers(last, is_checked)));
-    text.push_str(&show_volumes(set));
-    text.push_str(&show_artifacts(set));
-    text.push_str(&show_voids(set));
-    text
-}
-
-/// Who says that the bundle was exported, and how much it tells of what was before.
-fn show_past(inventory: &Inventory) -> String {
-    let Some(past) = &inventory.past else {
-        return String::new();
-    };
-    let mut text = String::new();
-    if let Some(who) = &past.who {
-        text.push_str(&format!("exported   by {who}\n"));
-    }
-    if let Some(comment) = &past.comment {
-        text.push_str(&format!("comment    {comment}\n"));
-    }
-    if !past.events.is_empty() {
-        let events = count(past.events.len(), "event");
-        text.push_str(&format!(
-            "past       {events} before it, told by the exporter\n"
-        ));
-    }
-    text
-}
-
-fn profile_name(inventory: &Inventory) -> &'static str {
-    match inventory.profile {
-        Profile::Plain => "plain (.tar.zst)",
-        Profile::Guard => "guard (.tar)",
-        Profile::Dense => "dense (.tar.zst, layers are made again at the target)",
-    }
-}
-
-fn signer_ids(volume: &Volume) -> Vec<String> {
-    let mut ids: Vec<String> = volume
-        .signatures()
-        .iter()
-        .map(|s| s.key_id.to_string())
-        .collect();
-    ids.dedup();
-    ids
-}
-
-fn show_signers(volume: &Volume, is_checked: bool) -> String {
-    let ids = signer_ids(volume);
-    match (ids.is_empty(), is_checked) {
-        (true, _) => "nobody".to_owned(),
-        (false, true) => format!("{} (at least one is trusted, and holds)", ids.join(", ")),
-        (false, false) => format!("{} (not checked)", ids.join(", ")),
-    }
-}
-
-fn show_volumes(set: &[Volume]) -> String {
-    let of = set[0].inventory().volumes;
-    let mut text = format!("volumes    {} of {of} here\n", set.len());
-    for volume in set {
-        let inventory = volume.inventory();
-        text.push_str(&format!(
-            "  {}/{of}  {}  {}  {}\n",
-            inventory.volume,
-            volume.name(),
-            show_size(volume.size_bytes()),
-            count(inventory.contents.len(), "content"),
-        ));
-    }
-    text
-}
-
-/// Sizes of contents, each counted once, and how many repositories share them.
-struct Sharing {
-    bytes: u64,
-    shared_bytes: u64,
-    shared_contents: usize,
-}
-
-fn rows(set: &[Volume]) -> impl Iterator<Item = &Row> {
-    set.iter().flat_map(|volume| &volume.inventory().contents)
-}
-
-fn sharing(set: &[Volume]) -> Sharing {
-    let mut sharing = Sharing {
-        bytes: 0,
-        shared_bytes: 0,
-        shared_contents: 0,
-    };
-    for row in rows(set) {
-        let size = row.stored().size;
-        sharing.bytes += size;
-        if row.repositories.len() > 1 {
-            sharing.shared_bytes += size;
-            sharing.shared_contents += 1;
-        }
-    }
-    sharing
-}
-
-fn show_artifacts(set: &[Volume]) -> String {
-    let inventory = set[set.len() - 1].inventory();
-    let sharing = sharing(set);
-    let mut text = format!(
-        "contents   {}; {} in {} are shared by several repositories\n",
-        show_size(sharing.bytes),
-        show_size(sharing.shared_bytes),
-        count(sharing.shared_contents, "content"),
-    );
-    if inventory.volume != inventory.volumes {
-        text.push_str("artifacts  in the last volume, which is not here\n");
-        return text;
-    }
-    let mut table_rows = vec![
-        [
-            "ARTIFACT",
-            "DIGEST",
-            "TYPE",
-            "PLATFORMS",
-            "REFERRERS",
-            "CREATED",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
-    for artifact in &inventory.artifacts {
-        table_rows.push(vec![
-            artifact_name(inventory, artifact),
-            artifact.root.digest.short(),
-            kind_of(artifact),
-            platforms(artifact).join(","),
-            artifact.referrers.len().to_string(),
-            artifact.created.clone().unwrap_or_default(),
-        ]);
-    }
-    text.push_str(&format!("artifacts  {}\n", inventory.artifacts.len()));
-    for line in table(&table_rows).lines() {
-        text.push_str(&format!("  {line}\n"));
-    }
-    text
-}
-
-fn kind_of(artifact: &Artifact) -> String {
-    if media_type::is_index(&artifact.root.media_type) {
-        return "index".to_owned();
-    }
-    match artifact.artifact_type.as_deref() {
-        None => "manifest".to_owned(),
-        Some(config) if IMAGE_CONFIGS.contains(&config) => "image".to_owned(),
-        Some(other) => other.to_owned(),
-    }
-}
-
-fn platforms(artifact: &Artifact) -> Vec<String> {
-    artifact.platforms.iter().map(ToString::to_string).collect()
-}
-
-fn artifact_name(inventory: &Inventory, artifact: &Artifact) -> String {
-    let repository = inventory.repository(artifact.repository);
-    match &artifact.tag {
-        Some(tag) => format!("{}/{repository}:{tag}", artifact.source),
-        None => format!("{}/{repository}@{}", artifact.source, artifact.root.digest),
-    }
-}
-
-fn show_voids(set: &[Volume]) -> String {
-    let voids = set.iter().flat_map(|volume| &volume.inventory().voids);
-    voids
-        .map(|void| format!("void       {}: {}\n", void.digest, void.reason))
-        .collect()
-}
-
-fn set_document(set: &[Volume], is_checked: bool) -> Value {
-    let last = &set[set.len() - 1];
-    let inventory = last.inventory();
-    let sharing = sharing(set);
-    let volumes: Vec<Value> = set
-        .iter()
-        .map(|volume| {
-            json!({
-                "path": volume.name(),
-                "volume": volume.inventory().volume,
-                "sizeBytes": volume.size_bytes(),
-                "inventoryDigest": volume.inventory_digest(),
-                "contents": volume.inventory().contents.len(),
-                "voids": volume.inventory().voids,
-            })
-        })
-        .collect();
-    let artifacts: Vec<Value> = inventory
-        .artifacts
-        .iter()
-        .map(|artifact| artifact_document(inventory, artifact))
-        .collect();
-    let types: HashMap<&str, usize> = rows(set).fold(HashMap::new(), |mut types, row| {
-        *types.entry(&*row.media_type).or_default() += 1;
-        types
-    });
-    json!({
-        "name": inventory.name,
-        "inventoryDigest": last.inventory_digest(),
-        "writer": inventory.writer,
-        "created": inventory.created,
-        "expires": inventory.expires,
-        "profile": inventory.profile,
-        "pipeline": inventory.pipeline,
-        "sequence": inventory.sequence,
-        "audience": inventory.audience,
-        "past": inventory.past,
-        "signers": signer_ids(last),
-        "signersChecked": is_checked,
-        "volumesTotal": inventory.volumes,
-        "volumes": volumes,
-        "contentBytes": sharing.bytes,
-        "sharedBytes": sharing.shared_bytes,
-        "mediaTypes": types,
-        "repositories": inventory.repositories,
-        "artifacts": artifacts,
-    })
-}
-
-fn artifact_document(inventory: &Inventory, artifact: &Artifact) -> Value {
-    json!({
-        "reference": artifact_name(inventory, artifact),
-        "digest": artifact.root.digest,
-        "mediaType": artifact.root.media_type,
-        "artifactType": artifact.artifact_type,
-        "platforms": artifact.platforms,
-        "created": artifact.created,
-        "referrers": artifact.referrers,
-        "absent": artifact.absent,
-    })
 }

@@ -26,4 +26,3 @@ pub(super) mod transfer;
 pub(super) mod unpack;
 pub(super) mod verify;
 pub(super) mod watch;
-mod watch_list;

@@ -1,5 +1,7 @@
 //! `airlift run`: runs a pipeline of the configuration file, once.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, ValueEnum};
 use jiff::Timestamp;
 
@@ -47,6 +49,10 @@ pub(in crate::cli) struct RunArguments {
     #[arg(long)]
     dry_run: bool,
 
+    /// Of an export: bring exactly what this list says was missing at the target
+    #[arg(long, value_name = "FILE", conflicts_with = "only")]
+    repair: Option<PathBuf>,
+
     #[command(flatten)]
     config: ConfigArgument,
 }
@@ -82,6 +88,8 @@ impl From<KindArgument> for SectionKind {
 pub(in crate::cli) struct Request {
     pub(in crate::cli) only: Vec<String>,
     pub(in crate::cli) dry_run: bool,
+    /// The list of what was missing at the target, of which an export brings exactly that.
+    pub(in crate::cli) repair: Option<PathBuf>,
     /// What `only` names is what it means, beside the pipeline's registry.
     pub(in crate::cli) is_exact: bool,
     /// Of a daemon that the run is a part of.
@@ -93,11 +101,15 @@ pub(in crate::cli) async fn run(
     origin: &Origin,
     output: Output,
 ) -> anyhow::Result<Exit> {
+    if arguments.repair.is_some() && !matches!(arguments.kind, KindArgument::Export) {
+        return Err(UsageError::new("`--repair` is for export pipelines alone").into());
+    }
     let configuration = arguments.config.require()?;
     let pipeline = find_pipeline(&configuration, arguments.kind.into(), &arguments.name)?;
     let request = Request {
         only: arguments.only,
         dry_run: arguments.dry_run,
+        repair: arguments.repair,
         ..Request::default()
     };
     let origin = origin
@@ -207,6 +219,9 @@ pub(in crate::cli) async fn start(
                 words.plain.clone_from(&request.only);
             } else if !request.only.is_empty() {
                 words.plain = name_artifacts(configuration, section, &request.only)?;
+            }
+            if let Some(missing) = &request.repair {
+                words.flags.push(format!("--repair={}", missing.display()));
             }
             let section = ExportSection::try_parse_from(words.line())?;
             export::run(section.export, origin, output).await

@@ -227,8 +227,8 @@ impl SectionKind {
     /// What the file says once for all pipelines, or what another key says.
     fn leaves_out(self, key: &str) -> bool {
         match self {
-            // The pipeline is called as its section is; where to go on is asked once.
-            Self::Export => ["pipeline", "sequence"].contains(&key),
+            // The pipeline is called as its section is; where to go on and what to repair is asked once.
+            Self::Export => ["pipeline", "sequence", "repair"].contains(&key),
             Self::Transfer => key == "watch",
             Self::Import => ["once", "health"].contains(&key),
             Self::Promotion => key == "to",

@@ -1,16 +1,16 @@
 //! Gzip streams that are taken apart reversibly: who wrote each member, and the proof that it can be made again.
 //!
-//! [`take_apart`] answers the plain text of a gzip file (RFC 1952, any number of members) and a [`Recompression`],
-//! from which [`put_together`] makes the same bytes again. It names the encoder of each member ([`Encoder`]), or keeps
+//! [`take_apart()`] answers the plain text of a gzip file (RFC 1952, any number of members) and a [`Recompression`],
+//! from which [`put_together()`] makes the same bytes again. It names the encoder of each member ([`Encoder`]), or keeps
 //! corrections for what the zlib family writes, or says that the file had better be carried as it is.
 //!
 //! It is no general gzip reader, and no judge of layers: it knows no tar, no digest, no registry.
 //!
 //! Invariants: nothing is answered that was not proven byte for byte with the encoders that make it again; memory is
-//! bounded by named limits whatever the size of the file; no content makes [`take_apart`] panic or fail; the form of a
+//! bounded by named limits whatever the size of the file; no content makes [`take_apart()`] panic or fail; the form of a
 //! [`Recompression`] is read strictly, and nothing is allocated by a number that was not checked.
 //! One part must come from somebody who is trusted, so that a signature must have been verified before
-//! [`put_together`]: corrections are decoded by a crate that goes on without end on ones that were made up.
+//! [`put_together()`]: corrections are decoded by a crate that goes on without end on ones that were made up.
 
 mod compare;
 mod corrected;

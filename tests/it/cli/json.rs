@@ -6,13 +6,15 @@ use std::fs;
 use serde_json::Value;
 
 use super::creation::planned_creation;
+use super::thin::desk_with_delta;
 use super::{Desk, registry_with_layers, repository_root};
 use crate::support::registry::{Fault, When};
 
 /// Documented as one field each: their insides are told in words.
-const WHOLE: [&str; 10] = [
+const WHOLE: [&str; 11] = [
     "subject",
     "bundles[].past",
+    "bundles[].repairs",
     "counts",
     "sections[].settings",
     "sections[].defaults",
@@ -231,7 +233,9 @@ fn inspections_print_what_is_documented() {
     let desk = Desk::new();
     desk.run("export oci:near/cosign-signed oci:near/skopeo-oci --container usb --sign-key ops.key --audience ship-7")
         .assert_success();
-    assert_documented("inspect", &[run(&desk, "inspect usb --trust ops.key.pub")]);
+    let whole = run(&desk, "inspect usb --trust ops.key.pub");
+    let thin = run(&desk_with_delta(), "inspect usb --trust ops.key.pub");
+    assert_documented("inspect", &[whole, thin]);
 }
 
 #[test]

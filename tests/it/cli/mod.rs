@@ -9,6 +9,7 @@ mod config_faults;
 mod container;
 mod creation;
 mod documents;
+mod encoders;
 mod export;
 mod help;
 mod history;
@@ -35,6 +36,7 @@ mod select_facts;
 mod select_large;
 mod serve;
 mod signals;
+mod thin;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,11 +1,11 @@
 //! The encoder of Go's standard library, `compress/flate`, at levels 1 to 9 (RFC 1951 streams, without gzip's frame).
 //!
-//! Level 1 looks up one place for each four bytes ([`fast`]), levels 2 and 3 take the first match that they see, and
-//! 4 to 9 look one byte ahead for a better one ([`chained`]); both give tokens to the same writer of blocks
-//! ([`block`]). Whatever the level, a stream ends with an empty stored block that is marked as the last one.
+//! Level 1 looks up one place for each four bytes (`fast`), levels 2 and 3 take the first match that they see, and
+//! 4 to 9 look one byte ahead for a better one (`chained`); both give tokens to the same writer of blocks
+//! (`block`). Whatever the level, a stream ends with an empty stored block that is marked as the last one.
 //!
 //! The bytes are those of Go 1.19 to 1.26 when its `Writer` is fed in pieces that do not leave the last bytes of its
-//! window empty, as `io.Copy` from a file does; see [`chained`] for what it does otherwise. Preset dictionaries,
+//! window empty, as `io.Copy` from a file does; see `chained` for what it does otherwise. Preset dictionaries,
 //! `Flush`, level 0 and the mode without matches are not written here: no layer is.
 
 #![expect(

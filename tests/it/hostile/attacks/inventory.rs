@@ -11,7 +11,7 @@ const END: &str = "airlift/inventory.json";
 
 pub(super) const ATTACKS: &[Attack] = &[
     attack("wrong-inventory-version", || {
-        edited("inventory.v1+json", "inventory.v2+json")
+        edited("inventory.v1+json", "inventory.v3+json")
     }),
     attack("inventory-version-with-control-characters", || {
         edited("inventory.v1+json", "\\u001b[2J\\u202e")
@@ -90,7 +90,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     attack("guard-profile-in-a-plain-volume", || {
         edited("\"plain\"", "\"guard\"")
     }),
-    attack("unknown-profile", || edited("\"plain\"", "\"dense\"")),
+    attack("unknown-profile", || edited("\"plain\"", "\"denser\"")),
     attack("unknown-encoding", || {
         edited("\"encoding\":\"raw\"", "\"encoding\":\"lz4\"")
     }),
@@ -143,7 +143,9 @@ pub(super) const ATTACKS: &[Attack] = &[
     }),
     attack("assumed-content", || {
         let digest = format!("sha256:{}", "0".repeat(64));
-        let row = format!("{{\"mediaType\":\"a/b\",\"digest\":\"{digest}\",\"size\":1}}");
+        let row = format!(
+            "{{\"mediaType\":\"a/b\",\"digest\":\"{digest}\",\"size\":1,\"repositories\":[0]}}"
+        );
         edited("\"assumed\":[]", &format!("\"assumed\":[{row}]"))
     }),
     attack("digest-in-upper-case", || {

@@ -1,5 +1,7 @@
 //! `airlift watch`: imports every bundle of a container by itself.
 
+mod list;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::watch_list::{ListArguments, RetryArguments, bring_back, print_list};
+use self::list::{ListArguments, RetryArguments, bring_back, print_list};
 use crate::cli::commands::import::{DeliveryArguments, parse_target};
 use crate::cli::container_args::{
     parse_container, refuse_file, warn_of_secret, warn_of_typed_secret,
