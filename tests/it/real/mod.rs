@@ -4,6 +4,7 @@
 //! Where a tool is missing the test prints so and passes; with `AIRLIFT_TEST_REAL=required` it fails.
 
 mod bare_root;
+mod encoders;
 mod foreign;
 mod holdings;
 mod layouts;

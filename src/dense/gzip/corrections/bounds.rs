@@ -45,7 +45,7 @@ pub(super) enum Purpose {
 
 impl Bounds {
     /// Bounds this process for good.
-    pub(super) fn apply(&self) -> io::Result<()> {
+    pub(in super::super) fn apply(&self) -> io::Result<()> {
         let space_bytes = self.memory_bytes + ADDRESS_SPACE_MARGIN_BYTES;
         set(Resource::Core, 0, Some(0))?;
         set(Resource::Data, self.memory_bytes, Some(self.memory_bytes))?;
@@ -73,11 +73,13 @@ pub(super) fn broken_limit(status: ExitStatus) -> Option<Error> {
             limit: START_SECONDS_MAX,
         });
     }
-    (ended_by(Signal::ABORT) || ended_by(Signal::KILL)).then_some(Error::Limit {
-        what: "bytes of memory for its corrections",
-        limit: CHILD_MEMORY_BYTES_MAX,
-    })
+    (ended_by(Signal::ABORT) || ended_by(Signal::KILL)).then_some(NO_MEMORY)
 }
+
+pub(super) const NO_MEMORY: Error = Error::Limit {
+    what: "bytes of memory for its corrections",
+    limit: CHILD_MEMORY_BYTES_MAX,
+};
 
 fn set(resource: Resource, current: u64, maximum: Option<u64>) -> io::Result<()> {
     let current = Some(current);

@@ -30,6 +30,8 @@ pub(super) enum Request {
 pub(super) enum Answer {
     /// The crate cannot, or the corrections do not fit.
     No,
+    /// The memory does not suffice.
+    NoMemory,
     /// No block is whole in what was given.
     NeedsMore,
     /// Blocks were predicted, and made again as they were.
@@ -91,6 +93,7 @@ impl Answer {
     pub(super) fn write(&self, output: &mut impl Write) -> io::Result<()> {
         match self {
             Self::No => output.write_all(&[1]),
+            Self::NoMemory => output.write_all(&[5]),
             Self::NeedsMore => output.write_all(&[2]),
             Self::Predicted(predicted) => {
                 output.write_all(&[3, u8::from(predicted.is_last)])?;
@@ -118,6 +121,7 @@ impl Answer {
             4 => Self::Recreated {
                 compressed: read_bytes(input, CHUNK_COMPRESSED_BYTES_MAX)?,
             },
+            5 => Self::NoMemory,
             _ => return Err(ErrorKind::InvalidData.into()),
         })
     }

@@ -89,6 +89,7 @@ impl Recreation {
             Some(Ok((compressed, _))) if compressed.len() <= CHUNK_COMPRESSED_BYTES_MAX => {
                 Answer::Recreated { compressed }
             }
+            Some(Err(error)) if error.exit_code() == ExitCode::OutOfMemory => Answer::NoMemory,
             _ => Answer::No,
         }
     }

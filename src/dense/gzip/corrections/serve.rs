@@ -59,7 +59,7 @@ impl Service {
                 Request::Recreate { plain, corrections } => self.recreate(&plain, &corrections)?,
             };
             // What answered "no" may have been left in any state.
-            if answer == Answer::No {
+            if matches!(answer, Answer::No | Answer::NoMemory) {
                 self.work = Work::None;
             }
             answer.write(output)?;

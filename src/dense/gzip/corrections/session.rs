@@ -9,6 +9,7 @@ use super::super::limits::{
     CORRECTIONS_ALLOWANCE_BYTES,
 };
 use super::super::recompression::Chunk;
+use super::bounds::NO_MEMORY;
 use super::frame::{Answer, Predicted, Request};
 use super::parameters::check_parameters;
 use super::process::{Corrector, Process};
@@ -114,6 +115,7 @@ impl<'a> Session<'a> {
             .ask(&Request::Recreate { plain, corrections })?
         {
             Answer::Recreated { compressed } => Ok(compressed),
+            Answer::NoMemory => Err(NO_MEMORY),
             _ => Err(Error::damaged("its corrections do not fit the plain text")),
         }
     }
