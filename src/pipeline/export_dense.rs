@@ -290,7 +290,9 @@ impl Workshop<'_> {
         };
         let descriptor = blob.descriptor.clone();
         let (spool, threads) = (self.spool.clone(), self.threads);
-        let taken = self.work(move || take_layer_apart(&content, &descriptor, &spool, threads));
+        let corrector = self.dense.corrector.clone();
+        let taken = self
+            .work(move || take_layer_apart(&content, &descriptor, &spool, (threads, &corrector)));
         match taken.await.map_err(|cause| self.spool.failed(cause))? {
             Some(layer) => self.describe(layer, blob).await,
             None => Ok(None),
