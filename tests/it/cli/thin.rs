@@ -53,6 +53,16 @@ impl Versions {
         registry.seed(&memory);
         registry
     }
+
+    fn serve_both(&self) -> Registry {
+        let memory = Memory::new();
+        let repository: Repository = "apps/web".parse().unwrap();
+        let document = image(&memory, &repository, "amd64", &[&self.old, &self.new]);
+        memory.put_manifest(&repository, document, Some(&"both".parse().unwrap()));
+        let registry = Registry::start();
+        registry.seed(&memory);
+        registry
+    }
 }
 
 const PIPELINE: &str = "--sign-key ops.key --pipeline nightly --audience north --state state";
@@ -133,6 +143,29 @@ fn the_room_of_the_spool_is_told_before_anything_is_moved() {
         told["bundles"][0]["spoolBytes"],
         json!(OLD_BYTES + NEW_BYTES)
     );
+}
+
+/// An image of which one layer is made from another one takes fewer volumes than its plan.
+#[test]
+fn an_equal_thin_bundle_is_found_again_whatever_its_volumes() {
+    let desk = Desk::new();
+    let registry = Versions::make().serve_both();
+    let address = registry.address();
+    let thin = "--profile dense --spool spool --volume-size 300000 --sign-key ops.key";
+    for (container, more) in [("usb", "--pipeline nightly --state state"), ("alone", "")] {
+        let line = format!("export {address}/apps/web:both --container {container} {thin} {more}");
+        let made = desk.run(&format!("{line} --output json")).json();
+        let made = &made["bundles"][0];
+        assert_eq!(made["rebuilt"], json!(1), "{made}");
+        assert_eq!(made["volumes"].as_array().unwrap().len(), 1, "{made}");
+        let told = desk.run(&format!("{line} --output json")).json();
+        let again = &told["bundles"][0];
+        assert_eq!(again["unchanged"], json!(true), "{again}");
+        assert_eq!(again["name"], made["name"]);
+        assert_eq!(again["sequence"], made["sequence"]);
+        let told = desk.run(&format!("{line} --dry-run --output json")).json();
+        assert_eq!(told["bundles"][0]["sequence"], made["sequence"], "{told}");
+    }
 }
 
 #[test]
