@@ -320,8 +320,12 @@ impl Source for Bundle {
         self.open_range(locations, range).await
     }
 
+    /// What is assumed or rebuilt belongs to its artifacts like what is carried.
     async fn has(&self, repository: &Repository, descriptor: &Descriptor) -> Result<bool> {
-        Ok(self.locate(repository, &descriptor.digest).is_ok())
+        let digest = &descriptor.digest;
+        Ok(self.locate(repository, digest).is_ok()
+            || self.find_assumed(digest).is_some()
+            || self.find_rebuilt(digest).is_some())
     }
 
     async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::corrections;
 use super::failure::UsageError;
 use super::spool_args::SpoolArgument;
 use crate::bundle::Profile;
@@ -86,6 +87,7 @@ impl ThinArguments {
         let dense = (self.profile() == Profile::Dense).then(|| Dense {
             level: self.dense_level,
             spool: self.spool.directory(),
+            corrector: corrections::corrector(),
             references: match self.delta {
                 true => References::Target,
                 false => References::Bundle,

@@ -211,7 +211,7 @@ impl Workshop<'_> {
         let layer = plain.clone();
         let indexed = self.work(move || {
             let added = index.add(number, &layer);
-            added.map(|_| index).map_err(io::Error::other)
+            added.map(|()| index).map_err(io::Error::other)
         });
         self.bench.index = indexed.await.map_err(|cause| self.spool.failed(cause))?;
         self.bench.references.push(Reference {
@@ -240,7 +240,9 @@ impl Workshop<'_> {
         };
         let descriptor = blob.descriptor.clone();
         let (spool, threads) = (self.spool.clone(), self.threads);
-        let taken = self.work(move || take_layer_apart(&content, &descriptor, &spool, threads));
+        let corrector = self.dense.corrector.clone();
+        let taken = self
+            .work(move || take_layer_apart(&content, &descriptor, &spool, (threads, &corrector)));
         match taken.await.map_err(|cause| self.spool.failed(cause))? {
             Some(layer) => self.describe(layer, blob).await,
             None => Ok(None),

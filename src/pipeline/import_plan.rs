@@ -19,7 +19,7 @@ use crate::content::{
     Error, ErrorKind, FoundArtifact, Place as SourcePlace, Plan, PlannedBlob, ReferrerPolicy,
     Result, Root, Source, Walk, WalkOptions, assemble,
 };
-use crate::oci::{Digest, Pin, Repository, Tag};
+use crate::oci::{Descriptor, Digest, Pin, Repository, Tag};
 
 /// One bundle, planned and admitted.
 pub struct ImportPlan {
@@ -273,11 +273,15 @@ fn check_roots(inventory: &Inventory, taken: &[usize], plan: &Plan) -> Result<()
 /// Every blob that the manifests name must be in the bundle, before anything is moved.
 async fn check_blobs(bundle: &Arc<Bundle>, plan: &Plan) -> Result<()> {
     for blob in &plan.blobs {
-        let digest = &blob.descriptor.digest;
-        let is_there = bundle.find_assumed(digest).is_some()
-            || bundle.find_rebuilt(digest).is_some()
-            || bundle.has(&blob.place.repository, &blob.descriptor).await?;
-        if !is_there {
+        let Descriptor { digest, size, .. } = &blob.descriptor;
+        let assumed = bundle.find_assumed(digest).map(|row| row.size);
+        let listed = assumed.or_else(|| bundle.find_rebuilt(digest).map(|row| row.size));
+        if let Some(listed) = listed.filter(|listed| listed != size) {
+            return Err(Error::unverified(format!(
+                "the inventory lists `{digest}` with {listed} bytes, and a manifest with {size}"
+            )));
+        }
+        if !bundle.has(&blob.place.repository, &blob.descriptor).await? {
             return Err(Error::unverified(format!(
                 "a manifest in `{}` needs the blob `{}`, which the bundle does not carry",
                 blob.place.repository, blob.descriptor.digest

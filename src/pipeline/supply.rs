@@ -64,10 +64,7 @@ impl Source for Supply {
     }
 
     async fn has(&self, repository: &Repository, descriptor: &Descriptor) -> Result<bool> {
-        let digest = &descriptor.digest;
-        Ok(self.bundle.has(repository, descriptor).await?
-            || self.found.contains_key(digest)
-            || self.bundle.find_rebuilt(digest).is_some())
+        self.bundle.has(repository, descriptor).await
     }
 
     async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>> {

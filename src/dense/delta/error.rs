@@ -26,7 +26,7 @@ pub enum Error {
     TooManyReferences { count: u64 },
     #[error("the recipe is made for {expected} references, and there are {actual}")]
     ReferenceCount { expected: usize, actual: usize },
-    #[error("a recipe of {bytes:?} bytes is beyond the limit of {MAX_RECIPE_BYTES} bytes")]
+    #[error("a recipe of {} bytes is beyond the limit of {MAX_RECIPE_BYTES} bytes", show(*bytes))]
     RecipeTooLong { bytes: Option<u64> },
     #[error("the recipe cannot be decoded")]
     RecipeDamaged,
@@ -73,7 +73,10 @@ pub enum Error {
     PrefixTooLong { bytes: u64 },
     #[error("{count} places of prefixes are beyond the limit of {MAX_PLACES}")]
     TooManyPlaces { count: u64 },
-    #[error("segment {number} says that it has {declared:?} bytes, and the recipe says {expected}")]
+    #[error(
+        "segment {number} says that it has {} bytes, and the recipe says {expected}",
+        show(*declared)
+    )]
     SegmentLength {
         number: usize,
         declared: Option<u64>,
@@ -83,4 +86,12 @@ pub enum Error {
     SegmentDamaged { number: usize, reason: &'static str },
     #[error("a segment cannot be compressed: {reason}")]
     Compress { reason: &'static str },
+}
+
+/// A length that a frame may have left out.
+fn show(bytes: Option<u64>) -> String {
+    bytes.map_or_else(
+        || "an unknown number of".to_owned(),
+        |bytes| bytes.to_string(),
+    )
 }

@@ -182,7 +182,10 @@ async fn a_base_that_another_lane_has_brought_is_missing() {
     let world = with_delta().await;
     std::fs::rename(world.far(), world.far().with_extension("of-another-lane")).unwrap();
     let error = refuse(&world, &world.newest()).await;
-    assert_misses_the_base(missing_of(&error).expect("it says what is missing"));
+    let missing = missing_of(&error).expect("it says what is missing");
+    // And the config, which is that of the first version.
+    assert_eq!(missing.missing.len(), 2);
+    assert!(missing.missing.iter().any(|it| it.digest == base()));
     let mut options = world.import_options();
     options.assumed_within.listed = vec!["apps/*".parse().unwrap()];
     world.import_with(&world.newest(), &options).await.unwrap();

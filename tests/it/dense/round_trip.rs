@@ -14,8 +14,8 @@ use crate::support::artifacts::{Graph, Mix, arbitrary_graph_of};
 use crate::support::containers::places;
 use crate::support::snapshot::{assert_contains, assert_same};
 
-const GRAPHS: u64 = 24;
-const VERSIONS: u64 = 16;
+const GRAPHS: u64 = 12;
+const VERSIONS: u64 = 8;
 
 /// What the bundles of many graphs were made of, so that a test that tests nothing is noticed.
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ async fn what_was_exported_densely_comes_back() {
         assert_arrived(&world, &graph);
     }
     eprintln!("{made:?}");
-    assert!(made.rebuilt > 20 && made.with_references > 0, "{made:?}");
+    assert!(made.rebuilt > 10 && made.with_references > 0, "{made:?}");
 }
 
 /// The first version travels whole, and the second one as `thin` says.
@@ -136,7 +136,7 @@ async fn a_second_version_comes_as_a_delta() {
         two_versions(seed, first, Thin::Delta, &mut made).await;
     }
     eprintln!("{made:?}");
-    assert!(made.across_bundles > 5 && made.assumed > 5, "{made:?}");
+    assert!(made.across_bundles > 3 && made.assumed > 5, "{made:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,7 +165,7 @@ async fn what_needs_nothing_of_version_2_is_of_version_1() {
 /// What is known and what is planned decide the bytes; neither time nor order does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bytes_of_a_dense_bundle_are_the_same_again() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let graph = arbitrary_graph_of(seed, Mix::ALL.of_layers(0));
         let world = World::new();
         world.source.seed(&graph.memory);

@@ -14,7 +14,7 @@ use crate::support::command::{Airlift, Running};
 use crate::support::registry::Registry;
 
 /// They take longer than others, and meet less that is new.
-const KILLS: usize = 12;
+const KILLS: usize = 6;
 
 /// The image `apps/web:1.4` of three layers in one of its versions.
 fn seed(source: &Registry, version: u64) {

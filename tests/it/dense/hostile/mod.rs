@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use airlift::bundle::{AssumedRow, RebuiltRow};
-use airlift::content::{Error, ErrorKind, Result, describe};
+use airlift::content::{ErrorKind, Result, describe};
 use airlift::oci::Digest;
 use airlift::pipeline::{
     AssumedWithin, Connections, ImportOptions, Tailoring, TargetReference, open_bundles,
@@ -119,7 +119,7 @@ impl Far {
     }
 
     /// Imports what has to be refused.
-    async fn refuse(&self, attack: &Attack) -> Error {
+    async fn refuse(&self, attack: &Attack) -> (ErrorKind, String) {
         let before = self.index();
         let imported = timeout(TIME_MAX, self.import(attack.bundle())).await;
         let imported = imported.unwrap_or_else(|_| panic!("{}: it does not end", attack.name));
@@ -132,7 +132,8 @@ impl Far {
         if spool.is_dir() {
             assert_eq!(crate::bundle::road::names_in(&spool), [""; 0]);
         }
-        error
+        let home = self.home.path().display().to_string();
+        (error.kind(), describe(&error).replace(&home, "HOME"))
     }
 }
 
@@ -142,11 +143,11 @@ fn check_group(group: &str, attacks: &[Attack]) {
     let mut said = String::new();
     let mut blamed = Vec::new();
     for attack in attacks {
-        let error = runtime.block_on(async { Far::new().await.refuse(attack).await });
-        if error.kind() != ErrorKind::Unverified {
-            blamed.push(format!("{}: {:?}: {error:?}", attack.name, error.kind()));
+        let (kind, told) = runtime.block_on(async { Far::new().await.refuse(attack).await });
+        if kind != ErrorKind::Unverified {
+            blamed.push(format!("{}: {kind:?}: {told}", attack.name));
         }
-        said.push_str(&format!("== {}\n{}\n\n", attack.name, describe(&error)));
+        said.push_str(&format!("== {}\n{told}\n\n", attack.name));
     }
     assert!(
         blamed.is_empty(),
