@@ -100,7 +100,7 @@ pub async fn find_encoders(
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let found = layers
         .into_iter()
-        .map(|layer| find_encoder(layer, (threads, corrector), events));
+        .map(|layer| find_encoder(layer, (threads, corrector.clone()), events));
     let found = stream::iter(found).buffered(threads.get().min(CONCURRENT_LAYERS_MAX));
     found.try_collect().await
 }
@@ -145,15 +145,14 @@ fn layers_of(
 
 async fn find_encoder(
     layer: Content,
-    (threads, corrector): (NonZeroUsize, &Corrector),
+    with: (NonZeroUsize, Corrector),
     events: &Events,
 ) -> Result<EncodedLayer> {
     let descriptor = layer.descriptor().clone();
     let media_type = Arc::clone(&descriptor.media_type);
     let (mut reader, feeding) = read_content(layer);
-    let corrector = corrector.clone();
     let reading = tokio::task::spawn_blocking(move || {
-        let found = find_encoding(&mut reader, &media_type, (threads, &corrector));
+        let found = find_encoding(&mut reader, &media_type, &with);
         (found, reader.take_error())
     });
     let ((), read) = tokio::join!(feeding, reading);
@@ -178,7 +177,7 @@ async fn find_encoder(
 fn find_encoding(
     reader: &mut ContentReader,
     media_type: &str,
-    (threads, corrector): (NonZeroUsize, &Corrector),
+    (threads, corrector): &(NonZeroUsize, Corrector),
 ) -> io::Result<LayerEncoding> {
     let mut magic = Vec::new();
     reader
@@ -187,7 +186,7 @@ fn find_encoding(
         .read_to_end(&mut magic)?;
     reader.rewind()?;
     let encoding = match magic.starts_with(&GZIP_MAGIC) {
-        true => match take_apart(reader, &mut io::sink(), threads, corrector) {
+        true => match take_apart(reader, &mut io::sink(), *threads, corrector) {
             Ok(Some(recompression)) => LayerEncoding::Gzip(recompression.shares()),
             Ok(None) if !media_type::is_compressed(media_type) => LayerEncoding::Plain,
             Ok(None) => LayerEncoding::Verbatim(VerbatimReason::Unproven),
