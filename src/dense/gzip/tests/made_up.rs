@@ -55,9 +55,9 @@ impl Outcomes {
     }
 
     fn add_made_up(&mut self, recompression: &Recompression, mut plain: &[u8]) {
-        let read = match Recompression::from_bytes(&recompression.to_bytes()) {
-            Ok(read) => read,
-            Err(_) => return self.damaged += 1,
+        let Ok(read) = Recompression::from_bytes(&recompression.to_bytes()) else {
+            self.damaged += 1;
+            return;
         };
         let mut written = Vec::new();
         match put_together(&read, &mut plain, &mut written, ONE, &corrector()) {
