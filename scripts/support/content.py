@@ -198,3 +198,22 @@ def tagged_digest(address, repository, tag):
     """What the registry says the tag is."""
     return Uploader(address).request("HEAD", f"/v2/{repository}/manifests/{tag}",
                                      headers={"Accept": MANIFEST})["Docker-Content-Digest"]
+
+
+def manifest_of(address, repository, tag):
+    """The manifest's bytes, as the registry has them."""
+    connection = http.client.HTTPConnection(address)
+    connection.request("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": MANIFEST})
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"{repository}:{tag}: {answer.status} {body[:200]}")
+    return body
+
+
+def layers_of(address, repository, tag):
+    return json.loads(manifest_of(address, repository, tag))["layers"]
+
+
+def blob_size(address, repository, name):
+    return int(Uploader(address).request("HEAD", f"/v2/{repository}/blobs/{name}")["Content-Length"])

@@ -19,6 +19,8 @@ class Sample:
     rss: int
     # Everything that was sent over loopback, the answers and headers included.
     loopback: int
+    # What the processors did for the commands, in user and system mode.
+    cpu: float
 
 
 def measure(commands, durable=False):
@@ -26,23 +28,25 @@ def measure(commands, durable=False):
     cold()
     sent = loopback_bytes()
     started = time.monotonic()
-    rss = max(run(command) for command in commands)
+    ran = [run(command) for command in commands]
     if durable:
         os.sync()
-    return Sample(time.monotonic() - started, rss, loopback_bytes() - sent)
+    seconds = time.monotonic() - started
+    return Sample(seconds, max(rss for rss, _ in ran), loopback_bytes() - sent, sum(cpu for _, cpu in ran))
 
 
 def run(command):
-    """The command's peak resident size in bytes; its output is shown only if it fails."""
+    """The command's peak resident size in bytes and its processor time; its output is shown only if it fails."""
     words = [str(part) for part in command]
     with tempfile.NamedTemporaryFile("r") as peak:
         # Not by wait4 from here: a child starts with this interpreter's own peak as its floor.
-        done = subprocess.run(["/usr/bin/time", "--format", "%M", "--output", peak.name, *words],
+        done = subprocess.run(["/usr/bin/time", "--format", "%M %U %S", "--output", peak.name, *words],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
             raise SystemExit(f"error: `{' '.join(words)}` ended with {done.returncode}:\n"
                              + done.stdout.decode(errors="replace"))
-        return int(peak.read()) * 1024
+        kilobytes, user, system = peak.read().split()
+        return int(kilobytes) * 1024, float(user) + float(system)
 
 
 def cold():
@@ -64,4 +68,5 @@ def median(samples):
         statistics.median(sample.seconds for sample in samples),
         max(sample.rss for sample in samples),
         int(statistics.median(sample.loopback for sample in samples)),
+        statistics.median(sample.cpu for sample in samples),
     )

@@ -94,3 +94,8 @@ class Registry:
         shutil.rmtree(self.storage)
         self.storage.mkdir()
         self.start()
+
+    def blob(self, digest):
+        """The file that has this content."""
+        algorithm, _, name = digest.partition(":")
+        return self.storage / "docker" / "registry" / "v2" / "blobs" / algorithm / name[:2] / name / "data"

@@ -19,12 +19,12 @@ pub const SEGMENT_MEDIA_TYPE: &str = "application/vnd.airlift.segment.v1+zstd";
 
 /// The bytes of a recipe.
 pub const RECIPE_SIZE_MAX_BYTES: u64 = 64 << 20;
-/// The stored bytes of a segment.
-const SEGMENT_SIZE_MAX_BYTES: u64 = (16 << 20) + (64 << 10);
+/// The stored bytes of a segment, which has 8 MiB at most when it is decoded.
+const SEGMENT_SIZE_MAX_BYTES: u64 = (8 << 20) + (64 << 10);
 /// The references of one rebuilt row.
 const REFERENCES_MAX: usize = 256;
 /// The plain bytes of a layer, and how many of them each byte of it may stand for.
-const PLAIN_SIZE_MAX_BYTES: u64 = 1 << 40;
+const PLAIN_SIZE_MAX_BYTES: u64 = 1 << 38;
 const EXPANSION_MAX: u64 = 1_100;
 const EXPANSION_START_BYTES: u64 = 1 << 20;
 

@@ -9,6 +9,7 @@ mod commands;
 mod config_args;
 mod configured;
 mod container_args;
+mod corrections;
 mod creation_args;
 mod duration;
 mod encoder_report;
@@ -63,6 +64,9 @@ const RECORDING_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
+    if let Some(exit) = corrections::serve_where_asked() {
+        return exit;
+    }
     let arguments = match args::parse() {
         Ok(arguments) => arguments,
         Err(error) => return output::print_usage_error(error).into(),

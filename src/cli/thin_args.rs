@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::corrections;
 use super::failure::UsageError;
 use super::spool_args::SpoolArgument;
 use crate::bundle::Profile;
@@ -34,7 +35,7 @@ pub(super) struct ThinArguments {
     pub(super) repair: Option<PathBuf>,
 
     /// How hard dense bundles are compressed, by zstd; higher is smaller and slower
-    #[arg(long, value_name = "LEVEL", default_value_t = 3, hide_short_help = true,
+    #[arg(long, value_name = "LEVEL", default_value_t = 6, hide_short_help = true,
           value_parser = clap::value_parser!(i32).range(1..=19))]
     dense_level: i32,
 
@@ -86,6 +87,7 @@ impl ThinArguments {
         let dense = (self.profile() == Profile::Dense).then(|| Dense {
             level: self.dense_level,
             spool: self.spool.directory(),
+            corrector: corrections::corrector(),
             references: match self.delta {
                 true => References::Target,
                 false => References::Bundle,

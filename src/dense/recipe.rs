@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 
 use super::delta::{self, Delta, ReadAt, Rebuilt, apply_delta};
-use super::gzip::{self, Recompression, put_together};
+use super::gzip::{self, Corrector, Recompression, put_together};
 
 const FIRST_LINE: &[u8] = b"airlift recipe 1\n";
 /// A varint of 64 bits.
@@ -103,9 +103,16 @@ impl Recipe {
         plain: &mut (impl Read + Send),
         output: &mut (impl Write + Send),
         threads: NonZeroUsize,
+        corrector: &Corrector,
     ) -> Result<u64, Error> {
         match &self.recompression {
-            Some(recompression) => Ok(put_together(recompression, plain, output, threads)?),
+            Some(recompression) => Ok(put_together(
+                recompression,
+                plain,
+                output,
+                threads,
+                corrector,
+            )?),
             None => Ok(std::io::copy(plain, output).map_err(gzip::Error::Io)?),
         }
     }

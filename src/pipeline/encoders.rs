@@ -16,7 +16,7 @@ use crate::content::{
     Content, Error, ErrorKind, Event, Events, Node, Plan, ReferrerPolicy, Result, Source, Walk,
     WalkOptions, assemble,
 };
-use crate::dense::gzip::{self, Method, Share, take_apart};
+use crate::dense::gzip::{self, Corrector, Method, Share, take_apart};
 use crate::oci::{Descriptor, Digest, Repository, media_type};
 
 /// Layers under way at once, where there are processors: each takes some memory.
@@ -87,7 +87,11 @@ impl EncodedLayer {
 }
 
 /// Takes the layers of what was selected apart: each once, in the order in which artifacts name them.
-pub async fn find_encoders(selected: Selected, events: &Events) -> Result<Vec<EncodedLayer>> {
+pub async fn find_encoders(
+    selected: Selected,
+    corrector: &Corrector,
+    events: &Events,
+) -> Result<Vec<EncodedLayer>> {
     let layers = find_layers(&selected).await?;
     events(Event::TakingApart {
         layers: layers.len(),
@@ -96,7 +100,7 @@ pub async fn find_encoders(selected: Selected, events: &Events) -> Result<Vec<En
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let found = layers
         .into_iter()
-        .map(|layer| find_encoder(layer, threads, events));
+        .map(|layer| find_encoder(layer, (threads, corrector.clone()), events));
     let found = stream::iter(found).buffered(threads.get().min(CONCURRENT_LAYERS_MAX));
     found.try_collect().await
 }
@@ -141,14 +145,14 @@ fn layers_of(
 
 async fn find_encoder(
     layer: Content,
-    threads: NonZeroUsize,
+    with: (NonZeroUsize, Corrector),
     events: &Events,
 ) -> Result<EncodedLayer> {
     let descriptor = layer.descriptor().clone();
     let media_type = Arc::clone(&descriptor.media_type);
     let (mut reader, feeding) = read_content(layer);
     let reading = tokio::task::spawn_blocking(move || {
-        let found = find_encoding(&mut reader, &media_type, threads);
+        let found = find_encoding(&mut reader, &media_type, &with);
         (found, reader.take_error())
     });
     let ((), read) = tokio::join!(feeding, reading);
@@ -173,7 +177,7 @@ async fn find_encoder(
 fn find_encoding(
     reader: &mut ContentReader,
     media_type: &str,
-    threads: NonZeroUsize,
+    (threads, corrector): &(NonZeroUsize, Corrector),
 ) -> io::Result<LayerEncoding> {
     let mut magic = Vec::new();
     reader
@@ -182,7 +186,7 @@ fn find_encoding(
         .read_to_end(&mut magic)?;
     reader.rewind()?;
     let encoding = match magic.starts_with(&GZIP_MAGIC) {
-        true => match take_apart(reader, &mut io::sink(), threads) {
+        true => match take_apart(reader, &mut io::sink(), *threads, corrector) {
             Ok(Some(recompression)) => LayerEncoding::Gzip(recompression.shares()),
             Ok(None) if !media_type::is_compressed(media_type) => LayerEncoding::Plain,
             Ok(None) => LayerEncoding::Verbatim(VerbatimReason::Unproven),

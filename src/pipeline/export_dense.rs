@@ -9,6 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use super::export_bases::{LAYER_MIN_BYTES, REFERENCES_MAX, choose_bases};
 use super::export_plan::ExportPlan;
 use super::export_stock::{Stock, StockSource};
 use super::export_thin::{Dense, KnownContents, References};
@@ -19,16 +20,10 @@ use crate::content::{Error, ErrorKind, Event, Events, Place, PlannedBlob, Result
 use crate::dense::delta::AnchorIndex;
 use crate::dense::plain;
 use crate::history::Known;
-use crate::oci::{Descriptor, Digest, Repository};
+use crate::oci::{Descriptor, Digest};
 
-/// Nothing is gained by taking smaller contents apart.
-const LAYER_MIN_BYTES: u64 = 4 << 10;
 /// Deflate cannot expand more; what a layer of the target would come to is not known before it is read.
 const EXPANSION_MAX: u64 = 1_100;
-/// Layers that the target has, and that are opened for each new one: the newest come first.
-const BASES_PER_LAYER: usize = 2;
-/// The references of one export, as far as recipes can name them.
-const REFERENCES_MAX: usize = 256;
 
 /// A layer that recipes may copy from.
 struct Reference {
@@ -131,51 +126,6 @@ fn stow(export: &mut ExportPlan, made: Vec<Descriptor>, stock: StockSource) {
     }
 }
 
-/// Layers that the target has, with the source that may have them too: of the repositories of what is carried, the
-/// newest first, and a few for each new layer.
-fn choose_bases(export: &ExportPlan, known: &KnownContents) -> Vec<(usize, Digest)> {
-    let mut chosen: Vec<(usize, Digest)> = Vec::new();
-    let mut seen = HashSet::new();
-    for (name, source, layers) in repositories_of(export) {
-        let is_there = |content: &Known| {
-            content.size_bytes >= LAYER_MIN_BYTES && content.repositories.contains(name.as_str())
-        };
-        let mut candidates: Vec<_> = known.iter().filter(|(_, it)| is_there(it)).collect();
-        candidates.sort_by_key(|(digest, it)| {
-            (
-                std::cmp::Reverse(it.sequence),
-                std::cmp::Reverse(it.size_bytes),
-                *digest,
-            )
-        });
-        for (digest, _) in candidates.into_iter().take(layers * BASES_PER_LAYER) {
-            if chosen.len() < REFERENCES_MAX && seen.insert(digest) {
-                chosen.push((source, digest.clone()));
-            }
-        }
-    }
-    chosen
-}
-
-/// The repositories that need what is carried, where their contents are read, and how many layers each needs.
-fn repositories_of(export: &ExportPlan) -> Vec<(Repository, usize, usize)> {
-    let mut counted: Vec<(Repository, usize, usize)> = Vec::new();
-    for position in &export.carriage.blobs {
-        let blob = &export.plan.blobs[*position];
-        if blob.descriptor.size < LAYER_MIN_BYTES {
-            continue;
-        }
-        for repository in &blob.repositories {
-            let name = &export.plan.repositories[*repository];
-            match counted.iter_mut().find(|(it, ..)| it == name) {
-                Some((_, _, layers)) => *layers += 1,
-                None => counted.push((name.clone(), blob.place.source, 1)),
-            }
-        }
-    }
-    counted
-}
-
 impl Workshop<'_> {
     /// Reads layers that the target has and that new ones may resemble.
     async fn open_bases(&mut self, export: &ExportPlan) -> Result<()> {
@@ -261,7 +211,7 @@ impl Workshop<'_> {
         let layer = plain.clone();
         let indexed = self.work(move || {
             let added = index.add(number, &layer);
-            added.map(|_| index).map_err(io::Error::other)
+            added.map(|()| index).map_err(io::Error::other)
         });
         self.bench.index = indexed.await.map_err(|cause| self.spool.failed(cause))?;
         self.bench.references.push(Reference {
@@ -290,7 +240,9 @@ impl Workshop<'_> {
         };
         let descriptor = blob.descriptor.clone();
         let (spool, threads) = (self.spool.clone(), self.threads);
-        let taken = self.work(move || take_layer_apart(&content, &descriptor, &spool, threads));
+        let corrector = self.dense.corrector.clone();
+        let taken = self
+            .work(move || take_layer_apart(&content, &descriptor, &spool, (threads, &corrector)));
         match taken.await.map_err(|cause| self.spool.failed(cause))? {
             Some(layer) => self.describe(layer, blob).await,
             None => Ok(None),

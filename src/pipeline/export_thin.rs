@@ -10,6 +10,7 @@ use super::export_dense::densify;
 use super::export_memory::ExportMemory;
 use super::export_plan::{ExportOptions, ExportPlan};
 use crate::content::Result;
+use crate::dense::gzip::Corrector;
 use crate::history::{Basis, ContentKind, ExportPosition, Known};
 use crate::oci::Digest;
 
@@ -44,6 +45,8 @@ pub struct Dense {
     pub level: i32,
     /// The directory for decompressed layers.
     pub spool: PathBuf,
+    /// What works out how layers of some compressors are made again.
+    pub corrector: Corrector,
     pub references: References,
 }
 

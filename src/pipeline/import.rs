@@ -1,6 +1,6 @@
 //! Delivers planned bundles to a target: copy, and what became of every artifact.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::admission::AdmissionRules;
@@ -18,6 +18,7 @@ use crate::content::{
     ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, Events, MountSources, Plan,
     PresentBlobs, ReadBack, Result, Source,
 };
+use crate::dense::gzip::Corrector;
 use crate::history::RunId;
 use crate::oci::{Digest, Repository, Tag};
 use crate::selection::RenameRules;
@@ -44,6 +45,8 @@ pub struct ImportOptions {
     pub assumed_within: AssumedWithin,
     /// Where layers are decompressed while they are made again.
     pub spool: PathBuf,
+    /// What makes layers of some compressors again, by corrections.
+    pub corrector: Corrector,
     /// Where what is missing is written, for the exporter.
     pub missing: Option<PathBuf>,
     /// The run that this import is, and what its target was before, where that is recorded.
@@ -124,7 +127,7 @@ async fn deliver(
     overwrites.check(&import.names)?;
     let within = &options.assumed_within;
     let found = find_assumed(&import.bundle, &import.assumed, (target, within)).await?;
-    let supply = supply_of(import, target, &found, &options.spool)?;
+    let supply = supply_of(import, target, &found, options)?;
     let copy = Copy {
         plan: Arc::clone(&import.plan),
         sources: vec![Arc::new(supply)],
@@ -161,14 +164,16 @@ fn supply_of(
     import: &ImportPlan,
     target: &Place,
     found: &FoundContents,
-    spool: &Path,
+    options: &ImportOptions,
 ) -> Result<Supply> {
     let (bundle, source) = (&import.bundle, target.as_source());
     let reconstruction = if bundle.inventory().rebuilt.is_empty() {
         None
     } else {
         let layers = (Arc::clone(&source), found.clone());
-        Some(Reconstruction::new(bundle, layers, Spool::open(spool)?))
+        let spool = Spool::open(&options.spool)?;
+        let corrector = options.corrector.clone();
+        Some(Reconstruction::new(bundle, layers, spool, corrector))
     };
     Ok(Supply {
         bundle: Arc::clone(bundle),

@@ -14,7 +14,7 @@ use super::spool::{Spool, SpooledFile};
 use crate::bundle::{RECIPE_MEDIA_TYPE, RECIPE_SIZE_MAX_BYTES, SEGMENT_MEDIA_TYPE};
 use crate::content::{Content, Error, PlannedBlob, Result, Source};
 use crate::dense::delta::{self, AnchorIndex, Delta, Options, ReadAt, Rebuilt, make_delta};
-use crate::dense::gzip::{self, Recompression, take_apart};
+use crate::dense::gzip::{self, Corrector, Recompression, take_apart};
 use crate::dense::recipe::Recipe;
 use crate::oci::{Descriptor, media_type};
 
@@ -75,11 +75,11 @@ pub(super) fn take_layer_apart(
     content: &SpooledFile,
     descriptor: &Descriptor,
     spool: &Spool,
-    threads: NonZeroUsize,
+    (threads, corrector): (NonZeroUsize, &Corrector),
 ) -> io::Result<Option<PlainLayer>> {
     let mut file = spool.file()?;
     let mut output = BufWriter::with_capacity(1 << 20, &mut file);
-    let taken = take_apart(&mut content.reader(), &mut output, threads);
+    let taken = take_apart(&mut content.reader(), &mut output, threads, corrector);
     let taken = taken.map_err(|error| match error {
         gzip::Error::Io(cause) => cause,
         other => io::Error::other(other),

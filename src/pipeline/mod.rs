@@ -23,6 +23,7 @@ mod due;
 mod early;
 mod encoders;
 mod export;
+mod export_bases;
 mod export_carriage;
 mod export_dense;
 mod export_finish;

@@ -165,8 +165,11 @@ pub async fn open_bundles(
     }
     bundles.sort_by_key(|opened| {
         let inventory = opened.bundle.inventory();
+        // What completes another bundle comes before that.
+        let completed = inventory.repairs.as_ref().map(|it| it.sequence);
         (
-            inventory.sequence,
+            completed.or(inventory.sequence),
+            completed.is_none(),
             inventory.created,
             inventory.name.clone(),
         )

@@ -20,6 +20,7 @@ use super::spool::{Spool, SpooledFile};
 use crate::bundle::{Bundle, RebuiltRow};
 use crate::content::{Content, Error, ErrorKind, RawStream, Result, Source};
 use crate::dense::delta::ReadAt;
+use crate::dense::gzip::Corrector;
 use crate::dense::plain;
 use crate::dense::recipe::Recipe;
 use crate::oci::Digest;
@@ -33,6 +34,7 @@ pub(super) struct Reconstruction {
     found: FoundContents,
     spool: Spool,
     threads: NonZeroUsize,
+    corrector: Corrector,
     plains: Mutex<HashMap<Digest, Plain>>,
     recipes: Mutex<HashMap<Digest, Arc<Recipe>>>,
     /// Who decodes segments holds some tens of MiB.
@@ -44,6 +46,7 @@ impl Reconstruction {
         bundle: &Arc<Bundle>,
         (target, found): (Arc<dyn Source>, FoundContents),
         spool: Spool,
+        corrector: Corrector,
     ) -> Self {
         Self {
             bundle: Arc::clone(bundle),
@@ -51,6 +54,7 @@ impl Reconstruction {
             found,
             spool,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            corrector,
             plains: Mutex::default(),
             recipes: Mutex::default(),
             applying: Semaphore::new(1),
@@ -67,9 +71,10 @@ impl Reconstruction {
         let plain = self.plain(digest.clone()).await?;
         let recipe = self.recipe(&row).await?;
         let (mut writer, stream) = write_stream(range.start);
-        let threads = self.threads;
+        let (threads, corrector) = (self.threads, self.corrector.clone());
         tokio::task::spawn_blocking(move || {
-            let written = recipe.put_together(&mut plain.reader(), &mut writer, threads);
+            let mut reader = plain.reader();
+            let written = recipe.put_together(&mut reader, &mut writer, threads, &corrector);
             let written = written.map_err(|cause| cannot_rebuild(&row.digest).with_cause(cause));
             writer.finish(written.map(drop));
         });

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::bundle::NotTrusted;
 use crate::cli::container_args::{locate, parse_container};
+use crate::cli::corrections;
 use crate::cli::creation_args::CreationArguments;
 use crate::cli::exit::Exit;
 use crate::cli::failure::UsageError;
@@ -271,6 +272,7 @@ impl DeliveryArguments {
             replays: before.replays,
             assumed_within: before.assumed,
             spool: self.spool.directory(),
+            corrector: corrections::corrector(),
             missing: None,
             recorded: None,
         }

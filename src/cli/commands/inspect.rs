@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::bundle_report::{set_document, show_set};
 use crate::cli::container_args::{locate, parse_container};
+use crate::cli::corrections::corrector;
 use crate::cli::encoder_report::{encoders_document, show_encoders};
 use crate::cli::exit::Exit;
 use crate::cli::keys::TrustArguments;
@@ -57,7 +58,7 @@ async fn inspect_encoders(arguments: &InspectArguments, output: Output) -> anyho
     let selection = TagSelection::all(ReferrerPolicy::Leave, OnError::Stop);
     let selected = select(&arguments.encoders, &connections, &selection).await?;
     let progress = Progress::new(output, "taking apart", "layer");
-    let layers = find_encoders(selected, &progress.events()).await;
+    let layers = find_encoders(selected, &corrector(), &progress.events()).await;
     progress.finish();
     let layers = layers?;
     output.print(&show_encoders(&layers), &encoders_document(&layers))?;

@@ -24,25 +24,52 @@ const CHAIN_LOG: u32 = 21;
 
 const _: () = assert!(MAX_PREFIX_BYTES + 2 * MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
 
-/// Compresses `literals` with `previous` and then what stands at `places` before them.
-pub(super) fn compress(
-    literals: &[u8],
-    places: &[Place],
-    previous: Option<&[u8]>,
-    references: &[&dyn ReadAt],
-    level: i32,
-) -> Result<Vec<u8>> {
-    // Prefix and literals stand in one piece of memory: the matcher then treats them as one stream, which is faster.
-    let mut plain = read_prefix(places, previous, references, literals.len())?;
-    let prefix_bytes = plain.len();
-    plain.extend_from_slice(literals);
-    let (prefix, content) = plain.split_at(prefix_bytes);
-    encode(prefix, content, level).map_err(|code| Error::Compress {
-        reason: get_error_name(code),
-    })
+/// What segments are compressed in, one after the other: memory that is given back and taken again for each of them
+/// stays with the allocator of the thread that had it, and adds up.
+#[derive(Default)]
+pub(super) struct Buffers {
+    plain: Vec<u8>,
+    frame: Vec<u8>,
 }
 
-fn encode(prefix: &[u8], content: &[u8], level: i32) -> std::result::Result<Vec<u8>, usize> {
+impl Buffers {
+    /// Compresses `literals` with `previous` and then what stands at `places` before them.
+    pub(super) fn compress(
+        &mut self,
+        literals: &[u8],
+        places: &[Place],
+        previous: Option<&[u8]>,
+        references: &[&dyn ReadAt],
+        level: i32,
+    ) -> Result<Vec<u8>> {
+        // Prefix and literals stand in one piece of memory: the matcher then treats them as one stream, which is
+        // faster.
+        self.plain.clear();
+        read_prefix(
+            &mut self.plain,
+            places,
+            previous,
+            references,
+            literals.len(),
+        )?;
+        let prefix_bytes = self.plain.len();
+        self.plain.extend_from_slice(literals);
+        let (prefix, content) = self.plain.split_at(prefix_bytes);
+        self.frame.clear();
+        let encoded = encode(prefix, content, level, &mut self.frame);
+        encoded.map_err(|code| Error::Compress {
+            reason: get_error_name(code),
+        })?;
+        Ok(self.frame.clone())
+    }
+}
+
+fn encode(
+    prefix: &[u8],
+    content: &[u8],
+    level: i32,
+    frame: &mut Vec<u8>,
+) -> std::result::Result<usize, usize> {
     let total_bytes = prefix.len() + content.len();
     let window_log = total_bytes
         .next_power_of_two()
@@ -56,10 +83,8 @@ fn encode(prefix: &[u8], content: &[u8], level: i32) -> std::result::Result<Vec<
     context.set_parameter(CParameter::ContentSizeFlag(true))?;
     context.set_parameter(CParameter::ChecksumFlag(false))?;
     context.ref_prefix(prefix)?;
-    let mut frame = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
-    context.compress2(&mut frame, content)?;
-    frame.shrink_to_fit();
-    Ok(frame)
+    frame.reserve(zstd_safe::compress_bound(content.len()));
+    context.compress2(frame, content)
 }
 
 /// Decodes `frame` into exactly as many bytes as `segment` says, and not before the frame says the same.
@@ -78,7 +103,14 @@ pub(super) fn decompress(
             expected: segment.plain_bytes,
         });
     }
-    let prefix = read_prefix(&segment.places, previous.as_deref(), references, 0)?;
+    let mut prefix = Vec::new();
+    read_prefix(
+        &mut prefix,
+        &segment.places,
+        previous.as_deref(),
+        references,
+        0,
+    )?;
     drop(previous);
     let mut plain = Vec::with_capacity(segment.plain_bytes);
     decode(&prefix, frame, &mut plain).map_err(|code| Error::SegmentDamaged {
@@ -113,16 +145,17 @@ fn decode(prefix: &[u8], frame: &[u8], plain: &mut Vec<u8>) -> std::result::Resu
     context.decompress(plain, frame)
 }
 
-/// The bytes of a prefix, with room for `spare_bytes` after them.
+/// Appends the bytes of a prefix, and makes room for `spare_bytes` after them.
 fn read_prefix(
+    prefix: &mut Vec<u8>,
     places: &[Place],
     previous: Option<&[u8]>,
     references: &[&dyn ReadAt],
     spare_bytes: usize,
-) -> Result<Vec<u8>> {
+) -> Result<()> {
     let previous = previous.unwrap_or_default();
     let place_bytes: usize = places.iter().map(|place| place.length).sum();
-    let mut prefix = Vec::with_capacity(previous.len() + place_bytes + spare_bytes);
+    prefix.reserve_exact(previous.len() + place_bytes + spare_bytes);
     prefix.extend_from_slice(previous);
     for place in places {
         let start = prefix.len();
@@ -134,5 +167,5 @@ fn read_prefix(
             place.offset,
         )?;
     }
-    Ok(prefix)
+    Ok(())
 }

@@ -9,7 +9,6 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::anchor::{BASE_BITS, Roll};
 use super::error::{Error, Result};
 use super::limits::{MAX_PLAIN_BYTES, MAX_REFERENCES};
-use super::sketch::Sketch;
 use super::source::{ReadAt, for_each_block};
 
 /// The most anchors that an index holds: 3.5 GiB of references at full density, in about 18 MB of memory.
@@ -44,21 +43,18 @@ impl AnchorIndex {
         }
     }
 
-    /// Takes in `layer` as reference `number` in one pass, and sketches it on the way.
-    pub fn add(&mut self, number: usize, layer: &dyn ReadAt) -> Result<Sketch> {
+    /// Takes in `layer` as reference `number` in one pass.
+    pub fn add(&mut self, number: usize, layer: &dyn ReadAt) -> Result<()> {
         check_layer(number, layer)?;
-        let mut sketch = Sketch::default();
         let mut roll = Roll::default();
         for_each_block(layer, number, READ_BYTES, |start, block| {
-            sketch.add(block);
             let mut at = 0;
             while let Some((length, hash)) = roll.next_anchor(&block[at..]) {
                 at += length;
                 self.insert(hash, number, start + at as u64);
             }
             Ok(())
-        })?;
-        Ok(sketch)
+        })
     }
 
     /// Remembers that the anchor `hash` ends at `end` in reference `number`, unless an earlier place is known.

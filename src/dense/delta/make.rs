@@ -1,6 +1,5 @@
 //! Making a delta: the matcher on this thread, the compressors beside it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::thread;
 
@@ -27,14 +26,14 @@ const _: () = assert!(MIN_SEGMENT_BYTES <= SEGMENT_BYTES && SEGMENT_BYTES <= MAX
 pub struct Options {
     /// The level of zstd.
     pub level: i32,
-    /// How many segments are compressed at once.
+    /// How many segments are compressed at once, up to the few that memory allows.
     pub threads: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            level: 3,
+            level: 6,
             threads: 2,
         }
     }
@@ -72,14 +71,7 @@ pub(super) fn make_in_segments(
     let own_number = references.len();
     let layers = references.iter().copied().chain([new]).collect();
     thread::scope(|scope| {
-        let pool = Pool {
-            scope,
-            references,
-            level: options.level,
-            threads: options.threads.max(1),
-            running: VecDeque::new(),
-            sink,
-        };
+        let pool = Pool::new(scope, references, options, sink);
         let draft = Draft::new(&sizes_bytes, segment_bytes, pool);
         let mut matcher = Matcher::new(index, Window::new(layers), own_number, draft);
         for_each_block(new, own_number, READ_BYTES, |start, block| {

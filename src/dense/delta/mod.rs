@@ -2,7 +2,7 @@
 //!
 //! [`AnchorIndex`] learns where the references have what; [`make_delta`] walks the new layer once, copies what a reference
 //! or the layer itself has already, and compresses the rest by zstd against the places where it belongs in the
-//! references; [`apply_delta`] does the reverse. [`Sketch`] says which old layers are worth opening. The binary form is
+//! references; [`apply_delta`] does the reverse. The binary form is
 //! described in DELTA.md.
 //!
 //! It names no layer, fetches none and checks no digest: references are numbered by the caller, and the result counts
@@ -25,7 +25,6 @@ mod pool;
 mod prefix;
 mod recipe;
 mod segment;
-mod sketch;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -44,5 +43,4 @@ pub use make::{Options, make_delta};
 pub use ops::Op;
 pub use recipe::Delta;
 pub use segment::{Place, Segment};
-pub use sketch::Sketch;
 pub use source::{PlainFile, ReadAt};

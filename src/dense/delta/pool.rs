@@ -1,4 +1,4 @@
-//! Compressors at work beside the matcher: as many segments at once as there are threads, handed on in order.
+//! Compressors at work beside the matcher: a few segments at once, handed on in order.
 //!
 //! What a segment compresses to depends on nothing but its job, so that the number of threads changes no byte.
 
@@ -8,9 +8,13 @@ use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
 use super::error::{Error, Result};
-use super::frame;
+use super::frame::Buffers;
+use super::make::Options;
 use super::segment::Place;
 use super::source::ReadAt;
+
+/// The most segments that are compressed at once, whatever the machine has: each takes some 60 MiB.
+const MAX_COMPRESSORS: usize = 2;
 
 /// One segment that is to be compressed.
 pub(super) struct Job {
@@ -19,26 +23,53 @@ pub(super) struct Job {
     pub(super) previous: Option<Arc<Vec<u8>>>,
 }
 
-/// The segments that are being compressed, the oldest first.
-pub(super) struct Pool<'scope, 'env> {
-    pub(super) scope: &'scope Scope<'scope, 'env>,
-    pub(super) references: &'env [&'env dyn ReadAt],
-    pub(super) level: i32,
-    pub(super) threads: usize,
-    pub(super) running: VecDeque<ScopedJoinHandle<'scope, Result<Vec<u8>>>>,
-    pub(super) sink: &'env mut dyn FnMut(Vec<u8>) -> io::Result<()>,
+/// A segment as a frame, and what it was compressed in.
+struct Compressed {
+    frame: Vec<u8>,
+    buffers: Buffers,
 }
 
-impl Pool<'_, '_> {
+/// The segments that are being compressed, the oldest first.
+pub(super) struct Pool<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    references: &'env [&'env dyn ReadAt],
+    level: i32,
+    running: VecDeque<ScopedJoinHandle<'scope, Result<Compressed>>>,
+    idle: Vec<Buffers>,
+    sink: &'env mut dyn FnMut(Vec<u8>) -> io::Result<()>,
+}
+
+impl<'scope, 'env> Pool<'scope, 'env> {
+    /// A pool whose segments go to `sink`.
+    pub(super) fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        references: &'env [&'env dyn ReadAt],
+        options: Options,
+        sink: &'env mut dyn FnMut(Vec<u8>) -> io::Result<()>,
+    ) -> Self {
+        let compressors = options.threads.clamp(1, MAX_COMPRESSORS);
+        Self {
+            scope,
+            references,
+            level: options.level,
+            running: VecDeque::new(),
+            idle: (0..compressors).map(|_| Buffers::default()).collect(),
+            sink,
+        }
+    }
+
     /// Starts on `job`, after the oldest one is done if all threads are busy.
     pub(super) fn submit(&mut self, job: Job) -> Result<()> {
-        while self.running.len() >= self.threads {
+        if self.idle.is_empty() {
             self.collect()?;
         }
+        let mut buffers = self.idle.pop().unwrap_or_default();
         let (references, level) = (self.references, self.level);
         let compressor = self.scope.spawn(move || {
             let previous = job.previous.as_deref().map(Vec::as_slice);
-            frame::compress(&job.literals, &job.places, previous, references, level)
+            let frame =
+                buffers.compress(&job.literals, &job.places, previous, references, level)?;
+            Ok(Compressed { frame, buffers })
         });
         self.running.push_back(compressor);
         Ok(())
@@ -56,9 +87,10 @@ impl Pool<'_, '_> {
         let Some(oldest) = self.running.pop_front() else {
             return Ok(());
         };
-        let frame = oldest
+        let Compressed { frame, buffers } = oldest
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        self.idle.push(buffers);
         (self.sink)(frame).map_err(|source| Error::Write {
             what: "a segment",
             source,

@@ -4,6 +4,7 @@
 //! the end. Every count is checked against its limit, and no memory is set aside for more than was read.
 
 use super::Error;
+use super::corrections::check_parameters;
 use super::header::is_header;
 use super::limits::{
     CHUNK_CORRECTIONS_BYTES_MAX, CHUNK_PLAIN_BYTES_MAX, CORRECTED_PLAIN_BYTES_MAX,
@@ -11,7 +12,6 @@ use super::limits::{
     TRAILING_BYTES_MAX,
 };
 use super::method::{Encoder, Method};
-use super::parameters::check_parameters;
 use super::recompression::{Chunk, Members, Recompression, Run};
 
 /// The first byte: which form follows.

@@ -12,7 +12,7 @@ use super::limits::HEADER_BYTES_MAX;
 /// Bytes of the part that every header has.
 const FIXED_BYTES: usize = 10;
 /// Bytes of a trailer: CRC-32 and length modulo 2³², both little-endian.
-pub(super) const TRAILER_BYTES: usize = 8;
+const TRAILER_BYTES: usize = 8;
 
 const HAS_HEADER_CRC: u8 = 1 << 1;
 const HAS_EXTRA: u8 = 1 << 2;

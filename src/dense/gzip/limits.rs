@@ -28,6 +28,21 @@ pub(super) const CHUNK_PLAIN_BYTES_MAX: usize = 16 << 20;
 /// The most plain bytes of one corrected member: the corrector counts its position in 32 bits with a sign.
 pub(super) const CORRECTED_PLAIN_BYTES_MAX: u64 = (1 << 31) - (64 << 20);
 
+/// The most compressed bytes of one corrected chunk, which is held in memory.
+pub(super) const CHUNK_COMPRESSED_BYTES_MAX: usize = 4 << 20;
+
+/// The most memory of the process that works corrections out, in bytes.
+pub(super) const CHILD_MEMORY_BYTES_MAX: u64 = 256 << 20;
+
+/// Processor time that corrections of one stream may take whatever its size, in seconds.
+pub(super) const START_SECONDS_MAX: u64 = 20;
+
+/// How slowly corrections may be worked out on import, in bytes of plain text a second: a twentieth of what is usual.
+pub(super) const IMPORT_BYTES_PER_SECOND_MIN: u64 = 256 << 10;
+
+/// How slowly they may be worked out on export: what takes longer goes verbatim, so that a slower importer can follow.
+pub(super) const EXPORT_BYTES_PER_SECOND_MIN: u64 = 1 << 20;
+
 /// The longest name of a method, in bytes.
 pub(super) const METHOD_NAME_BYTES_MAX: usize = 64;
 

@@ -9,11 +9,10 @@
 //! Invariants: nothing is answered that was not proven byte for byte with the encoders that make it again; memory is
 //! bounded by named limits whatever the size of the file; no content makes [`take_apart()`] panic or fail; the form of a
 //! [`Recompression`] is read strictly, and nothing is allocated by a number that was not checked.
-//! One part must come from somebody who is trusted, so that a signature must have been verified before
-//! [`put_together()`]: corrections are decoded by a crate that goes on without end on ones that were made up.
+//! Corrections are worked out in a process of its own, which a [`Corrector`] starts, within limits that the kernel holds.
 
 mod compare;
-mod corrected;
+mod corrections;
 mod encode;
 mod error;
 mod form;
@@ -22,7 +21,6 @@ mod inflate;
 mod limits;
 mod member;
 mod method;
-mod parameters;
 mod put_together;
 mod recompression;
 mod sample;
@@ -32,6 +30,7 @@ mod take_apart;
 #[cfg(test)]
 mod tests;
 
+pub use corrections::{Corrector, serve_corrections};
 pub use error::Error;
 pub use method::{Encoder, Level, Method, Release};
 pub use put_together::put_together;

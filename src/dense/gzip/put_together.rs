@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
 use super::Error;
-use super::corrected::Recreation;
+use super::corrections::{Corrector, Session};
 use super::encode::encode_stream;
 use super::header::Checksum;
 use super::method::Encoder;
@@ -14,12 +14,14 @@ use super::recompression::{Chunk, Members, Recompression};
 
 /// Writes the gzip stream whose plain text `plain` is, and answers its length in bytes.
 ///
-/// `plain` must be that text and nothing more. Streams whose blocks are independent are encoded on `threads` threads.
+/// `plain` must be that text and nothing more. Streams whose blocks are independent are encoded on `threads` threads;
+/// corrected ones by the `corrector`, whose limits are the only ones that a well-formed recompression can break.
 pub fn put_together<P, O>(
     recompression: &Recompression,
     plain: &mut P,
     output: &mut O,
     threads: NonZeroUsize,
+    corrector: &Corrector,
 ) -> Result<u64, Error>
 where
     P: Read + Send,
@@ -29,6 +31,7 @@ where
         plain,
         output: Counted { output, bytes: 0 },
         threads,
+        corrections: Session::new(corrector),
     };
     for run in &recompression.runs {
         match &run.members {
@@ -56,6 +59,7 @@ struct Writing<'a, P, O> {
     plain: &'a mut P,
     output: Counted<'a, O>,
     threads: NonZeroUsize,
+    corrections: Session<'a>,
 }
 
 impl<P: Read + Send, O: Write> Writing<'_, P, O> {
@@ -73,19 +77,16 @@ impl<P: Read + Send, O: Write> Writing<'_, P, O> {
     }
 
     fn write_corrected(&mut self, chunks: &[Chunk]) -> Result<(), Error> {
-        let mut recreation = Recreation::new();
+        self.corrections.begin_recreation()?;
         let mut checksum = Checksum::new();
-        let mut text = Vec::new();
         for chunk in chunks {
-            text.clear();
+            let mut text = Vec::new();
             let read = self.plain.take(chunk.plain_bytes).read_to_end(&mut text)?;
             if read as u64 != chunk.plain_bytes {
                 return Err(ENDS_EARLY);
             }
             checksum.update(&text);
-            let compressed = recreation
-                .recreate(&text, &chunk.corrections)
-                .ok_or(Error::damaged("its corrections do not fit the plain text"))?;
+            let compressed = self.corrections.recreate(text, &chunk.corrections)?;
             self.output.write_all(&compressed)?;
         }
         self.output.write_all(&checksum.trailer())?;

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 
 use super::Error;
 use super::compare::Comparison;
-use super::corrected::{Analysed, Analysis};
+use super::corrections::{Corrector, Session};
 use super::encode::encode_stream;
 use super::header::{read_header, trailer_matches};
 use super::inflate::Fault;
@@ -28,11 +28,12 @@ const ATTEMPTS_MAX: usize = 3;
 /// `None` means that this content goes as it is: no gzip, damaged, or written by something that cannot be run again at
 /// a fair price; what was written to `plain` is then worth nothing. Only reading and writing fail. What is answered
 /// has been proven: every compressed byte was made again from the plain text and compared, on `threads` threads where
-/// the blocks of a stream are independent.
+/// the blocks of a stream are independent, or by the `corrector`.
 pub fn take_apart<R, W>(
     compressed: &mut R,
     plain: &mut W,
     threads: NonZeroUsize,
+    corrector: &Corrector,
 ) -> Result<Option<Recompression>, Error>
 where
     R: Read + Seek + Send,
@@ -43,6 +44,7 @@ where
         plain: PlainSink::new(plain),
         collected: Collected::default(),
         threads,
+        corrections: Session::new(corrector),
     };
     stream.run()
 }
@@ -53,6 +55,7 @@ struct Stream<'a, R, W> {
     plain: PlainSink<'a, W>,
     collected: Collected,
     threads: NonZeroUsize,
+    corrections: Session<'a>,
 }
 
 /// What stands at a place of the stream.
@@ -182,17 +185,18 @@ impl<R: Read + Seek + Send, W: Write + Send> Stream<'_, R, W> {
         self.source.go_to(start)?;
         self.plain.begin_again();
         let plain = &mut self.plain;
-        let analysed = Analysis::new().run(&mut self.source, |text| plain.write(text))?;
-        let Some(Analysed {
-            chunks,
-            compressed_bytes,
-        }) = analysed
-        else {
+        let analysed = self
+            .corrections
+            .analyse(&mut self.source, |text| plain.write(text))?;
+        let Some(analysed) = analysed else {
             return Ok(Found::Opaque);
         };
-        self.source.go_to(start + compressed_bytes)?;
+        self.source.go_to(start + analysed.compressed_bytes)?;
+        if !trailer_matches(&mut self.source, &analysed.checksum)? {
+            return Ok(Found::Opaque);
+        }
         self.plain.end_member();
-        self.collected.push_corrected(header, chunks);
+        self.collected.push_corrected(header, analysed.chunks);
         Ok(Found::Member)
     }
 }

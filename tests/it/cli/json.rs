@@ -11,9 +11,10 @@ use super::{Desk, registry_with_layers, repository_root};
 use crate::support::registry::{Fault, When};
 
 /// Documented as one field each: their insides are told in words.
-const WHOLE: [&str; 11] = [
+const WHOLE: [&str; 12] = [
     "subject",
     "bundles[].past",
+    "bundles[].pipeline",
     "bundles[].repairs",
     "counts",
     "sections[].settings",

@@ -53,24 +53,35 @@ impl Versions {
         registry.seed(&memory);
         registry
     }
+
+    fn serve_both(&self) -> Registry {
+        let memory = Memory::new();
+        let repository: Repository = "apps/web".parse().unwrap();
+        let document = image(&memory, &repository, "amd64", &[&self.old, &self.new]);
+        memory.put_manifest(&repository, document, Some(&"both".parse().unwrap()));
+        let registry = Registry::start();
+        registry.seed(&memory);
+        registry
+    }
 }
+
+const PIPELINE: &str = "--sign-key ops.key --pipeline nightly --audience north --state state";
 
 /// With the second version as a delta in `usb`, and the first one in `first`.
 pub(super) fn desk_with_delta() -> Desk {
+    desk_and_source().0
+}
+
+fn desk_and_source() -> (Desk, Registry) {
     let desk = Desk::new();
-    let registry = Versions::make().serve();
-    let address = registry.address();
-    let pipeline = "--sign-key ops.key --pipeline nightly --audience north --state state";
-    desk.run(&format!(
-        "export {address}/apps/web:1 --container first {pipeline}"
-    ))
-    .assert_success();
+    let source = Versions::make().serve();
+    let web = format!("export {}/apps/web", source.address());
+    desk.run(&format!("{web}:1 --container first {PIPELINE}"))
+        .assert_success();
     let delta = "--delta --assume-delivered --spool spool";
-    desk.run(&format!(
-        "export {address}/apps/web:2 --container usb {pipeline} {delta}"
-    ))
-    .assert_success();
-    desk
+    desk.run(&format!("{web}:2 --container usb {PIPELINE} {delta}"))
+        .assert_success();
+    (desk, source)
 }
 
 #[test]
@@ -132,4 +143,57 @@ fn the_room_of_the_spool_is_told_before_anything_is_moved() {
         told["bundles"][0]["spoolBytes"],
         json!(OLD_BYTES + NEW_BYTES)
     );
+}
+
+/// An image of which one layer is made from another one takes fewer volumes than its plan.
+#[test]
+fn an_equal_thin_bundle_is_found_again_whatever_its_volumes() {
+    let desk = Desk::new();
+    let registry = Versions::make().serve_both();
+    let address = registry.address();
+    let thin = "--profile dense --spool spool --volume-size 300000 --sign-key ops.key";
+    for (container, more) in [("usb", "--pipeline nightly --state state"), ("alone", "")] {
+        let line = format!("export {address}/apps/web:both --container {container} {thin} {more}");
+        let made = desk.run(&format!("{line} --output json")).json();
+        let made = &made["bundles"][0];
+        assert_eq!(made["rebuilt"], json!(1), "{made}");
+        assert_eq!(made["volumes"].as_array().unwrap().len(), 1, "{made}");
+        let told = desk.run(&format!("{line} --output json")).json();
+        let again = &told["bundles"][0];
+        assert_eq!(again["unchanged"], json!(true), "{again}");
+        assert_eq!(again["name"], made["name"]);
+        assert_eq!(again["sequence"], made["sequence"]);
+        let told = desk.run(&format!("{line} --dry-run --output json")).json();
+        assert_eq!(told["bundles"][0]["sequence"], made["sequence"], "{told}");
+    }
+}
+
+#[test]
+fn a_repair_beside_the_bundle_that_it_completes_is_delivered_before_it() {
+    let (desk, source) = desk_and_source();
+    let target = Registry::start();
+    let to = format!(
+        "--target {}/mirror --trust ops.key.pub --lane north --state far-state",
+        target.address()
+    );
+    desk.run(&format!("import first {to}")).assert_success();
+    let old = Digest::sha256(&Versions::make().old);
+    target.forget(&"mirror/apps/web".parse().unwrap(), &old);
+    let told = desk.run(&format!("import usb {to}"));
+    told.assert_code(1).assert_stderr("--repair");
+    let [missing] = &desk.names("far-state/missing")[..] else {
+        panic!("one list of what is missing");
+    };
+    let line = format!(
+        "export {}/apps/web --container usb {PIPELINE} --repair far-state/missing/{missing}",
+        source.address()
+    );
+    desk.run(&line).assert_success();
+    desk.run("inspect usb --trust ops.key.pub")
+        .assert_stdout("repairs    sequence 2, of which lane `north` lacks contents");
+    desk.run(&format!("import usb {to} --check"))
+        .assert_success();
+    let both = ["apps/web", "mirror/apps/web"].map(|name| name.parse().unwrap());
+    let tag = "2".parse().unwrap();
+    assert_eq!(source.tag(&both[0], &tag), target.tag(&both[1], &tag));
 }

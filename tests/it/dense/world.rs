@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::bundle::road::{names_in, public_key, signing_key};
 use crate::road::{Journey, trust};
+use crate::support::command::corrector;
 use crate::support::containers::places;
 use crate::support::registry::Registry;
 
@@ -104,6 +105,7 @@ impl World {
             level: 3,
             spool: self.spool(),
             references,
+            corrector: corrector(),
         };
         Thinning {
             assumes: match thin {

@@ -5,6 +5,7 @@
 
 mod bare_root;
 mod dense;
+mod encoders;
 mod foreign;
 mod holdings;
 mod layouts;

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::artifacts::{Graph, descriptor_json};
+use crate::support::command::corrector;
 use crate::support::containers::places;
 use crate::support::registry::Registry;
 use crate::support::snapshot::Snapshot;
@@ -123,6 +124,7 @@ impl Journey {
             replays: Replays::Skip,
             assumed_within: AssumedWithin::default(),
             spool: std::env::temp_dir(),
+            corrector: corrector(),
             missing: None,
             recorded: None,
         }

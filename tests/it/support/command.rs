@@ -7,10 +7,16 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use airlift::dense::gzip::Corrector;
 use tempfile::TempDir;
 
 use super::artifacts::Dice;
 use super::wait;
+
+/// The built binary as what works corrections of layers out.
+pub(crate) fn corrector() -> Corrector {
+    Corrector::new(env!("CARGO_BIN_EXE_airlift"), ["work-out-corrections"])
+}
 
 /// Runs `airlift` to its end.
 pub(crate) fn airlift(arguments: &[&str]) -> Output {

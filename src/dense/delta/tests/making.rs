@@ -1,7 +1,7 @@
 //! What a made delta looks like: small where the layers are alike, the same whatever the threads, within its limits.
 
 use super::super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
-use super::super::{AnchorIndex, Op, Options, Sketch, make_delta};
+use super::super::{AnchorIndex, Op, Options, make_delta};
 use super::{Made, apply, as_layers, index_of, make, make_in, noise};
 
 fn recipe_bytes(made: &Made) -> usize {
@@ -155,40 +155,6 @@ fn a_full_index_thins_out_and_still_finds() {
     })
     .expect("a delta of bytes in memory can be made");
     assert_eq!(delta.ops().count(), 2);
-}
-
-#[test]
-fn a_sketch_knows_likeness_from_difference() {
-    let blocks: Vec<Vec<u8>> = (0..1000).map(|i| noise(i, 512)).collect();
-    let whole = Sketch::of(&blocks.concat()).expect("bytes in memory can be read");
-    let half = Sketch::of(&blocks[..500].concat()).expect("bytes in memory can be read");
-    let other = Sketch::of(&noise(7777, 512_000)).expect("bytes in memory can be read");
-    assert!((whole.similarity(&whole) - 1.0).abs() < f64::EPSILON);
-    assert!(
-        (0.3..0.7).contains(&whole.similarity(&half)),
-        "{}",
-        whole.similarity(&half)
-    );
-    assert!(whole.similarity(&other) < 0.1);
-    assert!(Sketch::default().similarity(&Sketch::default()).abs() < f64::EPSILON);
-    assert_eq!(whole.to_bytes().len(), 512);
-    assert_eq!(Sketch::from_bytes(&whole.to_bytes()), Some(whole.clone()));
-    assert_eq!(Sketch::from_bytes(&whole.to_bytes()[1..]), None);
-    let mut descending = whole.to_bytes();
-    descending.swap(7, 511);
-    assert_eq!(Sketch::from_bytes(&descending), None);
-}
-
-/// Sketches are kept between exports: these bytes must stay as they are.
-#[test]
-fn a_sketch_keeps_its_bytes() {
-    let sketch = Sketch::of(&b"airlift".repeat(100)).expect("bytes in memory can be read");
-    let hex: String = sketch
-        .to_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    assert_eq!(hex, "9ae5e70c27522c682367afdf6b602f87");
 }
 
 #[test]

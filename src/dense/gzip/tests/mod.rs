@@ -1,6 +1,8 @@
 //! Streams that real programs wrote, strange ones, and hostile recompressions.
 
+mod child;
 mod hostile;
+mod made_up;
 mod real_streams;
 mod round_trips;
 
@@ -8,7 +10,8 @@ use std::io::Cursor;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use super::{Recompression, put_together, take_apart};
+use super::{Corrector, Recompression, put_together, take_apart};
+use child::corrector;
 
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
 const TWO: NonZeroUsize = ONE.saturating_add(1);
@@ -16,15 +19,21 @@ const TWO: NonZeroUsize = ONE.saturating_add(1);
 /// Takes a stream apart, with its plain text; `None` if it goes as it is.
 fn apart(compressed: &[u8]) -> Option<(Recompression, Vec<u8>)> {
     let mut plain = Vec::new();
-    let recompression =
-        take_apart(&mut Cursor::new(compressed), &mut plain, TWO).expect("memory does not fail");
+    let recompression = take_apart(&mut Cursor::new(compressed), &mut plain, TWO, &corrector())
+        .expect("memory does not fail");
     recompression.map(|recompression| (recompression, plain))
 }
 
 fn together(recompression: &Recompression, plain: &[u8]) -> Vec<u8> {
     let mut compressed = Vec::new();
-    let written = put_together(recompression, &mut &*plain, &mut compressed, TWO)
-        .expect("it fits the plain text");
+    let written = put_together(
+        recompression,
+        &mut &*plain,
+        &mut compressed,
+        TWO,
+        &corrector(),
+    )
+    .expect("it fits the plain text");
     assert_eq!(written, compressed.len() as u64);
     compressed
 }

@@ -8,6 +8,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, GzBuilder};
 use proptest::prelude::*;
 
 use super::super::{Error, put_together, take_apart};
+use super::child::corrector;
 use super::{ONE, apart, fixture, methods, round_trip, text, together};
 
 fn gzip(plain: &[u8], level: u32) -> Vec<u8> {
@@ -95,7 +96,12 @@ fn is_the_same_whatever_the_number_of_threads() {
     let stream = gzip(&text(1_300_000), 1);
     let forms = [1, 2, 5].map(|threads| {
         let threads = NonZeroUsize::new(threads).expect("it is not zero");
-        let recompression = take_apart(&mut Cursor::new(&stream), &mut io::sink(), threads);
+        let recompression = take_apart(
+            &mut Cursor::new(&stream),
+            &mut io::sink(),
+            threads,
+            &corrector(),
+        );
         recompression
             .expect("memory does not fail")
             .expect("it can be made again")
@@ -143,15 +149,16 @@ fn says_why_a_file_could_not_be_read_or_written() {
     let length = stream.len() as u64;
     for count in [0, 5, length / 2, length - 9] {
         let mut source = Failing(Cursor::new(stream.clone()), count);
-        let error = take_apart(&mut source, &mut io::sink(), ONE).expect_err("the file fails");
+        let error = take_apart(&mut source, &mut io::sink(), ONE, &corrector())
+            .expect_err("the file fails");
         assert!(
             matches!(&error, Error::Io(error) if error.kind() == ErrorKind::ConnectionReset),
             "{error}"
         );
 
         let mut sink = Failing(Cursor::new(Vec::new()), count);
-        let error =
-            take_apart(&mut Cursor::new(&stream), &mut sink, ONE).expect_err("the file fails");
+        let error = take_apart(&mut Cursor::new(&stream), &mut sink, ONE, &corrector())
+            .expect_err("the file fails");
         assert!(
             matches!(&error, Error::Io(error) if error.kind() == ErrorKind::StorageFull),
             "{error}"
@@ -159,8 +166,14 @@ fn says_why_a_file_could_not_be_read_or_written() {
 
         let (recompression, plain) = apart(&stream).expect("it can be made again");
         let mut sink = Failing(Cursor::new(Vec::new()), count);
-        let error = put_together(&recompression, &mut plain.as_slice(), &mut sink, ONE)
-            .expect_err("the file fails");
+        let error = put_together(
+            &recompression,
+            &mut plain.as_slice(),
+            &mut sink,
+            ONE,
+            &corrector(),
+        )
+        .expect_err("the file fails");
         assert!(
             matches!(&error, Error::Io(error) if error.kind() == ErrorKind::StorageFull),
             "{error}"
@@ -172,7 +185,15 @@ fn says_why_a_file_could_not_be_read_or_written() {
 fn tells_plain_text_of_another_length() {
     for path in ["python/layer.6.gz", "gzip/large.6.gz"] {
         let (recompression, mut plain) = apart(&fixture(path)).expect("it can be made again");
-        let put = |plain: &[u8]| put_together(&recompression, &mut &*plain, &mut io::sink(), ONE);
+        let put = |plain: &[u8]| {
+            put_together(
+                &recompression,
+                &mut &*plain,
+                &mut io::sink(),
+                ONE,
+                &corrector(),
+            )
+        };
         assert!(matches!(put(&plain[1..]), Err(Error::Damaged { .. })));
         plain.push(0);
         assert!(matches!(put(&plain), Err(Error::Damaged { .. })));

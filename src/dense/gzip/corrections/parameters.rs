@@ -3,8 +3,8 @@
 //! `preflate-rs` 0.7 reads them without doubt, and with some it would never end: blocks of no token, or chains as long
 //! as the input. So they are read here before, with the values that they can have.
 
-use super::Error;
-use super::limits::CHAIN_LENGTH_MAX;
+use super::super::Error;
+use super::super::limits::CHAIN_LENGTH_MAX;
 
 /// The longest match of deflate.
 const MATCH_BYTES_MAX: u32 = 258;
@@ -14,7 +14,7 @@ const WINDOW_BITS_MAX: u32 = 15;
 const DISTANCE_MAX: u32 = 1 << WINDOW_BITS_MAX;
 
 /// Checks that a first chunk begins with parameters that make the prediction end.
-pub(super) fn check_parameters(corrections: &[u8]) -> Result<(), Error> {
+pub(in super::super) fn check_parameters(corrections: &[u8]) -> Result<(), Error> {
     let mut fields = Fields { rest: corrections };
     fields.tag(1)?; // matches reach the first byte
     fields.tag(1)?; // matches reach as far as the window
