@@ -12,7 +12,7 @@ from pathlib import Path
 from . import content, patches
 from .images import REPOSITORY, Images
 from .measure import MIB, measure
-from .packages import FIRST, SECOND, Packages, run
+from .packages import FIRST, SECOND, Packages
 from .series import FULL, SMALL, images
 
 UPDATE_MAX, REBUILD_MAX, FULL_MAX = 0.20, 0.005, 0.75
@@ -84,13 +84,12 @@ class Delta:
         return {name: layer for name, layer in self.layers(tag).items() if layer["digest"] not in old}
 
     def recognise(self):
-        """Who wrote the layers of all versions, and of the first one what taking it apart takes by itself."""
+        """Who wrote the layers, and what taking them apart takes by itself."""
         self.note("which encoder wrote each layer")
-        references = {tag: self.references(tag) for tag in self.manifests}
         out = self.directory / "encoders.json"
-        inspect = [self.airlift.binary, "inspect", "--output", "json", "--encoders"]
-        self.alone = measure([into(out, [*inspect, *references["v1"]])])
-        run(into(out, [*inspect, *(reference for listed in references.values() for reference in listed)]))
+        inspect = [self.airlift.binary, "inspect", "--output", "json", "--encoders", *self.references("v1")]
+        # `measure` shows no output.
+        self.alone = measure([["sh", "-c", 'path=$1; shift; exec "$@" >"$path"', "inspect", out, *inspect]])
         self.encoders = {}
         for layer in json.loads(out.read_text())["layers"]:
             names = " + ".join(encoder["name"] for encoder in layer["encoders"]) or layer["method"]
@@ -184,11 +183,6 @@ class Delta:
                 "measurements": [row.report() for row in self.rows], "checks": self.checks}
 
 
-def into(path, command):
-    """The command, with its output in a file."""
-    return ["sh", "-c", 'path=$1; shift; exec "$@" >"$path"', "into", path, *command]
-
-
 def spent(sample):
     return sample and {"seconds": round(sample.seconds, 2), "cpu_seconds": round(sample.cpu, 2),
                        "peak_rss_bytes": sample.rss}
@@ -202,7 +196,7 @@ def show(report):
         sides = " │ ".join(shown(row[side]) for side in ("export", "import"))
         print(f"{row['name']:8} {row['bytes'] / 1e6:8.2f} {100 * row['share']:6.2f} │ {sides}  {row['what']}")
     for names, size in report.get("encoders", {}).items():
-        print(f"\n{size / 1e6:.1f} MB of layers of all versions were written by: {names}", end="")
+        print(f"\n{size / 1e6:.1f} MB of the layers were written by: {names}", end="")
     if "layers_arrived" in report:
         print(f"\n\n{report['layers_arrived']} times a layer arrived with its digest")
     for row in report.get("left_out", []):
