@@ -1,6 +1,6 @@
 //! What can go wrong: the two ends of the stream, a limit, or a recompression that does not hold.
 //!
-//! Strange *content* is no error of [`super::take_apart`]: it answers that the blob goes verbatim.
+//! Strange *content* is no error of [`super::take_apart()`]: it answers that the blob goes verbatim.
 
 use std::io;
 

@@ -15,7 +15,9 @@ use crate::support::containers::places;
 use crate::support::snapshot::{assert_contains, assert_same};
 
 const GRAPHS: u64 = 12;
-const VERSIONS: u64 = 8;
+const VERSIONS: u64 = 6;
+/// Several volumes for most graphs.
+const VOLUME_BYTES: u64 = 120_000;
 
 /// What the bundles of many graphs were made of, so that a test that tests nothing is noticed.
 #[derive(Debug, Default)]
@@ -86,7 +88,7 @@ async fn what_was_exported_densely_comes_back() {
         let world = World::new();
         world.source.seed(&graph.memory);
         let mut options = one_off(&world, &references(&world.source, &graph));
-        options.volume_size = (seed % 2 == 1).then_some(120_000);
+        options.volume_size = (seed % 2 == 1).then_some(VOLUME_BYTES);
         match world.export_with(&options).await {
             // Manifests alone are larger than such a volume.
             Err(error) if error.kind() == ErrorKind::Refused => continue,
@@ -102,7 +104,7 @@ async fn what_was_exported_densely_comes_back() {
         assert_arrived(&world, &graph);
     }
     eprintln!("{made:?}");
-    assert!(made.rebuilt > 10 && made.with_references > 0, "{made:?}");
+    assert!(made.rebuilt > 4 && made.with_references > 0, "{made:?}");
 }
 
 /// The first version travels whole, and the second one as `thin` says.
@@ -112,16 +114,24 @@ async fn two_versions(seed: u64, first: Thin, second: Thin, made: &mut Made) {
     let world = World::new();
     for (graph, thin) in versions.iter().zip([first, second]) {
         world.source.seed(&graph.memory);
-        let references = references(&world.source, graph);
-        world.travel(&references, thin).await;
-        assert_sound(&world.newest()).await;
+        let mut options = world.options(&references(&world.source, graph), thin);
+        options.volume_size = (seed % 3 == 2).then_some(VOLUME_BYTES);
+        if seed % 2 == 1 && options.thinning.dense.is_none() {
+            options.profile = Profile::Guard;
+        }
+        world.export_with(&options).await.unwrap();
+        world.import().await.unwrap();
+        world.bring_receipts(&world.receipts()).await.unwrap();
+        assert_sound(&world.usb()).await;
         world.target.assert_no_violation();
         assert_eq!(world.target.missing_content(), [""; 0], "{graph:?}");
         let expected = graph.memory.snapshot();
         let found = without_tables(&world.target.snapshot(), &expected);
         assert_contains(&found, &expected);
     }
-    made.add(inventories(&world.newest()).await.last().unwrap());
+    let all = inventories(&world.usb()).await;
+    let last = all.iter().max_by_key(|it| (it.sequence, it.volume));
+    made.add(last.unwrap());
     world.assert_spool_is_empty();
 }
 

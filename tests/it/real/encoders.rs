@@ -243,9 +243,11 @@ fn what_go_writes_is_named_exactly() {
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{said}");
     let layer = layer();
+    // Its slow levels are slower still in a build for tests; this is more than they are recognised on.
+    let layer = &layer[..1_400_000];
     for level in ["1", "6", "9"] {
         let expected = format!("go-1.19 {level}");
-        let stream = compress(&program, &[level], &layer);
+        let stream = compress(&program, &[level], layer);
         assert_exact(&format!("Go {level}"), &stream, |encoder| {
             encoder == expected
         });

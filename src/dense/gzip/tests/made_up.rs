@@ -149,7 +149,7 @@ fn a_program_that_cannot_be_run_is_named() {
 #[test]
 fn corrections_with_flipped_bits_end() {
     let (real, mut outcomes) = (real(), Outcomes::default());
-    for seed in 0..70 {
+    for seed in 0..30 {
         outcomes.add(&real, |corrections| {
             let mut random = Random(seed);
             for _ in 0..=seed % 4 {
