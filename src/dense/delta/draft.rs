@@ -7,7 +7,7 @@ use super::error::{Error, Result};
 use super::limits::{MAX_PLACES, MAX_RECIPE_BYTES, MIN_SEGMENT_BYTES};
 use super::ops::{Op, OpWriter};
 use super::pool::{Job, Pool};
-use super::prefix::{self, MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
+use super::prefix::{MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
 use super::recipe::Delta;
 use super::segment::{Place, Segment};
 
@@ -57,10 +57,7 @@ impl<'scope, 'env> Draft<'scope, 'env> {
             neighbourhood: Neighbourhood::default(),
             run_bytes: 0,
             run_bytes_here: 0,
-            before: (!sizes_bytes.is_empty()).then_some(Point {
-                reference: 0,
-                offset: 0,
-            }),
+            before: None,
         }
     }
 
@@ -159,8 +156,7 @@ impl<'scope, 'env> Draft<'scope, 'env> {
 
     fn choose_places(&mut self, literal_bytes: usize) -> Vec<Place> {
         let neighbourhood = std::mem::take(&mut self.neighbourhood);
-        let mut places =
-            neighbourhood.choose(self.sizes_bytes, prefix::budget_bytes(literal_bytes));
+        let mut places = neighbourhood.choose(self.sizes_bytes, literal_bytes);
         places.truncate(self.places_left.min(MAX_PLACES_PER_SEGMENT));
         self.places_left -= places.len();
         places

@@ -8,21 +8,35 @@ use zstd::zstd_safe::{
 };
 
 use super::error::{Error, Result};
-use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES};
+use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES, PREVIOUS_BYTES};
 use super::segment::{Place, Segment};
 use super::source::{ReadAt, read_at};
 
-/// The largest window that a frame of ours needs: prefix, previous segment and segment are within 64 MiB.
+/// The largest window that a frame of ours needs: places, the end of the segment before and the segment are within 64 MiB.
 const MAX_WINDOW_LOG: u32 = 26;
 
-/// The sizes of the tables of the match finder: 4 Mi and 2 Mi entries, 24 MiB for both.
-///
-/// Zstd chooses tables by the level alone, and those of level 3 forget most of a prefix before the literals come: these
-/// save a fifth. Long-distance matching, measured beside them, costs more than it saves.
-const HASH_LOG: u32 = 22;
-const CHAIN_LOG: u32 = 21;
+/// The logarithms of the sizes of the tables of the match finder, in entries.
+#[derive(Clone, Copy)]
+struct Tables {
+    hash_log: u32,
+    chain_log: u32,
+}
 
-const _: () = assert!(MAX_PREFIX_BYTES + 2 * MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
+impl Tables {
+    /// Zstd chooses tables by the level alone, and those of level 3 to 6 forget most of a long prefix before the
+    /// literals come, which doubles what an update comes to. These take 24 MiB.
+    const OF_PLACES: Self = Self {
+        hash_log: 22,
+        chain_log: 21,
+    };
+    /// Without places larger ones were measured to take half as much time again, for a fiftieth of the bytes.
+    const OF_LITERALS: Self = Self {
+        hash_log: 20,
+        chain_log: 19,
+    };
+}
+
+const _: () = assert!(MAX_PREFIX_BYTES + PREVIOUS_BYTES + MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
 
 /// What segments are compressed in, one after the other: memory that is given back and taken again for each of them
 /// stays with the allocator of the thread that had it, and adds up.
@@ -56,7 +70,11 @@ impl Buffers {
         self.plain.extend_from_slice(literals);
         let (prefix, content) = self.plain.split_at(prefix_bytes);
         self.frame.clear();
-        let encoded = encode(prefix, content, level, &mut self.frame);
+        let tables = match places.is_empty() {
+            true => Tables::OF_LITERALS,
+            false => Tables::OF_PLACES,
+        };
+        let encoded = encode(prefix, content, (level, tables), &mut self.frame);
         encoded.map_err(|code| Error::Compress {
             reason: get_error_name(code),
         })?;
@@ -67,7 +85,7 @@ impl Buffers {
 fn encode(
     prefix: &[u8],
     content: &[u8],
-    level: i32,
+    (level, tables): (i32, Tables),
     frame: &mut Vec<u8>,
 ) -> std::result::Result<usize, usize> {
     let total_bytes = prefix.len() + content.len();
@@ -78,8 +96,8 @@ fn encode(
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(level))?;
     context.set_parameter(CParameter::WindowLog(window_log))?;
-    context.set_parameter(CParameter::HashLog(window_log.min(HASH_LOG)))?;
-    context.set_parameter(CParameter::ChainLog(window_log.min(CHAIN_LOG)))?;
+    context.set_parameter(CParameter::HashLog(window_log.min(tables.hash_log)))?;
+    context.set_parameter(CParameter::ChainLog(window_log.min(tables.chain_log)))?;
     context.set_parameter(CParameter::ContentSizeFlag(true))?;
     context.set_parameter(CParameter::ChecksumFlag(false))?;
     context.ref_prefix(prefix)?;
@@ -154,6 +172,7 @@ fn read_prefix(
     spare_bytes: usize,
 ) -> Result<()> {
     let previous = previous.unwrap_or_default();
+    let previous = &previous[previous.len().saturating_sub(PREVIOUS_BYTES)..];
     let place_bytes: usize = places.iter().map(|place| place.length).sum();
     prefix.reserve_exact(previous.len() + place_bytes + spare_bytes);
     prefix.extend_from_slice(previous);

@@ -11,6 +11,13 @@ const MIN_RUN_BYTES: u64 = 64;
 /// A gap is taken as a whole when it is not longer than four times its literal and this many bytes.
 const GAP_SLACK_BYTES: u64 = 1 << 20;
 
+/// How much of a reference is taken beside a literal whose gap is not known: a guess, and no better further away.
+const GUESS_BYTES: u64 = 256 << 10;
+
+/// How many times as many literals as bytes of cores there may be: fewer stretches of references than that are
+/// neighbours by accident, and not worth the time that a prefix takes.
+const LITERALS_PER_CORE_MAX: u64 = 4;
+
 /// Places that are nearer to each other than this become one.
 const JOIN_BYTES: u64 = 4 << 10;
 
@@ -40,7 +47,7 @@ const CORE_BYTES: u64 = 4 << 20;
 pub(super) const MAX_PLACES_PER_SEGMENT: usize = 1024;
 
 /// How long the places for so many literals may be: few literals are not worth reading a long prefix for.
-pub(super) fn budget_bytes(literal_bytes: usize) -> usize {
+fn budget_bytes(literal_bytes: usize) -> usize {
     PREFIX_BYTES.min(8 * literal_bytes + (1 << 20))
 }
 
@@ -72,6 +79,7 @@ impl Neighbourhood {
             self.push(before, gap);
             return;
         }
+        let length = length.min(GUESS_BYTES);
         if let Some(before) = before {
             self.push(before, length);
         }
@@ -101,8 +109,12 @@ impl Neighbourhood {
         }
     }
 
-    /// The places, by reference and offset, as wide as `budget_bytes` allows.
-    pub(super) fn choose(mut self, sizes_bytes: &[u64], budget_bytes: usize) -> Vec<Place> {
+    /// The places for so many bytes of literals, by reference and offset, as wide as is worth it.
+    pub(super) fn choose(mut self, sizes_bytes: &[u64], literal_bytes: usize) -> Vec<Place> {
+        if literal_bytes as u64 > LITERALS_PER_CORE_MAX.saturating_mul(self.bytes) {
+            return Vec::new();
+        }
+        let budget_bytes = budget_bytes(literal_bytes);
         self.cores.sort_by_key(|core| (core.reference, core.start));
         let widened = SLACKS
             .iter()
