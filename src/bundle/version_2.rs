@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inventory::{InvalidInventory, Inventory, Profile, Row};
 use super::limits::INVENTORY_ROWS_MAX;
+use crate::oci::media_type::is_manifest;
 use crate::oci::{Descriptor, Digest};
 
 pub const MEDIA_TYPE_2: &str = "application/vnd.airlift.inventory.v2+json";
@@ -114,6 +115,8 @@ impl Inventory {
         let is_known = |position: &u32| (*position as usize) < self.repositories.len();
         let assumed = self.assumed.iter().map(|row| &row.repositories);
         let mut lists = assumed.chain(self.rebuilt.iter().map(|row| &row.repositories));
+        let types = self.assumed.iter().map(|row| &row.media_type);
+        let mut types = types.chain(self.rebuilt.iter().map(|row| &row.media_type));
         let has_rows = !self.assumed.is_empty() || !self.rebuilt.is_empty();
         let checks = [
             (
@@ -140,6 +143,10 @@ impl Inventory {
                 self.repairs.is_none()
                     || self.artifacts.is_empty() && !has_rows && self.pipeline.is_some(),
                 "a repair with artifacts, or without a pipeline",
+            ),
+            (
+                !types.any(|it| is_manifest(it)),
+                "a manifest that is assumed or rebuilt",
             ),
             (self.has_each_once(), "content that is listed twice"),
             (

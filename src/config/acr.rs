@@ -59,6 +59,10 @@ pub enum InvalidAcr {
         field: &'static str,
         text: String,
     },
+    #[error(
+        "the container's URL of the pipeline `{name}` has a query, which may be a signature; a configuration file names a secret by `credential`"
+    )]
+    Query { name: String },
     #[error("the pipeline `{name}` has the option `{option}`, which is not known")]
     Option { name: String, option: String },
 }
@@ -129,6 +133,10 @@ fn parse_pipeline(resource: &Value, direction: AcrDirection) -> Result<AcrPipeli
         has_source_trigger: reading.has_source_trigger(),
         options: reading.read_options()?,
     };
+    if pipeline.container.contains(['?', '#']) {
+        let name = name.to_owned();
+        return Err(InvalidAcr::Query { name });
+    }
     if let Some(uri) = &pipeline.key_vault {
         reading.plain("keyVaultUri", uri)?;
     }
@@ -211,6 +219,14 @@ mod tests {
         { "type": "Microsoft.ContainerRegistry/registries/exportPipelines", "name": "acme/out",
           "properties": { "target": { "uri": "https://a.blob.core.windows.net/drop", "storageAccessMode": "ManagedIdentity" },
                           "options": ["OverwriteBlobs", "ContinueOnErrors"] } } ] }"#;
+
+    #[test]
+    fn a_signature_in_a_url_is_refused_and_not_shown() {
+        let signed = FLAT.replace("/drop\"", "/drop?sv=1&sig=SECRET\"");
+        let refused = parse_acr(&signed).expect_err("a signature");
+        assert!(matches!(refused, InvalidAcr::Query { .. }));
+        assert!(!refused.to_string().contains("SECRET"));
+    }
 
     #[test]
     fn what_az_prints_and_what_arm_has_mean_the_same() {

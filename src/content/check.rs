@@ -81,6 +81,14 @@ impl ReadBack {
                 blobs.extend(below.iter().map(|blob| (*blob, artifact.repository)));
             }
         }
+        // A plan of blobs alone is about them.
+        if self.plan.artifacts.is_empty() {
+            let all = self.plan.blobs.iter().enumerate();
+            blobs.extend(all.flat_map(|(blob, planned)| {
+                let names = planned.repositories.iter();
+                names.map(move |name| (blob, *name))
+            }));
+        }
         for list in [&mut blobs, &mut manifests] {
             list.sort_unstable();
             list.dedup();

@@ -3,11 +3,12 @@
 //! **Invariant.** A value has passed every check that needs no reference and no segment.
 //! Specification: FORMAT.md, "Version 2", Recipe.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
 use super::delta::{self, Delta, ReadAt, Rebuilt, apply_delta};
 use super::gzip::{self, Corrector, Recompression, put_together};
+use super::plain::is_about_content;
 
 const FIRST_LINE: &[u8] = b"airlift recipe 1\n";
 /// A varint of 64 bits.
@@ -28,6 +29,20 @@ pub enum Error {
     Gzip(#[from] gzip::Error),
     #[error("its delta cannot be followed")]
     Delta(#[from] delta::Error),
+}
+
+impl Error {
+    /// What reading or writing failed with, where nothing is wrong with the recipe.
+    pub fn io_failure(&self) -> Option<&io::Error> {
+        match self {
+            Self::Gzip(gzip::Error::Io(cause))
+            | Self::Delta(
+                delta::Error::Read { source: cause, .. }
+                | delta::Error::Write { source: cause, .. },
+            ) => (!is_about_content(cause)).then_some(cause),
+            _ => None,
+        }
+    }
 }
 
 /// A layer, described.

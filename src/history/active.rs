@@ -56,6 +56,7 @@ pub struct ActiveRun {
 
 impl ActiveRun {
     pub async fn begin(ledger: &Ledger, run: &NewRun, clock: fn() -> Timestamp) -> Result<Self> {
+        ledger.check_noted_head().await?;
         let id = RunId::generate(clock())?;
         // Before the record: a record without a lock is that of a dead run.
         let hold = ledger.hold_run(&id).await?;

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::import_plan::ImportPlan;
 use super::missing::{MISSING_MEDIA_TYPE, MissingContent, MissingContents};
 use super::place::{Place, TargetReference};
 use super::target_names::name_at_target;
@@ -106,17 +107,42 @@ pub(super) async fn find_assumed(
             Some(name) => {
                 found.insert(content.row.digest.clone(), name);
             }
-            None => missing.push(MissingContent {
-                digest: content.row.digest.clone(),
-                size: content.row.size,
-                repositories: content.sources.clone(),
-                sequence: content.row.sequence,
-            }),
+            None => missing.push(content.missing()),
         }
     }
     match missing.is_empty() {
         true => Ok(found),
         false => Err(refuse(bundle, missing)),
+    }
+}
+
+/// What an import would find missing at its target, as its error; `place` is `None` where there is no target yet.
+pub async fn check_assumed(
+    import: &ImportPlan,
+    place: Option<&Place>,
+    within: &AssumedWithin,
+) -> Result<()> {
+    let (bundle, assumed) = (&import.bundle, &import.assumed);
+    match place {
+        Some(place) => find_assumed(bundle, assumed, (place, within))
+            .await
+            .map(drop),
+        None if assumed.is_empty() => Ok(()),
+        None => Err(refuse(
+            bundle,
+            assumed.iter().map(AssumedPlace::missing).collect(),
+        )),
+    }
+}
+
+impl AssumedPlace {
+    fn missing(&self) -> MissingContent {
+        MissingContent {
+            digest: self.row.digest.clone(),
+            size: self.row.size,
+            repositories: self.sources.clone(),
+            sequence: self.row.sequence,
+        }
     }
 }
 

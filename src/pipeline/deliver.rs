@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::admission::CannotAdmit;
 use super::answer::Receipts;
+use super::assumed::AssumedWithin;
 use super::broken_off::DoneSoFar;
 use super::deliver_events::{events_of, refused_artifacts};
 use super::deliver_outcome::{outcome_of, repositories_of, tags_of, tell_artifacts};
@@ -107,6 +108,20 @@ impl Remembrance {
             Some(refusal) => Err(refuse(inventory, refusal)),
             None => Ok(notes_on(&decision, &missing, &inventory.name, replays)),
         }
+    }
+
+    /// Where a delivery of this bundle would look for what it does not carry.
+    pub async fn assumed_within(
+        &self,
+        import: &ImportPlan,
+        mut within: AssumedWithin,
+    ) -> Result<AssumedWithin> {
+        let inventory = import.bundle.inventory();
+        let place = self.place_of(inventory, import.bundle.last().inventory_digest())?;
+        if let Some((lane, _)) = place {
+            within.filled = self.find_filled(&lane).await?;
+        }
+        Ok(within)
     }
 
     /// Delivers a bundle by the rules and records the run. With a claim its end is part of the record.

@@ -15,7 +15,7 @@ use super::reconstruct::Reconstruction;
 use super::spool::Spool;
 use super::supply::Supply;
 use crate::content::{
-    ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, Events, MountSources, Plan,
+    ArtifactOutcome, Copy, CopyOptions, CopyReport, Error, ErrorKind, Events, MountSources, Plan,
     PresentBlobs, ReadBack, Result, Source,
 };
 use crate::dense::gzip::Corrector;
@@ -144,13 +144,17 @@ async fn deliver(
         None => copy.run().await,
     };
     let report = copied.map_err(|error| blame_bundle(error, import))?;
-    let read_back = match &options.read_back {
-        None => None,
-        Some(events) => {
-            let delivered = (&import.plan, &import.names[..], &report);
-            let concurrency = options.copy.concurrency;
-            Some(read_back(delivered, target, concurrency, events).await?)
+    let events = options.read_back.as_ref();
+    let delivered = (&import.plan, &import.names[..], &report);
+    let concurrency = options.copy.concurrency;
+    let read_back = match (&import.bundle.inventory().repairs, events) {
+        (Some(_), _) => {
+            let events = events.unwrap_or(&options.copy.events);
+            let read = read_back(delivered, target, concurrency, events).await;
+            Some(read.map_err(blame_registry)?)
         }
+        (None, Some(events)) => Some(read_back(delivered, target, concurrency, events).await?),
+        (None, None) => None,
     };
     Ok(ImportReport {
         artifacts: list_artifacts(import.artifact_names(), &report),
@@ -207,6 +211,18 @@ pub(super) async fn read_back(
     };
     let checked = check.run().await;
     checked.map_err(|error| error.within("target: what was read back is not right"))
+}
+
+/// What was pushed and still is not there as it should be: many registries keep the bytes that they have.
+fn blame_registry(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unverified | ErrorKind::NotFound => Error::new(
+            ErrorKind::Failed,
+            "the target keeps other bytes under a digest that was pushed again; delete the blob there, and import this again",
+        )
+        .with_cause(error),
+        _ => error.within("target: what was repaired cannot be read back"),
+    }
 }
 
 /// What could not be read is told as the bundle's failure.

@@ -3,6 +3,7 @@
 //! The file is written by the far side and read by the near one, unsigned: it is only ever taken as a wish, and what
 //! it names is exported only where the exporter's own ledger says that it was sent to that lane before.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,13 +66,16 @@ impl MissingContents {
             }
         };
         let bytes = read().map_err(|cause| Error::io(doing.clone(), cause))?;
-        let missing: Self = serde_json::from_slice(&bytes)
+        let mut missing: Self = serde_json::from_slice(&bytes)
             .map_err(|cause| Error::new(ErrorKind::Refused, doing.clone()).with_cause(cause))?;
         if missing.media_type != MISSING_MEDIA_TYPE {
             let found = escape_control(&missing.media_type);
             let message = format!("{doing}: its type is `{found}`, not `{MISSING_MEDIA_TYPE}`");
             return Err(Error::new(ErrorKind::Refused, message));
         }
+        // Nobody has signed it, and a content goes into a bundle once.
+        let mut seen = HashSet::new();
+        missing.missing.retain(|it| seen.insert(it.digest.clone()));
         Ok(missing)
     }
 
@@ -97,7 +101,18 @@ pub(super) fn note_missing(error: Error, lane: Option<&str>, directory: Option<&
     noted.lane = lane.map(str::to_owned);
     // The list is in the message too, and the import has failed for another reason than this.
     let _ = noted.write(directory);
-    Error::new(error.kind(), error.to_string()).with_cause(noted)
+    Error::new(error.kind(), describe_before(&error)).with_cause(noted)
+}
+
+/// What an error says above the list itself.
+fn describe_before(error: &Error) -> String {
+    let mut messages = Vec::new();
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next.filter(|it| !it.is::<MissingContents>()) {
+        messages.push(cause.to_string());
+        next = cause.source();
+    }
+    messages.join(": ")
 }
 
 /// What was missing, where that is what an error is about.

@@ -87,7 +87,7 @@ mod watch;
 
 pub use admission::{AdmissionRules, CannotAdmit};
 pub use answer::{Receipts, name_receipt};
-pub use assumed::AssumedWithin;
+pub use assumed::{AssumedWithin, check_assumed};
 pub use containers::{connect_container, connect_queue, locate_bundles, upload_place};
 pub use creation::RepositoryCreation;
 pub use deliver::Remembrance;

@@ -5,7 +5,7 @@
 //! bounded: one delta is applied at a time. Specification: FORMAT.md, "Version 2", To rebuild.
 
 use std::collections::HashMap;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ use crate::content::{Content, Error, ErrorKind, RawStream, Result, Source};
 use crate::dense::delta::ReadAt;
 use crate::dense::gzip::Corrector;
 use crate::dense::plain;
-use crate::dense::recipe::Recipe;
+use crate::dense::recipe::{self, Recipe};
 use crate::oci::Digest;
 
 type Plain = Arc<OnceCell<SpooledFile>>;
@@ -72,10 +72,14 @@ impl Reconstruction {
         let recipe = self.recipe(&row).await?;
         let (mut writer, stream) = write_stream(range.start);
         let (threads, corrector) = (self.threads, self.corrector.clone());
+        let spool = self.spool.clone();
         tokio::task::spawn_blocking(move || {
             let mut reader = plain.reader();
             let written = recipe.put_together(&mut reader, &mut writer, threads, &corrector);
-            let written = written.map_err(|cause| cannot_rebuild(&row.digest).with_cause(cause));
+            let written = written.map_err(|cause| {
+                let error = blame(cause, &spool, || cannot_rebuild(&row.digest));
+                error.within(format!("the layer `{}` is made again", row.digest))
+            });
             writer.finish(written.map(drop));
         });
         Ok(stream)
@@ -211,9 +215,9 @@ impl Reconstruction {
             let applied = recipe.apply(&references, &mut read_segment, &mut file);
             match (failed, applied) {
                 (Some(error), _) => Err(error),
-                (None, Err(cause)) => {
-                    Err(Error::unverified("its recipe cannot be followed").with_cause(cause))
-                }
+                (None, Err(cause)) => Err(blame(cause, &spool, || {
+                    Error::unverified("its recipe cannot be followed")
+                })),
                 (None, Ok(_)) => SpooledFile::of(file).map_err(|cause| spool.failed(cause)),
             }
         });
@@ -222,6 +226,15 @@ impl Reconstruction {
             ErrorKind::Unverified => cannot_rebuild(&row.digest).with_cause(error),
             _ => error,
         })
+    }
+}
+
+/// A disk that is full says nothing about the bundle.
+fn blame(cause: recipe::Error, spool: &Spool, wrong: impl FnOnce() -> Error) -> Error {
+    match cause.io_failure().map(|it| (it.raw_os_error(), it.kind())) {
+        Some((Some(code), _)) => spool.failed(io::Error::from_raw_os_error(code)),
+        Some((None, kind)) => spool.failed(kind.into()),
+        None => wrong().with_cause(cause),
     }
 }
 

@@ -90,13 +90,13 @@ pub async fn plan_repair(
 /// Notes that the lane does not have what the bundle repairs.
 pub async fn note_repair(
     memory: &ExportMemory,
-    name: &str,
+    (name, repair): (&str, &ExportPlan),
     missing: &MissingContents,
 ) -> Result<()> {
     let Some(known) = memory.ledger.find_pipeline(name).await? else {
         return Ok(());
     };
-    let lane = missing.lane.as_deref().unwrap_or_default();
+    let lane = repair.repairs.as_ref().map_or("", |it| &it.lane);
     let digests: Vec<Digest> = missing.missing.iter().map(|it| it.digest.clone()).collect();
     let now = (memory.clock)();
     let marked = memory.ledger.mark_missing((&known.id, lane), &digests, now);

@@ -24,7 +24,10 @@ pub fn canonical(address: &str) -> String {
         _ => (host, ""),
     };
     let lower = name.to_lowercase();
-    let name = match lower.trim_end_matches('.') {
+    // The parser that requests go through knows more spellings of an address: `127.1`, octal, one number.
+    let parsed = Url::parse(&format!("https://{lower}/")).ok();
+    let host = parsed.as_ref().and_then(Url::host_str).unwrap_or(&lower);
+    let name = match host.trim_end_matches('.') {
         name if is_loopback(name) => "localhost",
         name => name,
     };
@@ -125,11 +128,16 @@ mod tests {
             "127.1.2.3:05000/a",
             "[::1]:5000/a",
             "LOCALHOST:5000/a",
+            "127.1:5000/a",
+            "0177.0.0.1:5000/a",
+            "2130706433:5000/a",
+            "0x7f.1:5000/a",
         ] {
             assert_eq!(canonical(other), "localhost:5000/a", "{other}");
         }
         assert_eq!(canonical("[::1]"), "localhost");
         assert_eq!(canonical("10.0.0.1:5000"), "10.0.0.1:5000");
+        assert_eq!(canonical("10.1:5000/a"), "10.0.0.1:5000/a");
         assert!(is_below("R.example:443/a/b", "r.example/a"));
         assert!(!is_below("r.example/ab", "r.example/a"));
         assert!(

@@ -176,7 +176,7 @@ pub(in crate::cli) async fn run(
             let plan = plan_repair(&options, &selected, memory, missing).await?;
             if !arguments.dry_run {
                 let name = arguments.pipeline.as_deref().unwrap_or_default();
-                note_repair(memory, name, missing).await?;
+                note_repair(memory, (name, &plan), missing).await?;
             }
             vec![plan]
         }

@@ -32,9 +32,9 @@ use crate::content::{
 };
 use crate::history::RunKind;
 use crate::pipeline::{
-    AdmissionRules, Connections, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex,
-    Remembrance, RepositoryCreation, Survey, Tailoring, TargetReference, open_bundles, plan_import,
-    run_import, survey_import,
+    AdmissionRules, ImportOptions, ImportPlan, ImportReport, Place, PlatformIndex, Remembrance,
+    RepositoryCreation, Survey, Tailoring, TargetReference, check_assumed, open_bundles,
+    plan_import, run_import, survey_import,
 };
 use crate::storage::{ContainerReference, Purpose};
 
@@ -218,7 +218,9 @@ impl DeliveryArguments {
                     }
                 }
             }
-            return dry_run(&plans, target, &connections, output).await;
+            let place = connections.existing_target(target).await?;
+            look_for_assumed(&plans, place.as_ref(), memory, &options.0).await?;
+            return dry_run(&plans, target, place.as_ref(), output).await;
         }
         let place = connections.target(target).await?;
         run_all(&plans, target, (&place, memory), options, output).await
@@ -345,17 +347,41 @@ async fn deliver_one(
     Ok(delivered.report)
 }
 
+/// Looks for what the bundles do not carry, as the import would. Of several one may bring what another one lacks.
+async fn look_for_assumed(
+    plans: &[ImportPlan],
+    place: Option<&Place>,
+    memory: Option<&Remembrance>,
+    options: &ImportOptions,
+) -> anyhow::Result<()> {
+    for plan in plans {
+        let within = options.assumed_within.clone();
+        let within = match memory {
+            Some(memory) => memory.assumed_within(plan, within).await?,
+            None => within,
+        };
+        let name = &plan.bundle.inventory().name;
+        let checked = check_assumed(plan, place, &within).await;
+        match checked.map_err(|error| error.within(format!("cannot import `{name}`"))) {
+            Err(error) if plans.len() > 1 && error.kind() == ErrorKind::NotFound => {
+                Output::warn(&format!("as the target is now: {}", describe(&error)));
+            }
+            checked => checked?,
+        }
+    }
+    Ok(())
+}
+
 async fn dry_run(
     plans: &[ImportPlan],
     target: &TargetReference,
-    connections: &Connections,
+    place: Option<&Place>,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let place = connections.existing_target(target).await?;
     let mut text = String::new();
     let mut documents = Vec::new();
     for plan in plans {
-        let survey = match &place {
+        let survey = match place {
             Some(place) => survey_import(plan, place, CONTENTS_IN_FLIGHT).await?,
             None => Survey::of_empty_target(plan),
         };

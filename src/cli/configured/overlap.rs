@@ -3,6 +3,8 @@
 //! What a pipeline can reach is told by its target and the repositories that it takes. Two that can reach one name
 //! are refused, unless one of them says that it is meant so.
 
+use std::path::{Path, PathBuf};
+
 use super::Pipeline;
 use super::Settings;
 use super::words::Words;
@@ -124,9 +126,14 @@ fn reaches_in(words: &Words) -> Vec<Reach> {
     let Some(target) = words.values_of("target").next() else {
         return Vec::new();
     };
-    let target = match target.starts_with("oci:") {
-        true => target.trim_end_matches('/').to_owned(),
-        false => canonical(target.trim_end_matches('/')),
+    let target = match target.strip_prefix("oci:") {
+        // Without what changes nothing: `//`, `.` and a slash at the end.
+        Some(path) => Path::new(path)
+            .components()
+            .collect::<PathBuf>()
+            .display()
+            .to_string(),
+        None => canonical(target.trim_end_matches('/')),
     };
     let renames = words.flags.iter().any(|flag| flag.starts_with("--rename"));
     let globs: Vec<&str> = words.values_of("repositories").collect();
@@ -171,6 +178,11 @@ mod tests {
         assert!(meet(&["--target=r.example"], &["--target=r.example/a/b"]));
         assert!(!meet(&["--target=r.example/a"], &["--target=r.example/ab"]));
         assert!(!meet(&["--target=r.example/a"], &["--target=s.example/a"]));
+        for same in ["oci:/l", "oci:/l/", "oci://l", "oci:/./l/."] {
+            let same = format!("--target={same}");
+            assert!(meet(&["--target=oci:/l"], &[&same]), "{same}");
+        }
+        assert!(!meet(&["--target=oci:/l"], &["--target=oci:/m"]));
     }
 
     #[test]

@@ -12,10 +12,13 @@ mod parse;
 mod tests;
 
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub use fault::{Fault, InvalidConfiguration};
 pub use near::find_near;
+use rustix::fs::OFlags;
+
 use owner::{Distrusted, judge_owner};
 pub use parse::{Entry, Item, Section, Sections, Setting, is_section_name, parse_sections};
 
@@ -36,7 +39,11 @@ pub fn find_configuration(named: Option<&Path>) -> Option<PathBuf> {
 pub fn read_configuration(path: &Path) -> Result<Sections, InvalidConfiguration> {
     let invalid = |fault: Fault| InvalidConfiguration::new(path, vec![fault]);
     let unreadable = |cause| invalid(Fault::at(0, format!("cannot be read: {cause}")));
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    // A pipe would be waited for before it is known to be one.
+    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let mut opening = std::fs::OpenOptions::new();
+    let opened = opening.read(true).custom_flags(without_waiting).open(path);
+    let mut file = opened.map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(invalid(Fault::at(0, "is not a file")));

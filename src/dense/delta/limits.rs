@@ -21,7 +21,7 @@ pub const MAX_SEGMENT_BYTES: usize = 8 << 20;
 pub const MIN_SEGMENT_BYTES: usize = 1 << 20;
 
 /// How much of the end of the segment before stands in a prefix, in plain bytes; all of a shorter one.
-pub const PREVIOUS_BYTES: usize = 2 << 20;
+pub(super) const PREVIOUS_BYTES: usize = 2 << 20;
 
 /// The most bytes that the places of one prefix have together, without the previous segment.
 pub const MAX_PREFIX_BYTES: usize = 32 << 20;

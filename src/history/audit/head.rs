@@ -71,6 +71,21 @@ impl Ledger {
         }
     }
 
+    /// Refuses a ledger whose history does not have the record that was noted: it was cut off, replaced or rewritten.
+    pub(in crate::history) async fn check_noted_head(&self) -> Result<()> {
+        let Some(noted) = self.read_audit_head()? else {
+            return Ok(());
+        };
+        match self.has_record(&noted).await? {
+            true => Ok(()),
+            false => Err(Error::unverified(format!(
+                "the history in `{}` does not have its record {} as it was noted in `{HEAD_FILE}`; `airlift audit verify` tells more, and who has put back an older ledger removes `{HEAD_FILE}`",
+                self.shown(),
+                noted.number
+            ))),
+        }
+    }
+
     async fn advance_head(&self, head: &AuditHead) -> Result<()> {
         let _hold = self.directory().hold(HEAD_FILE).await?;
         if let Some(noted) = self.read_audit_head()? {

@@ -393,3 +393,14 @@ fn a_ledger_from_a_newer_version_is_refused_before_anything_is_done() {
     }
     assert!(!desk.path("new").exists());
 }
+
+#[test]
+fn a_run_that_finds_its_history_cut_off_moves_nothing() {
+    let desk = desk_with_records();
+    tamper(&desk, "DELETE FROM audit WHERE number = 3");
+    let line = "export oci:near/helm-chart --container usb --sign-key ops.key --state state";
+    desk.run(&format!("{line} --name three"))
+        .assert_code(4)
+        .assert_stderr("does not have its record 3 as it was noted");
+    assert!(!desk.path("usb/three.tar.zst").exists());
+}

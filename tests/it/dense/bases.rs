@@ -1,7 +1,7 @@
 //! Bases that are not what the exporter thinks: nothing is published, what is missing is told, and a repair that brings
 //! exactly that lets the bundle in.
 
-use airlift::content::{Error, ErrorKind, Memory};
+use airlift::content::{Error, ErrorKind, Memory, describe};
 use airlift::oci::{Digest, Repository};
 use airlift::pipeline::MissingContents;
 
@@ -264,4 +264,42 @@ async fn a_list_that_wishes_for_what_was_never_sent() {
         assert_eq!(error.kind(), ErrorKind::Refused);
     }
     assert_eq!(world.objects(), before);
+}
+
+/// Debian's registry is one of these. A receipt would make the next delta count on the same bytes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_keeps_damaged_bytes_is_told_and_nothing_is_confirmed() {
+    let world = with_delta().await;
+    let mut bytes = layer(0);
+    bytes[400] ^= 0x20;
+    world.target.replace_blob(&repository(), &base(), bytes);
+    world.target.keep(&repository(), &base());
+    refuse(&world, &world.newest()).await;
+    let list = world.missing_list();
+    world.repair(&references(&world), &list).await.unwrap();
+    let error = refuse(&world, &world.newest()).await;
+    assert!(
+        describe(&error).contains("delete the blob there"),
+        "{error:?}"
+    );
+    world.bring_receipts(&world.receipts()).await.unwrap();
+    let lane = world.near_ledger().await.list_lanes().await.unwrap();
+    assert_eq!(lane.first().unwrap().missing_contents, 1);
+}
+
+/// Nobody has signed a list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_wishes_for_a_content_twice() {
+    let world = with_delta().await;
+    world.target.forget(&repository(), &base());
+    refuse(&world, &world.newest()).await;
+    let path = world.missing_lists().remove(0);
+    let mut list: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let wishes = list["missing"].as_array_mut().unwrap();
+    wishes.extend(wishes.clone());
+    std::fs::write(&path, list.to_string()).unwrap();
+    let wish = MissingContents::read(&path).unwrap();
+    world.repair(&references(&world), &wish).await.unwrap();
+    world.import_newest().await.unwrap();
 }

@@ -205,7 +205,7 @@ impl World {
         let everything = TagSelection::all(options.referrers, options.on_error);
         let selected = select(&options.references, &self.connections(), &everything).await?;
         let plan = plan_repair(&options, &selected, &memory, missing).await?;
-        note_repair(&memory, "plant", missing).await?;
+        note_repair(&memory, ("plant", &plan), missing).await?;
         self.write(&options, &mut [plan]).await
     }
 

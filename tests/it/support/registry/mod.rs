@@ -266,6 +266,12 @@ impl Registry {
         store.shelf(repository).lost.insert(digest.clone());
     }
 
+    /// Goes on having the bytes that it has under this digest, whatever is pushed.
+    pub(crate) fn keep(&self, repository: &Repository, digest: &Digest) {
+        let mut store = self.shared.store();
+        store.shelf(repository).kept.insert(digest.clone());
+    }
+
     /// Upload sessions that were neither finished nor cancelled.
     pub(crate) fn open_sessions(&self) -> usize {
         self.shared.store().sessions.len()

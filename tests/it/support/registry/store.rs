@@ -15,6 +15,8 @@ pub(super) struct Shelf {
     pub(super) tags: BTreeMap<Tag, Digest>,
     /// What HEAD says is here, and GET says is not.
     pub(super) lost: BTreeSet<Digest>,
+    /// What is never written again, as registries do whose storage knows content by its digest alone.
+    pub(super) kept: BTreeSet<Digest>,
 }
 
 /// Bytes of a blob that are still arriving.

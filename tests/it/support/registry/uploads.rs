@@ -190,8 +190,10 @@ fn commit(exchange: &Exchange, repository: &Repository, id: &str) -> Answer {
         return Answer::error(400, "DIGEST_INVALID", message);
     }
     let shelf = store.shelf(repository);
-    shelf.lost.remove(&digest);
-    shelf.blobs.insert(digest.clone(), session.bytes.into());
+    if !shelf.kept.contains(&digest) {
+        shelf.lost.remove(&digest);
+        shelf.blobs.insert(digest.clone(), session.bytes.into());
+    }
     created(repository, &digest)
 }
 
