@@ -57,7 +57,11 @@ impl<'scope, 'env> Draft<'scope, 'env> {
             neighbourhood: Neighbourhood::default(),
             run_bytes: 0,
             run_bytes_here: 0,
-            before: None,
+            // A guess that serves small layers, which have no copy before their first literal.
+            before: (!sizes_bytes.is_empty()).then_some(Point {
+                reference: 0,
+                offset: 0,
+            }),
         }
     }
 

@@ -158,7 +158,7 @@ fn an_equal_thin_bundle_is_found_again_whatever_its_volumes() {
     let desk = Desk::new();
     let registry = serve_alike();
     let address = registry.address();
-    let thin = "--profile dense --spool spool --volume-size 200000 --sign-key ops.key";
+    let thin = "--profile dense --spool spool --volume-size 400000 --sign-key ops.key";
     for (container, more) in [("usb", "--pipeline nightly --state state"), ("alone", "")] {
         let line = format!("export {address}/apps/web:both --container {container} {thin} {more}");
         let made = desk.run(&format!("{line} --output json")).json();

@@ -284,7 +284,7 @@ async fn a_registry_that_keeps_damaged_bytes_is_told_and_nothing_is_confirmed() 
     );
     world.bring_receipts(&world.receipts()).await.unwrap();
     let lane = world.near_ledger().await.list_lanes().await.unwrap();
-    assert_eq!(lane.first().unwrap().missing_contents, 1);
+    assert_eq!(lane.first().unwrap().confirmed, Some(1));
 }
 
 /// Nobody has signed a list.
