@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Desk;
 use crate::support::artifacts::{Dice, edit, image, tar_of};
+use crate::support::command::Airlift;
 use crate::support::registry::Registry;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -203,4 +204,56 @@ fn a_repair_beside_the_bundle_that_it_completes_is_delivered_before_it() {
     let both = ["apps/web", "mirror/apps/web"].map(|name| name.parse().unwrap());
     let tag = "2".parse().unwrap();
     assert_eq!(source.tag(&both[0], &tag), target.tag(&both[1], &tag));
+}
+
+/// What the far side lacks is told by a dry run too, whether there is a target yet or not.
+#[test]
+fn a_dry_run_finds_what_the_import_would_miss() {
+    let desk = desk_with_delta();
+    let to = "--trust ops.key.pub --lane north --assumed-repositories ** --dry-run";
+    desk.run(&format!("import usb --target oci:nowhere {to}"))
+        .assert_code(1)
+        .assert_stderr("the target lacks 3 contents that the bundle does not carry");
+    assert!(!desk.path("nowhere").exists());
+    let target = Registry::start();
+    desk.run(&format!(
+        "import usb --target {}/far {to}",
+        target.address()
+    ))
+    .assert_code(1)
+    .assert_stderr("the target lacks 3 contents");
+    // The first of two bundles brings what the second one counts on.
+    let line = format!("import first usb --target {}/far {to}", target.address());
+    desk.run(&line)
+        .assert_success()
+        .assert_stderr("as the target is now: ");
+}
+
+/// The limit on the size of files is a full disk that needs no mount; its signal is ignored on the way.
+#[test]
+fn a_full_spool_is_not_the_fault_of_the_bundle() {
+    let desk = Desk::new();
+    let source = serve_alike();
+    let line = format!(
+        "export {}/apps/web:both --container usb --profile dense --spool spool --sign-key ops.key",
+        source.address()
+    );
+    desk.run(&line).assert_success();
+    let target = Registry::start();
+    let line = format!(
+        "import usb --target {}/far --trust ops.key.pub --spool spool",
+        target.address()
+    );
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 64; exec {} {line}",
+        env!("CARGO_BIN_EXE_airlift")
+    );
+    Airlift::binary("/bin/sh".as_ref(), &["-c", &script])
+        .directory(desk.directory.path())
+        .run()
+        .assert_code(1)
+        .assert_stderr("cannot use the spool directory `spool`")
+        .assert_stderr("hint: make room and run the same command again");
+    assert_eq!(desk.names("spool"), [""; 0]);
+    desk.run(&line).assert_success();
 }

@@ -2,6 +2,7 @@
 //! exactly that lets the bundle in.
 
 use airlift::content::{Error, ErrorKind, Memory, describe};
+use airlift::history::Basis;
 use airlift::oci::{Digest, Repository};
 use airlift::pipeline::MissingContents;
 
@@ -302,4 +303,21 @@ async fn a_list_that_wishes_for_a_content_twice() {
     let wish = MissingContents::read(&path).unwrap();
     world.repair(&references(&world), &wish).await.unwrap();
     world.import_newest().await.unwrap();
+}
+
+/// Who gives no lane to an import writes a list without one; the audience of the export then says which lane it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_without_a_lane_takes_the_base_out_of_what_the_only_lane_has() {
+    let world = with_delta().await;
+    world.bring_receipts(&world.receipts()).await.unwrap();
+    world.target.forget(&repository(), &base());
+    refuse(&world, &world.newest()).await;
+    let mut list = world.missing_list();
+    list.lane = None;
+    world.repair(&references(&world), &list).await.unwrap();
+    let ledger = world.near_ledger().await;
+    let pipeline = ledger.find_pipeline("plant").await.unwrap().unwrap();
+    let lanes = ["north".to_owned()];
+    let known = ledger.list_known(&pipeline.id, &lanes, Basis::Confirmed);
+    assert!(!known.await.unwrap().contains_key(&base()));
 }

@@ -7,6 +7,7 @@ mod documents;
 mod imports;
 mod shape;
 mod source;
+mod tree;
 
 use source::{SourceFile, rust_files};
 
@@ -54,6 +55,12 @@ fn every_file_says_what_it_is() {
         "module documentation",
         &each(&program(), shape::missing_preamble),
     );
+}
+
+#[test]
+fn every_file_is_compiled() {
+    let files: Vec<SourceFile> = ["src", "tests"].into_iter().flat_map(rust_files).collect();
+    hold("modules", &tree::undeclared(&files));
 }
 
 #[test]
