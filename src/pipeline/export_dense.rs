@@ -82,9 +82,8 @@ pub(super) async fn densify(
         match workshop.take_apart(export, &blob).await? {
             Some((layer, described)) => {
                 let row = workshop.row_of(export, &blob, (&layer, &described));
-                workshop
-                    .add_reference(row.digest.clone(), layer.file, None)
-                    .await?;
+                let anchors = described.anchors;
+                workshop.add_layer(row.digest.clone(), layer.file, &anchors);
                 export.carriage.rebuilt.push(row);
                 made.extend(described.segments);
                 made.push(described.recipe);
@@ -140,8 +139,7 @@ impl Workshop<'_> {
                 repositories: Vec::new(),
             };
             if let Some(plain) = self.open_base(export, &blob).await? {
-                let known = Some(known.clone());
-                self.add_reference(digest, plain, known).await?;
+                self.add_base(digest, plain, known.clone()).await?;
             }
         }
         Ok(())
@@ -197,12 +195,21 @@ impl Workshop<'_> {
         done.map_err(io::Error::other)?
     }
 
-    async fn add_reference(
-        &mut self,
-        digest: Digest,
-        plain: SpooledFile,
-        known: Option<Known>,
-    ) -> Result<()> {
+    /// Makes a layer of the bundle a reference of those after it.
+    fn add_layer(&mut self, digest: Digest, plain: SpooledFile, anchors: &AnchorIndex) {
+        let number = self.bench.references.len();
+        if number < REFERENCES_MAX {
+            self.bench.index.absorb(number, anchors);
+            self.bench.references.push(Reference {
+                digest,
+                plain,
+                known: None,
+            });
+        }
+    }
+
+    /// Makes a layer that the target has a reference of those of the bundle.
+    async fn add_base(&mut self, digest: Digest, plain: SpooledFile, known: Known) -> Result<()> {
         let number = self.bench.references.len();
         if number == REFERENCES_MAX {
             return Ok(());
@@ -217,7 +224,7 @@ impl Workshop<'_> {
         self.bench.references.push(Reference {
             digest,
             plain,
-            known,
+            known: Some(known),
         });
         Ok(())
     }

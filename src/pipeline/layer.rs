@@ -33,6 +33,8 @@ pub(super) struct DescribedLayer {
     pub(super) segments: Vec<Descriptor>,
     /// Positions in the references that were offered, in the order of the recipe's numbers.
     pub(super) references: Vec<usize>,
+    /// What the layer adds to the index.
+    pub(super) anchors: AnchorIndex,
 }
 
 /// Why a layer was not read: the spool is in the way, or the source.
@@ -143,7 +145,7 @@ impl Description<'_> {
         options: Options,
         stock: &mut Stock,
     ) -> Result<Option<DescribedLayer>, DescribeError> {
-        let Some(delta) = self.make(index, options, stock)? else {
+        let Some((delta, anchors)) = self.make(index, options, stock)? else {
             return Ok(None);
         };
         let (delta, references) = delta.keep_used_references()?;
@@ -166,6 +168,7 @@ impl Description<'_> {
             recipe: stock.put(RECIPE_MEDIA_TYPE, &bytes)?,
             segments: std::mem::take(&mut self.segments),
             references,
+            anchors,
         }))
     }
 
@@ -175,7 +178,7 @@ impl Description<'_> {
         index: &AnchorIndex,
         options: Options,
         stock: &mut Stock,
-    ) -> Result<Option<Delta>, DescribeError> {
+    ) -> Result<Option<(Delta, AnchorIndex)>, DescribeError> {
         let offered = self.offered.clone();
         let made = make_delta(&self.layer.file, index, &offered, options, &mut |bytes| {
             let segment = stock.put(SEGMENT_MEDIA_TYPE, &bytes)?;
@@ -187,7 +190,7 @@ impl Description<'_> {
             }
         });
         match made {
-            Ok(delta) => Ok(Some(delta)),
+            Ok(made) => Ok(Some(made)),
             Err(error) if is_not_smaller(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -163,7 +163,8 @@ impl Writer<'_> {
     ) -> Result<()> {
         let mut block =
             vec![0; usize::try_from(length).map_or(BLOCK_BYTES, |length| length.min(BLOCK_BYTES))];
-        if layer.is_none() {
+        // What is read back has to be written; a copy of what was written long ago need not wait for the rest.
+        if layer.is_none() && offset.saturating_add(length) > self.flushed_bytes {
             self.flush()?;
         }
         while length > 0 {

@@ -11,14 +11,14 @@ use super::prefix::{MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
 use super::recipe::Delta;
 use super::segment::{Place, Segment};
 
-/// From this length of the operations on only long copies are worth their bytes, so that a recipe keeps its limit.
-const LONG_RECIPE_BYTES: usize = MAX_RECIPE_BYTES / 4;
-
-/// From this length of the operations on there are no more copies.
+/// From this length of the operations on there are no more copies, so that a recipe keeps its limit.
 const FULL_RECIPE_BYTES: usize = MAX_RECIPE_BYTES / 2;
 
-/// The shortest copy in a long recipe.
-const LONG_COPY_BYTES: u64 = 64 << 10;
+/// With each such step on the way there the shortest copy becomes twice as long.
+const RECIPE_STEP_BYTES: usize = FULL_RECIPE_BYTES / 8;
+
+/// The shortest copy that says where its neighbours belong: shorter ones are found by accident too.
+const NEIGHBOUR_MIN_BYTES: u64 = 1024;
 
 /// What is known so far of the delta of one layer.
 pub(super) struct Draft<'scope, 'env> {
@@ -35,7 +35,9 @@ pub(super) struct Draft<'scope, 'env> {
     /// The length of the literal that is being gathered, and how much of it is in this segment.
     run_bytes: u64,
     run_bytes_here: usize,
-    /// Where the literal belongs if the layer went on as the reference did.
+    /// How many literals this segment has since the last copy that says where they belong.
+    stray_bytes: u64,
+    /// Where they belong if the layer went on as the reference did.
     before: Option<Point>,
 }
 
@@ -57,6 +59,7 @@ impl<'scope, 'env> Draft<'scope, 'env> {
             neighbourhood: Neighbourhood::default(),
             run_bytes: 0,
             run_bytes_here: 0,
+            stray_bytes: 0,
             // A guess that serves small layers, which have no copy before their first literal.
             before: (!sizes_bytes.is_empty()).then_some(Point {
                 reference: 0,
@@ -68,8 +71,7 @@ impl<'scope, 'env> Draft<'scope, 'env> {
     /// The shortest copy that is worth its bytes in the recipe, when it would be `shortest` in a short one.
     pub(super) fn min_copy_bytes(&self, shortest: u64) -> u64 {
         match self.ops.len() {
-            0..LONG_RECIPE_BYTES => shortest,
-            LONG_RECIPE_BYTES..FULL_RECIPE_BYTES => shortest.max(LONG_COPY_BYTES),
+            length @ 0..FULL_RECIPE_BYTES => shortest << (length / RECIPE_STEP_BYTES),
             _ => u64::MAX,
         }
     }
@@ -77,11 +79,16 @@ impl<'scope, 'env> Draft<'scope, 'env> {
     /// Appends bytes that no layer is known to have.
     pub(super) fn literal(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
+            if self.literals.is_empty() {
+                // All at once, so that nothing is moved as it grows.
+                self.literals.reserve_exact(self.segment_bytes);
+            }
             let room = self.segment_bytes - self.literals.len();
             let (here, rest) = bytes.split_at(room.min(bytes.len()));
             self.literals.extend_from_slice(here);
             self.run_bytes += here.len() as u64;
             self.run_bytes_here += here.len();
+            self.stray_bytes += here.len() as u64;
             bytes = rest;
             if self.literals.len() == self.segment_bytes {
                 self.close_segment()?;
@@ -100,37 +107,45 @@ impl<'scope, 'env> Draft<'scope, 'env> {
         self.literals.truncate(self.literals.len() - length);
         self.run_bytes -= length as u64;
         self.run_bytes_here -= length;
+        self.stray_bytes = self.stray_bytes.saturating_sub(length as u64);
     }
 
-    /// Appends a copy.
+    /// Appends a copy, or more of the one before.
     pub(super) fn copy(&mut self, reference: usize, offset: u64, length: u64) -> Result<()> {
-        let is_outside = reference < self.sizes_bytes.len();
-        let after = is_outside.then_some(Point { reference, offset });
         if self.run_bytes > 0 {
-            self.end_run(after)?;
+            self.ops.push(Op::Literal {
+                length: self.run_bytes,
+            });
+            self.run_bytes = 0;
+            self.run_bytes_here = 0;
+        }
+        if reference < self.sizes_bytes.len() {
+            self.settle(Point { reference, offset }, length)?;
         }
         self.ops.push(Op::Copy {
             reference,
             offset,
             length,
         });
-        if is_outside {
-            let offset = offset + length;
-            self.before = Some(Point { reference, offset });
-        }
         Ok(())
     }
 
-    fn end_run(&mut self, after: Option<Point>) -> Result<()> {
-        self.neighbourhood
-            .add(self.run_bytes_here as u64, self.before, after);
-        self.ops.push(Op::Literal {
-            length: self.run_bytes,
-        });
-        self.run_bytes = 0;
-        self.run_bytes_here = 0;
-        if self.neighbourhood.is_full() && self.literals.len() >= MIN_SEGMENT_BYTES {
-            self.close_segment()?;
+    /// Says where the literals before and after a copy of `length` bytes from `start` belong, if it is long.
+    fn settle(&mut self, start: Point, length: u64) -> Result<()> {
+        let end = Point {
+            offset: start.offset + length,
+            ..start
+        };
+        if self.before == Some(start) && self.stray_bytes == 0 {
+            self.before = Some(end);
+        } else if length >= NEIGHBOUR_MIN_BYTES {
+            let stray_bytes = std::mem::take(&mut self.stray_bytes);
+            self.neighbourhood
+                .add(stray_bytes, self.before, Some(start));
+            self.before = Some(end);
+            if self.neighbourhood.is_full() && self.literals.len() >= MIN_SEGMENT_BYTES {
+                self.close_segment()?;
+            }
         }
         Ok(())
     }
@@ -138,7 +153,8 @@ impl<'scope, 'env> Draft<'scope, 'env> {
     /// Hands the literals on to be compressed. A literal in the middle of which a segment ends goes on in the next one,
     /// and is expected as much further on in the reference.
     fn close_segment(&mut self) -> Result<()> {
-        let here = std::mem::take(&mut self.run_bytes_here) as u64;
+        self.run_bytes_here = 0;
+        let here = std::mem::take(&mut self.stray_bytes);
         self.neighbourhood.add(here, self.before, None);
         if let Some(before) = &mut self.before {
             before.offset = (before.offset + here).min(self.sizes_bytes[before.reference]);
@@ -169,7 +185,9 @@ impl<'scope, 'env> Draft<'scope, 'env> {
     /// Waits for the compressors and gives the delta of a layer of `plain_bytes`.
     pub(super) fn finish(mut self, plain_bytes: u64) -> Result<Delta> {
         if self.run_bytes > 0 {
-            self.end_run(None)?;
+            self.ops.push(Op::Literal {
+                length: self.run_bytes,
+            });
         }
         if !self.literals.is_empty() {
             self.close_segment()?;

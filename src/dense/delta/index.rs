@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use super::limits::{MAX_PLAIN_BYTES, MAX_REFERENCES};
 use super::source::{ReadAt, for_each_block};
 
-/// The most anchors that an index holds: 3.5 GiB of references at full density, in about 18 MB of memory.
+/// The most anchors that an index holds: 224 MiB of references at full density, in about 18 MB of memory.
 pub const MAX_ANCHORS: usize = (1 << 20) / 8 * 7;
 
 /// How many bytes are read at once.
@@ -19,6 +19,8 @@ const READ_BYTES: usize = 1 << 20;
 
 /// How many bits of a packed place are the offset; the rest is the number of the reference.
 const OFFSET_BITS: u32 = 48;
+
+const OFFSET_MASK: u64 = (1 << OFFSET_BITS) - 1;
 
 /// The anchors of some references, by their hash.
 pub struct AnchorIndex {
@@ -43,18 +45,24 @@ impl AnchorIndex {
         }
     }
 
-    /// Takes in `layer` as reference `number` in one pass.
+    /// Takes in `layer`, which no delta was made of, as reference `number`.
     pub fn add(&mut self, number: usize, layer: &dyn ReadAt) -> Result<()> {
         check_layer(number, layer)?;
-        let mut roll = Roll::default();
+        let (mut roll, mut found) = (Roll::default(), Vec::new());
         for_each_block(layer, number, READ_BYTES, |start, block| {
-            let mut at = 0;
-            while let Some((length, hash)) = roll.next_anchor(&block[at..]) {
-                at += length;
-                self.insert(hash, number, start + at as u64);
+            roll.find(block, &mut found);
+            for anchor in &found {
+                self.insert(anchor.hash, number, start + anchor.end as u64);
             }
             Ok(())
         })
+    }
+
+    /// Takes in what a walk over a layer has found, as reference `number`.
+    pub fn absorb(&mut self, number: usize, walked: &Self) {
+        for (hash, place) in &walked.ends {
+            self.insert(*hash, number, place & OFFSET_MASK);
+        }
     }
 
     /// Remembers that the anchor `hash` ends at `end` in reference `number`, unless an earlier place is known.
@@ -76,7 +84,7 @@ impl AnchorIndex {
     pub(super) fn find(&self, hash: u64) -> Option<(usize, u64)> {
         let place = *self.ends.get(&hash)?;
         let number = usize::try_from(place >> OFFSET_BITS).ok()?;
-        Some((number, place & ((1 << OFFSET_BITS) - 1)))
+        Some((number, place & OFFSET_MASK))
     }
 
     /// How many anchors it holds.

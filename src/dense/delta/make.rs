@@ -40,14 +40,14 @@ impl Default for Options {
 }
 
 /// Describes `new` by `references`, which `index` knows under the numbers that they have here. The compressed segments
-/// go to `sink` in order.
+/// go to `sink` in order. With the delta come the anchors that `new` would add to the index.
 pub fn make_delta(
     new: &dyn ReadAt,
     index: &AnchorIndex,
     references: &[&dyn ReadAt],
     options: Options,
     sink: &mut dyn FnMut(Vec<u8>) -> io::Result<()>,
-) -> Result<Delta> {
+) -> Result<(Delta, AnchorIndex)> {
     make_in_segments(new, index, references, options, SEGMENT_BYTES, sink)
 }
 
@@ -59,7 +59,7 @@ pub(super) fn make_in_segments(
     options: Options,
     segment_bytes: usize,
     sink: &mut dyn FnMut(Vec<u8>) -> io::Result<()>,
-) -> Result<Delta> {
+) -> Result<(Delta, AnchorIndex)> {
     let sizes_bytes: Vec<u64> = references
         .iter()
         .map(|reference| reference.size_bytes())
@@ -77,6 +77,7 @@ pub(super) fn make_in_segments(
         for_each_block(new, own_number, READ_BYTES, |start, block| {
             matcher.walk(start, block)
         })?;
-        matcher.into_draft().finish(new.size_bytes())
+        let (draft, own) = matcher.into_parts();
+        Ok((draft.finish(new.size_bytes())?, own))
     })
 }

@@ -4,7 +4,7 @@
 //! little further on at the same distance (an edit in place); otherwise the next anchor that is known leads to the next
 //! copy, which grows backwards into the literal before it. Every copied byte has been compared.
 
-use super::anchor::Roll;
+use super::anchor::{Anchor, Roll};
 use super::draft::Draft;
 use super::error::Result;
 use super::index::{AnchorIndex, MAX_ANCHORS};
@@ -13,15 +13,17 @@ use super::window::{Window, common_end, common_start};
 /// How far after the end of a copy it is looked for again at the same distance: past the header of a file in a tar.
 const RESUME_BYTES: usize = 1024;
 
-/// How much must be equal there.
+/// How much must be equal there in a reference, whose bytes stand beside shorter pieces in the prefix of a segment.
 const MIN_RESUMED_BYTES: u64 = 256;
 
-/// The most anchors of the new layer itself.
-const MAX_OWN_ANCHORS: usize = MAX_ANCHORS / 4;
+/// How much must be equal there in the new layer, most of which no segment has in its prefix.
+const MIN_RESUMED_OWN_BYTES: u64 = 32;
 
-/// The shortest copy that an anchor leads to. Shorter ones cost more in the recipe than beside their old version in a
-/// segment.
-const MIN_COPY_BYTES: u64 = 1024;
+/// The most anchors of the new layer itself.
+const MAX_OWN_ANCHORS: usize = MAX_ANCHORS / 2;
+
+/// The shortest copy that an anchor leads to. Shorter ones cost as much in the recipe as in a segment.
+const MIN_COPY_BYTES: u64 = 128;
 
 /// A copy under way: the byte that comes next, and how many more there may be.
 #[derive(Clone, Copy)]
@@ -40,6 +42,8 @@ pub(super) struct Matcher<'a, 'scope, 'env> {
     window: Window<'a>,
     draft: Draft<'scope, 'env>,
     roll: Roll,
+    /// The anchors of the block, kept for its memory.
+    anchors: Vec<Anchor>,
     copying: Option<Course>,
 }
 
@@ -58,24 +62,29 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
             window,
             draft,
             roll: Roll::default(),
+            anchors: Vec::new(),
             copying: None,
         }
     }
 
-    /// The draft with everything that was found.
-    pub(super) fn into_draft(self) -> Draft<'scope, 'env> {
-        self.draft
+    /// The draft with everything that was found, and the anchors that no reference had.
+    pub(super) fn into_parts(self) -> (Draft<'scope, 'env>, AnchorIndex) {
+        (self.draft, self.own)
     }
 
     /// Goes on over `block`, which stands at `start` in the new layer.
     pub(super) fn walk(&mut self, start: u64, block: &[u8]) -> Result<()> {
+        let mut anchors = std::mem::take(&mut self.anchors);
+        self.roll.find(block, &mut anchors);
+        let mut ahead = anchors.iter();
         let mut at = 0;
         while at < block.len() {
-            at += match self.copying {
-                Some(course) => self.follow(course, &block[at..])?,
-                None => self.seek(start + at as u64, &block[at..])?,
+            at = match self.copying {
+                Some(course) => at + self.follow(course, &block[at..])?,
+                None => self.seek(start, block, at, &mut ahead)?,
             };
         }
+        self.anchors = anchors;
         Ok(())
     }
 
@@ -100,14 +109,17 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
             return Ok(equal);
         }
         self.copying = None;
-        self.roll = Roll::default();
         self.resume(next, new)
     }
 
     /// Looks for `course` a little further on; what lies between becomes a literal, whose length is given.
     fn resume(&mut self, course: Course, new: &[u8]) -> Result<usize> {
         let old = self.window.from(course.layer, course.offset)?;
-        let run = self.draft.min_copy_bytes(MIN_RESUMED_BYTES);
+        let shortest = match course.layer == self.own_number {
+            true => MIN_RESUMED_OWN_BYTES,
+            false => MIN_RESUMED_BYTES,
+        };
+        let run = self.draft.min_copy_bytes(shortest);
         let skipped = first_equal_run(old, new, RESUME_BYTES, run);
         let Some(skipped) =
             skipped.filter(|skipped| run.saturating_add(*skipped as u64) <= course.room)
@@ -123,56 +135,65 @@ impl<'a, 'scope, 'env> Matcher<'a, 'scope, 'env> {
         Ok(skipped)
     }
 
-    /// Gathers literals until an anchor leads to a copy. Gives how far it went.
-    fn seek(&mut self, position: u64, new: &[u8]) -> Result<usize> {
-        let mut at = 0;
-        while let Some((length, hash)) = self.roll.next_anchor(&new[at..]) {
-            self.draft.literal(&new[at..at + length])?;
-            at += length;
-            if self.start_copy(hash, position + at as u64, &new[at..])? {
-                return Ok(at);
+    /// Gathers literals from `at` in `block` until one of the anchors ahead leads to a copy. Gives how far it went.
+    fn seek(
+        &mut self,
+        start: u64,
+        block: &[u8],
+        mut at: usize,
+        ahead: &mut std::slice::Iter<Anchor>,
+    ) -> Result<usize> {
+        for anchor in ahead {
+            if anchor.end <= at {
+                continue;
+            }
+            self.draft.literal(&block[at..anchor.end])?;
+            at = anchor.end;
+            if let Some(copied) = self.start_copy(anchor.hash, start + at as u64, &block[at..])? {
+                return Ok(at + copied);
             }
         }
-        self.draft.literal(&new[at..])?;
-        Ok(new.len())
+        self.draft.literal(&block[at..])?;
+        Ok(block.len())
     }
 
     /// Starts a copy at the anchor `hash`, which ends at `position`, when a layer has it and the copy is long enough.
-    /// `new` is what comes after the anchor.
-    fn start_copy(&mut self, hash: u64, position: u64, new: &[u8]) -> Result<bool> {
+    /// `new` is what comes after the anchor; gives how much of it is copied.
+    fn start_copy(&mut self, hash: u64, position: u64, new: &[u8]) -> Result<Option<usize>> {
         let own_end = self.own.find(hash).map(|(_, end)| end);
         if let Some((layer, end)) = self.index.find(hash)
-            && self.try_copy(layer, end, u64::MAX, new)?
+            && let Some(copied) = self.try_copy(layer, end, u64::MAX, new)?
         {
-            return Ok(true);
+            return Ok(Some(copied));
         }
         if let Some(end) = own_end {
             return self.try_copy(self.own_number, end, position - end, new);
         }
         self.own.insert(hash, self.own_number, position);
-        Ok(false)
+        Ok(None)
     }
 
-    /// Starts a copy of at most `room` bytes that has the anchor which ends at `end` in `layer` in it.
-    fn try_copy(&mut self, layer: usize, end: u64, room: u64, new: &[u8]) -> Result<bool> {
+    /// Starts a copy that has the anchor which ends at `end` in `layer` in it, of at most `room` bytes after that.
+    fn try_copy(&mut self, layer: usize, end: u64, room: u64, new: &[u8]) -> Result<Option<usize>> {
         let back = self.common_before(layer, end)?;
-        let old = self.window.from(layer, end)?;
-        let length = back as u64 + common_start(old, new) as u64;
-        let start = end - back as u64;
         let Some(room) = room.checked_sub(back as u64) else {
-            return Ok(false);
+            return Ok(None);
         };
+        let old = self.window.from(layer, end)?;
+        let room_here = usize::try_from(room).unwrap_or(usize::MAX).min(old.len());
+        let forward = common_start(&old[..room_here], new);
+        let length = (back + forward) as u64;
         if length < self.draft.min_copy_bytes(MIN_COPY_BYTES) {
-            return Ok(false);
+            return Ok(None);
         }
         self.draft.retract(back);
-        self.draft.copy(layer, start, back as u64)?;
+        self.draft.copy(layer, end - back as u64, length)?;
         self.copying = Some(Course {
             layer,
-            offset: end,
-            room,
+            offset: end + forward as u64,
+            room: room - forward as u64,
         });
-        Ok(true)
+        Ok(Some(forward))
     }
 
     /// How many bytes before `end` in `layer` are those at the end of the literal.

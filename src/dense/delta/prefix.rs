@@ -14,9 +14,9 @@ const GAP_SLACK_BYTES: u64 = 1 << 20;
 /// How much of a reference is taken beside a literal whose gap is not known: a guess, and no better further away.
 const GUESS_BYTES: u64 = 256 << 10;
 
-/// How many times as many literals as bytes of cores there may be: fewer stretches of references than that are
-/// neighbours by accident, and not worth the time that a prefix takes.
-const LITERALS_PER_CORE_MAX: u64 = 4;
+/// From this many literals on a prefix is worth its time only where most of them are known to belong somewhere: copies
+/// that are neighbours by accident are in every layer.
+const GUESSED_LITERALS_MAX: u64 = 1 << 20;
 
 /// Places that are nearer to each other than this become one.
 const JOIN_BYTES: u64 = 4 << 10;
@@ -63,6 +63,9 @@ pub(super) struct Point {
 pub(super) struct Neighbourhood {
     cores: Vec<Stretch>,
     bytes: u64,
+    /// How many literals lie in a gap, and for how many that is a guess.
+    known_literals: u64,
+    guessed_literals: u64,
 }
 
 impl Neighbourhood {
@@ -76,9 +79,11 @@ impl Neighbourhood {
             && let Some(gap) = after.offset.checked_sub(before.offset)
             && gap <= 4 * length + GAP_SLACK_BYTES
         {
+            self.known_literals += length;
             self.push(before, gap);
             return;
         }
+        self.guessed_literals += length;
         let length = length.min(GUESS_BYTES);
         if let Some(before) = before {
             self.push(before, length);
@@ -111,7 +116,8 @@ impl Neighbourhood {
 
     /// The places for so many bytes of literals, by reference and offset, as wide as is worth it.
     pub(super) fn choose(mut self, sizes_bytes: &[u64], literal_bytes: usize) -> Vec<Place> {
-        if literal_bytes as u64 > LITERALS_PER_CORE_MAX.saturating_mul(self.bytes) {
+        let is_guess = self.guessed_literals > 2 * self.known_literals;
+        if is_guess && self.guessed_literals > GUESSED_LITERALS_MAX {
             return Vec::new();
         }
         let budget_bytes = budget_bytes(literal_bytes);

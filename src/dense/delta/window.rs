@@ -1,17 +1,27 @@
-//! A look at layers through one block, so that comparing bytes does not read a file for each of them.
+//! A look at layers through a few blocks, so that comparing bytes does not read a file for each of them.
 
 use super::error::Result;
 use super::source::{ReadAt, read_at};
 
-/// How many bytes are kept of the layer that was looked at last.
-const BLOCK_BYTES: usize = 64 << 10;
+/// How many bytes are read at once: few, since most anchors lead to a copy that is over soon.
+const BLOCK_BYTES: usize = 16 << 10;
 
-/// The references, the new layer after them, and the block that was read last.
+/// How many blocks are held.
+const SLOTS: usize = 128;
+
+/// The references, the new layer after them, and the blocks that were read last.
 pub(super) struct Window<'a> {
     layers: Vec<&'a dyn ReadAt>,
     sizes_bytes: Vec<u64>,
-    block: Vec<u8>,
+    slots: Vec<Slot>,
+}
+
+/// Room for one of the blocks whose numbers have the same rest.
+#[derive(Clone, Default)]
+struct Slot {
+    /// The layer and the offset of the block that is held.
     held: Option<(usize, u64)>,
+    block: Vec<u8>,
 }
 
 impl<'a> Window<'a> {
@@ -19,15 +29,14 @@ impl<'a> Window<'a> {
         Self {
             sizes_bytes: layers.iter().map(|layer| layer.size_bytes()).collect(),
             layers,
-            block: Vec::new(),
-            held: None,
+            slots: vec![Slot::default(); SLOTS],
         }
     }
 
     /// Some bytes of layer `number` from `offset` on; none only at its end.
     pub(super) fn from(&mut self, number: usize, offset: u64) -> Result<&[u8]> {
-        let within = self.hold(number, offset)?;
-        Ok(self.block.get(within..).unwrap_or_default())
+        let (block, within) = self.hold(number, offset)?;
+        Ok(block.get(within..).unwrap_or_default())
     }
 
     /// Some bytes of layer `number` that end at `end`; none only at its start.
@@ -35,25 +44,31 @@ impl<'a> Window<'a> {
         let Some(last) = end.checked_sub(1) else {
             return Ok(&[]);
         };
-        let within = self.hold(number, last)?;
-        Ok(self.block.get(..=within).unwrap_or_default())
+        let (block, within) = self.hold(number, last)?;
+        Ok(block.get(..=within).unwrap_or_default())
     }
 
-    /// Reads the block with `offset` in it unless it is held; gives the place of `offset` in it.
-    fn hold(&mut self, number: usize, offset: u64) -> Result<usize> {
-        let within =
-            usize::try_from(offset % BLOCK_BYTES as u64).expect("a rest is below the divisor");
+    /// Reads the block with `offset` in it unless it is held; gives it with the place of `offset` in it.
+    fn hold(&mut self, number: usize, offset: u64) -> Result<(&[u8], usize)> {
+        let within = rest(offset, BLOCK_BYTES);
         let start = offset - within as u64;
-        if self.held != Some((number, start)) {
+        // Layers begin at slots of their own, since copies often stay at one offset.
+        let slot = rest(offset / BLOCK_BYTES as u64 + 37 * number as u64, SLOTS);
+        let Slot { held, block } = &mut self.slots[slot];
+        if *held != Some((number, start)) {
             let left = self.sizes_bytes[number].saturating_sub(start);
             let length = usize::try_from(left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
-            self.held = None;
-            self.block.resize(length, 0);
-            read_at(self.layers[number], number, &mut self.block, start)?;
-            self.held = Some((number, start));
+            *held = None;
+            block.resize(length, 0);
+            read_at(self.layers[number], number, block, start)?;
+            *held = Some((number, start));
         }
-        Ok(within)
+        Ok((block, within))
     }
+}
+
+fn rest(value: u64, divisor: usize) -> usize {
+    usize::try_from(value % divisor as u64).expect("a rest is below the divisor")
 }
 
 /// How many bytes two slices have in common at their start.

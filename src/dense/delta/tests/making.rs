@@ -150,7 +150,7 @@ fn a_full_index_thins_out_and_still_finds() {
         .expect("bytes in memory can be read");
     assert!(index.len() <= 50);
     let new = [noise(2, 1000), reference.clone()].concat();
-    let delta = make_delta(&new, &index, &[&reference], Options::default(), &mut |_| {
+    let (delta, _) = make_delta(&new, &index, &[&reference], Options::default(), &mut |_| {
         Ok(())
     })
     .expect("a delta of bytes in memory can be made");

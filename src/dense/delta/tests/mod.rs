@@ -8,7 +8,7 @@ use super::make::make_in_segments;
 use super::{AnchorIndex, Delta, Options, ReadAt, apply_delta, make_delta};
 
 /// Bytes that nothing compresses, a pure function of `seed`.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut words = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -57,7 +57,7 @@ fn make(new: &Vec<u8>, references: &[Vec<u8>], options: Options) -> Made {
         segments.push(segment);
         Ok(())
     };
-    let delta = make_delta(
+    let (delta, _) = make_delta(
         new,
         &index_of(references),
         &as_layers(references),
@@ -80,7 +80,7 @@ fn make_in(segment_bytes: usize, new: &Vec<u8>, references: &[Vec<u8>], threads:
         segments.push(segment);
         Ok(())
     };
-    let delta = make_in_segments(
+    let (delta, _) = make_in_segments(
         new,
         &index_of(references),
         &layers,
