@@ -3,7 +3,7 @@
 use std::io;
 
 use super::error::{Error, Result};
-use super::frame;
+use super::frame::Decoded;
 use super::ops::Op;
 use super::recipe::Delta;
 use super::source::{ReadAt, read_at};
@@ -66,7 +66,7 @@ pub fn apply_delta(
         references,
         segments,
         next_segment: 0,
-        plain: Vec::new(),
+        decoded: Decoded::new(),
         used: 0,
     };
     for op in delta.ops() {
@@ -94,7 +94,7 @@ struct Literals<'a> {
     references: &'a [&'a dyn ReadAt],
     segments: &'a mut dyn FnMut(usize) -> io::Result<Vec<u8>>,
     next_segment: usize,
-    plain: Vec<u8>,
+    decoded: Decoded,
     used: usize,
 }
 
@@ -102,12 +102,12 @@ impl Literals<'_> {
     /// Writes the next `length` bytes of the literals.
     fn write(&mut self, mut length: u64, writer: &mut Writer) -> Result<()> {
         while length > 0 {
-            if self.used == self.plain.len() {
+            if self.used == self.decoded.plain().len() {
                 self.decode_next()?;
             }
-            let left = self.plain.len() - self.used;
-            let here = usize::try_from(length).map_or(left, |length| length.min(left));
-            writer.write(&self.plain[self.used..self.used + here])?;
+            let plain = &self.decoded.plain()[self.used..];
+            let here = usize::try_from(length).map_or(plain.len(), |it| it.min(plain.len()));
+            writer.write(&plain[..here])?;
             self.used += here;
             length -= here as u64;
         }
@@ -123,11 +123,8 @@ impl Literals<'_> {
             what: format!("segment {number}"),
             source,
         })?;
-        let previous = segment
-            .has_previous
-            .then(|| std::mem::take(&mut self.plain));
-        self.plain = Vec::new();
-        self.plain = frame::decompress(number, &frame, segment, previous, self.references)?;
+        self.decoded
+            .decompress(number, &frame, segment, self.references)?;
         self.used = 0;
         self.next_segment += 1;
         Ok(())

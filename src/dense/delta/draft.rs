@@ -9,6 +9,7 @@ use super::ops::{Op, OpWriter};
 use super::pool::{Job, Pool};
 use super::prefix::{MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
 use super::recipe::Delta;
+use super::room::Room;
 use super::segment::{Place, Segment};
 
 /// From this length of the operations on there are no more copies, so that a recipe keeps its limit.
@@ -29,8 +30,8 @@ pub(super) struct Draft<'scope, 'env> {
     places_left: usize,
     segment_bytes: usize,
     /// The literals of the segment that is being filled.
-    literals: Vec<u8>,
-    previous: Option<Arc<Vec<u8>>>,
+    literals: Room,
+    previous: Option<Arc<Room>>,
     neighbourhood: Neighbourhood,
     /// The length of the literal that is being gathered, and how much of it is in this segment.
     run_bytes: u64,
@@ -54,7 +55,7 @@ impl<'scope, 'env> Draft<'scope, 'env> {
             segments: Vec::new(),
             places_left: MAX_PLACES,
             segment_bytes,
-            literals: Vec::new(),
+            literals: Room::with_capacity(0),
             previous: None,
             neighbourhood: Neighbourhood::default(),
             run_bytes: 0,
@@ -80,12 +81,11 @@ impl<'scope, 'env> Draft<'scope, 'env> {
     pub(super) fn literal(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             if self.literals.is_empty() {
-                // All at once, so that nothing is moved as it grows.
-                self.literals.reserve_exact(self.segment_bytes);
+                self.literals.reset(self.segment_bytes);
             }
             let room = self.segment_bytes - self.literals.len();
             let (here, rest) = bytes.split_at(room.min(bytes.len()));
-            self.literals.extend_from_slice(here);
+            self.literals.extend(here);
             self.run_bytes += here.len() as u64;
             self.run_bytes_here += here.len();
             self.stray_bytes += here.len() as u64;
@@ -159,7 +159,10 @@ impl<'scope, 'env> Draft<'scope, 'env> {
         if let Some(before) = &mut self.before {
             before.offset = (before.offset + here).min(self.sizes_bytes[before.reference]);
         }
-        let literals = Arc::new(std::mem::take(&mut self.literals));
+        let literals = Arc::new(std::mem::replace(
+            &mut self.literals,
+            Room::with_capacity(0),
+        ));
         let places = self.choose_places(literals.len());
         let previous = self.previous.replace(Arc::clone(&literals));
         self.segments.push(Segment {

@@ -9,6 +9,7 @@ use zstd::zstd_safe::{
 
 use super::error::{Error, Result};
 use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES, PREVIOUS_BYTES};
+use super::room::Room;
 use super::segment::{Place, Segment};
 use super::source::{ReadAt, read_at};
 
@@ -39,15 +40,20 @@ impl Tables {
 
 const _: () = assert!(MAX_PREFIX_BYTES + PREVIOUS_BYTES + MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
 
-/// What segments are compressed in, one after the other: memory that is given back and taken again for each of them
-/// stays with the allocator of the thread that had it, and adds up.
-#[derive(Default)]
+/// What segments are compressed in, one after the other.
 pub(super) struct Buffers {
-    plain: Vec<u8>,
-    frame: Vec<u8>,
+    plain: Room,
+    frame: Room,
 }
 
 impl Buffers {
+    pub(super) fn new() -> Self {
+        Self {
+            plain: Room::with_capacity(0),
+            frame: Room::with_capacity(0),
+        }
+    }
+
     /// Compresses `literals` with `previous` and then what stands at `places` before them.
     pub(super) fn compress(
         &mut self,
@@ -59,27 +65,27 @@ impl Buffers {
     ) -> Result<Vec<u8>> {
         // Prefix and literals stand in one piece of memory: the matcher then treats them as one stream, which is
         // faster.
-        self.plain.clear();
-        read_prefix(
-            &mut self.plain,
-            places,
-            previous,
-            references,
-            literals.len(),
-        )?;
-        let prefix_bytes = self.plain.len();
-        self.plain.extend_from_slice(literals);
+        let previous = end_of(previous);
+        let prefix_bytes = previous.len() + length_of(places);
+        self.plain.reset(prefix_bytes + literals.len());
+        self.plain.extend(previous);
+        for place in places {
+            read_place(place, references, self.plain.grow(place.length))?;
+        }
+        self.plain.extend(literals);
         let (prefix, content) = self.plain.split_at(prefix_bytes);
-        self.frame.clear();
         let tables = match places.is_empty() {
             true => Tables::OF_LITERALS,
             false => Tables::OF_PLACES,
         };
-        let encoded = encode(prefix, content, (level, tables), &mut self.frame);
-        encoded.map_err(|code| Error::Compress {
-            reason: get_error_name(code),
-        })?;
-        Ok(self.frame.clone())
+        let frame_bytes_max = zstd_safe::compress_bound(content.len());
+        self.frame.reset(frame_bytes_max);
+        let frame = self.frame.grow(frame_bytes_max);
+        let encoded =
+            encode(prefix, content, (level, tables), frame).map_err(|code| Error::Compress {
+                reason: get_error_name(code),
+            })?;
+        Ok(frame[..encoded].to_vec())
     }
 }
 
@@ -87,7 +93,7 @@ fn encode(
     prefix: &[u8],
     content: &[u8],
     (level, tables): (i32, Tables),
-    frame: &mut Vec<u8>,
+    frame: &mut [u8],
 ) -> std::result::Result<usize, usize> {
     let total_bytes = prefix.len() + content.len();
     let window_log = total_bytes
@@ -102,53 +108,73 @@ fn encode(
     context.set_parameter(CParameter::ContentSizeFlag(true))?;
     context.set_parameter(CParameter::ChecksumFlag(false))?;
     context.ref_prefix(prefix)?;
-    frame.reserve(zstd_safe::compress_bound(content.len()));
     context.compress2(frame, content)
 }
 
-/// Decodes `frame` into exactly as many bytes as `segment` says, and not before the frame says the same.
-pub(super) fn decompress(
-    number: usize,
-    frame: &[u8],
-    segment: &Segment,
-    previous: Option<Vec<u8>>,
-    references: &[&dyn ReadAt],
-) -> Result<Vec<u8>> {
-    let declared = get_frame_content_size(frame).ok().flatten();
-    if declared != Some(segment.plain_bytes as u64) {
-        return Err(Error::SegmentLength {
+/// The literals of one segment after the other.
+pub(super) struct Decoded {
+    plain: Room,
+    prefix: Room,
+}
+
+impl Decoded {
+    pub(super) fn new() -> Self {
+        Self {
+            plain: Room::with_capacity(0),
+            prefix: Room::with_capacity(0),
+        }
+    }
+
+    /// The literals of the segment that was decoded last.
+    pub(super) fn plain(&self) -> &[u8] {
+        &self.plain
+    }
+
+    /// Decodes `frame` into exactly as many bytes as `segment` says, and not before the frame says the same.
+    pub(super) fn decompress(
+        &mut self,
+        number: usize,
+        frame: &[u8],
+        segment: &Segment,
+        references: &[&dyn ReadAt],
+    ) -> Result<()> {
+        let length_is = |declared| Error::SegmentLength {
             number,
             declared,
             expected: segment.plain_bytes,
-        });
-    }
-    let mut prefix = Vec::new();
-    read_prefix(
-        &mut prefix,
-        &segment.places,
-        previous.as_deref(),
-        references,
-        0,
-    )?;
-    drop(previous);
-    let mut plain = Vec::with_capacity(segment.plain_bytes);
-    decode(&prefix, frame, &mut plain).map_err(|code| Error::SegmentDamaged {
-        number,
-        reason: get_error_name(code),
-    })?;
-    if plain.len() != segment.plain_bytes {
-        return Err(Error::SegmentLength {
+        };
+        let declared = get_frame_content_size(frame).ok().flatten();
+        if declared != Some(segment.plain_bytes as u64) {
+            return Err(length_is(declared));
+        }
+        self.read_prefix(segment, references)?;
+        self.plain.reset(segment.plain_bytes);
+        let plain = self.plain.grow(segment.plain_bytes);
+        let decoded = decode(&self.prefix, frame, plain).map_err(|code| Error::SegmentDamaged {
             number,
-            declared: Some(plain.len() as u64),
-            expected: segment.plain_bytes,
-        });
+            reason: get_error_name(code),
+        })?;
+        if decoded != segment.plain_bytes {
+            return Err(length_is(Some(decoded as u64)));
+        }
+        match is_one_frame(frame) {
+            true => Ok(()),
+            false => Err(Error::SegmentDamaged {
+                number,
+                reason: "something is behind its frame",
+            }),
+        }
     }
-    match is_one_frame(frame) {
-        true => Ok(plain),
-        false => Err(Error::SegmentDamaged {
-            number,
-            reason: "something is behind its frame",
-        }),
+
+    fn read_prefix(&mut self, segment: &Segment, references: &[&dyn ReadAt]) -> Result<()> {
+        let previous = end_of(segment.has_previous.then_some(&*self.plain));
+        self.prefix
+            .reset(previous.len() + length_of(&segment.places));
+        self.prefix.extend(previous);
+        for place in &segment.places {
+            read_place(place, references, self.prefix.grow(place.length))?;
+        }
+        Ok(())
     }
 }
 
@@ -157,35 +183,24 @@ pub(super) fn is_one_frame(bytes: &[u8]) -> bool {
     zstd_safe::find_frame_compressed_size(bytes) == Ok(bytes.len())
 }
 
-fn decode(prefix: &[u8], frame: &[u8], plain: &mut Vec<u8>) -> std::result::Result<usize, usize> {
+fn decode(prefix: &[u8], frame: &[u8], plain: &mut [u8]) -> std::result::Result<usize, usize> {
     let mut context = DCtx::create();
     context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
     context.ref_prefix(prefix)?;
     context.decompress(plain, frame)
 }
 
-/// Appends the bytes of a prefix, and makes room for `spare_bytes` after them.
-fn read_prefix(
-    prefix: &mut Vec<u8>,
-    places: &[Place],
-    previous: Option<&[u8]>,
-    references: &[&dyn ReadAt],
-    spare_bytes: usize,
-) -> Result<()> {
+/// What of the segment before stands in a prefix.
+fn end_of(previous: Option<&[u8]>) -> &[u8] {
     let previous = previous.unwrap_or_default();
-    let previous = &previous[previous.len().saturating_sub(PREVIOUS_BYTES)..];
-    let place_bytes: usize = places.iter().map(|place| place.length).sum();
-    prefix.reserve_exact(previous.len() + place_bytes + spare_bytes);
-    prefix.extend_from_slice(previous);
-    for place in places {
-        let start = prefix.len();
-        prefix.resize(start + place.length, 0);
-        read_at(
-            references[place.reference],
-            place.reference,
-            &mut prefix[start..],
-            place.offset,
-        )?;
-    }
-    Ok(())
+    &previous[previous.len().saturating_sub(PREVIOUS_BYTES)..]
+}
+
+fn length_of(places: &[Place]) -> usize {
+    places.iter().map(|place| place.length).sum()
+}
+
+fn read_place(place: &Place, references: &[&dyn ReadAt], buffer: &mut [u8]) -> Result<()> {
+    let number = place.reference;
+    read_at(references[number], number, buffer, place.offset)
 }

@@ -70,6 +70,10 @@ impl AnchorIndex {
         if !self.is_kept(hash) {
             return;
         }
+        if self.ends.capacity() == 0 {
+            // All at once: untouched memory costs nothing, and growing would need the old and the new together.
+            self.ends.reserve(self.capacity);
+        }
         self.ends
             .entry(hash)
             .or_insert((number as u64) << OFFSET_BITS | end);

@@ -24,6 +24,7 @@ mod ops;
 mod pool;
 mod prefix;
 mod recipe;
+mod room;
 mod segment;
 mod source;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 use super::error::{Error, Result};
 use super::frame::Buffers;
 use super::make::Options;
+use super::room::Room;
 use super::segment::Place;
 use super::source::ReadAt;
 
@@ -18,9 +19,9 @@ const MAX_COMPRESSORS: usize = 2;
 
 /// One segment that is to be compressed.
 pub(super) struct Job {
-    pub(super) literals: Arc<Vec<u8>>,
+    pub(super) literals: Arc<Room>,
     pub(super) places: Vec<Place>,
-    pub(super) previous: Option<Arc<Vec<u8>>>,
+    pub(super) previous: Option<Arc<Room>>,
 }
 
 /// A segment as a frame, and what it was compressed in.
@@ -53,7 +54,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             references,
             level: options.level,
             running: VecDeque::new(),
-            idle: (0..compressors).map(|_| Buffers::default()).collect(),
+            idle: (0..compressors).map(|_| Buffers::new()).collect(),
             sink,
         }
     }
@@ -63,10 +64,10 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         if self.idle.is_empty() {
             self.collect()?;
         }
-        let mut buffers = self.idle.pop().unwrap_or_default();
+        let mut buffers = self.idle.pop().unwrap_or_else(Buffers::new);
         let (references, level) = (self.references, self.level);
         let compressor = self.scope.spawn(move || {
-            let previous = job.previous.as_deref().map(Vec::as_slice);
+            let previous = job.previous.as_ref().map(|it| &***it);
             let frame =
                 buffers.compress(&job.literals, &job.places, previous, references, level)?;
             Ok(Compressed { frame, buffers })
