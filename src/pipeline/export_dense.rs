@@ -5,7 +5,7 @@
 //! The same plan over the same knowledge gives the same recipes. Specification: FORMAT.md, "Version 2".
 
 use std::collections::HashSet;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -13,14 +13,16 @@ use super::export_bases::{LAYER_MIN_BYTES, REFERENCES_MAX, choose_bases};
 use super::export_plan::ExportPlan;
 use super::export_stock::{Stock, StockSource};
 use super::export_thin::{Dense, KnownContents, References};
-use super::layer::{DescribedLayer, PlainLayer, Unread, describe_layer, fetch, take_layer_apart};
+use super::layer::{DescribedLayer, PlainLayer, describe_layer, plain_layer, take_layer_apart};
 use super::spool::{Spool, SpooledFile};
+use super::spooling::{Unread, spool_apart, spool_content, spool_plain};
 use crate::bundle::RebuiltRow;
-use crate::content::{Error, ErrorKind, Event, Events, Place, PlannedBlob, Result, describe};
+use crate::content::{
+    Content, Error, ErrorKind, Event, Events, Place, PlannedBlob, Result, describe,
+};
 use crate::dense::delta::AnchorIndex;
-use crate::dense::plain;
 use crate::history::Known;
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, media_type};
 
 /// Deflate cannot expand more; what a layer of the target would come to is not known before it is read.
 const EXPANSION_MAX: u64 = 1_100;
@@ -101,6 +103,15 @@ pub(super) async fn densify(
     Ok(())
 }
 
+fn content_of(export: &ExportPlan, blob: &PlannedBlob) -> Content {
+    let source = Arc::clone(&export.sources[blob.place.source]);
+    Content::new(
+        source,
+        blob.place.repository.clone(),
+        blob.descriptor.clone(),
+    )
+}
+
 /// Adds recipes and segments to what is carried.
 fn stow(export: &mut ExportPlan, made: Vec<Descriptor>, stock: StockSource) {
     let Some(repository) = export.plan.repositories.first().cloned() else {
@@ -151,26 +162,12 @@ impl Workshop<'_> {
         export: &ExportPlan,
         blob: &PlannedBlob,
     ) -> Result<Option<SpooledFile>> {
-        let source = Arc::clone(&export.sources[blob.place.source]);
-        let content = match fetch(source, blob, &self.spool).await {
-            Ok(content) => content,
-            Err(Unread::Spool(error)) => return Err(error),
-            Err(Unread::Source(error)) => return self.pass_over(&blob.descriptor.digest, error),
-        };
-        let (spool, size) = (self.spool.clone(), blob.descriptor.size);
-        let undone = self.work(move || {
-            let mut file = spool.file()?;
-            let mut output = BufWriter::with_capacity(1 << 20, &mut file);
-            let size_max = size.saturating_mul(EXPANSION_MAX);
-            plain::undo_compression(&mut content.reader(), &mut output, size_max)?;
-            output.flush()?;
-            drop(output);
-            SpooledFile::of(file)
-        });
-        match undone.await {
+        let size_max = blob.descriptor.size.saturating_mul(EXPANSION_MAX);
+        match spool_plain(content_of(export, blob), &self.spool, size_max).await {
             Ok(plain) => Ok(Some(plain)),
-            Err(cause) if plain::is_about_content(&cause) => Ok(None),
-            Err(cause) => Err(self.spool.failed(cause)),
+            Err(Unread::Content(_)) => Ok(None),
+            Err(Unread::Spool(error)) => Err(error),
+            Err(Unread::Source(error)) => self.pass_over(&blob.descriptor.digest, error),
         }
     }
 
@@ -239,21 +236,31 @@ impl Workshop<'_> {
         if blob.descriptor.size < LAYER_MIN_BYTES {
             return Ok(None);
         }
-        let source = Arc::clone(&export.sources[blob.place.source]);
-        let content = match fetch(source, blob, &self.spool).await {
-            Ok(content) => content,
-            Err(Unread::Spool(error)) => return Err(error),
-            Err(Unread::Source(_)) => return Ok(None),
+        let content = content_of(export, blob);
+        let taken = match media_type::is_compressed(&blob.descriptor.media_type) {
+            true => {
+                let with = (self.threads, self.dense.corrector.clone());
+                spool_apart(content, &self.spool, with).await
+            }
+            false => self.take_plain(content).await.map(Some),
         };
-        let descriptor = blob.descriptor.clone();
-        let (spool, threads) = (self.spool.clone(), self.threads);
+        match taken {
+            Ok(Some(layer)) => self.describe(layer, blob).await,
+            Ok(None) | Err(Unread::Source(_) | Unread::Content(_)) => Ok(None),
+            Err(Unread::Spool(error)) => Err(error),
+        }
+    }
+
+    /// What does not call itself compressed may be so all the same.
+    async fn take_plain(&self, content: Content) -> Result<PlainLayer, Unread> {
+        let file = spool_content(content, &self.spool).await?;
+        let (reader, spool, threads) = (file.reader(), self.spool.clone(), self.threads);
         let corrector = self.dense.corrector.clone();
         let taken = self
-            .work(move || take_layer_apart(&content, &descriptor, &spool, (threads, &corrector)));
-        match taken.await.map_err(|cause| self.spool.failed(cause))? {
-            Some(layer) => self.describe(layer, blob).await,
-            None => Ok(None),
-        }
+            .work(move || take_layer_apart(&mut { reader }, &spool, (threads, &corrector)))
+            .await;
+        let taken = taken.map_err(|cause| Unread::Spool(self.spool.failed(cause)))?;
+        Ok(taken.unwrap_or_else(|| plain_layer(file)))
     }
 
     async fn describe(

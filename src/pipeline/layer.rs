@@ -1,22 +1,19 @@
-//! One layer on its way into a recipe: fetched, taken apart, described, and put together again as a proof.
+//! One layer on its way into a recipe: taken apart, described, and put together again as a proof.
 //!
-//! Nothing here waits but the fetching; the rest is work for threads. What comes of it is either proven or nothing.
+//! All of it is work for threads. What comes of it is either proven or nothing.
 //! Specification: FORMAT.md, "Version 2".
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use super::byte_channel::read_stream;
 use super::export_stock::Stock;
 use super::spool::{Spool, SpooledFile};
 use crate::bundle::{RECIPE_MEDIA_TYPE, RECIPE_SIZE_MAX_BYTES, SEGMENT_MEDIA_TYPE};
-use crate::content::{Content, Error, PlannedBlob, Result, Source};
 use crate::dense::delta::{self, AnchorIndex, Delta, Options, ReadAt, Rebuilt, make_delta};
 use crate::dense::gzip::{self, Corrector, Recompression, take_apart};
 use crate::dense::recipe::Recipe;
-use crate::oci::{Descriptor, media_type};
+use crate::oci::Descriptor;
 
 /// What an entry costs beside its bytes: header, padding, its row and its line in the seek table.
 const ENTRY_COST_BYTES: u64 = 1200;
@@ -37,67 +34,37 @@ pub(super) struct DescribedLayer {
     pub(super) anchors: AnchorIndex,
 }
 
-/// Why a layer was not read: the spool is in the way, or the source.
-pub(super) enum Unread {
-    Spool(Error),
-    Source(Error),
-}
-
-/// Reads a content into the spool, and checks it.
-pub(super) async fn fetch(
-    source: Arc<dyn Source>,
-    blob: &PlannedBlob,
-    spool: &Spool,
-) -> Result<SpooledFile, Unread> {
-    let repository = blob.place.repository.clone();
-    let content = Content::new(source, repository, blob.descriptor.clone());
-    let stream = content.open(0).await.map_err(Unread::Source)?;
-    let (mut reader, feeding) = read_stream(stream);
-    let file = spool
-        .file()
-        .map_err(|cause| Unread::Spool(spool.failed(cause)))?;
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut output = file;
-        let copied = io::copy(&mut reader, &mut output).and_then(|_| SpooledFile::of(output));
-        (copied, reader.take_error())
-    });
-    let ((), read) = tokio::join!(feeding, reading);
-    match read {
-        Ok((_, Some(error))) => Err(Unread::Source(error)),
-        Ok((Ok(file), None)) => Ok(file),
-        Ok((Err(cause), None)) => Err(Unread::Spool(spool.failed(cause))),
-        Err(_) => Err(Unread::Spool(
-            spool.failed(io::ErrorKind::Interrupted.into()),
-        )),
+/// A layer as it came, where nothing compresses it.
+pub(super) fn plain_layer(file: SpooledFile) -> PlainLayer {
+    PlainLayer {
+        file,
+        recompression: None,
     }
 }
 
-/// Undoes the gzip of a content; `None` where that cannot be proven, and where there is nothing to be gained.
-pub(super) fn take_layer_apart(
-    content: &SpooledFile,
-    descriptor: &Descriptor,
+/// Undoes the gzip of a content, and reads it to its end; `None` where that cannot be proven.
+pub(super) fn take_layer_apart<R: Read + Seek + Send>(
+    content: &mut R,
     spool: &Spool,
     (threads, corrector): (NonZeroUsize, &Corrector),
 ) -> io::Result<Option<PlainLayer>> {
     let mut file = spool.file()?;
     let mut output = BufWriter::with_capacity(1 << 20, &mut file);
-    let taken = take_apart(&mut content.reader(), &mut output, threads, corrector);
+    let taken = take_apart(content, &mut output, threads, corrector);
     let taken = taken.map_err(|error| match error {
         gzip::Error::Io(cause) => cause,
         other => io::Error::other(other),
     })?;
     output.flush()?;
     drop(output);
-    if let Some(recompression) = taken {
-        return Ok(Some(PlainLayer {
-            file: SpooledFile::of(file)?,
-            recompression: Some(recompression),
-        }));
-    }
-    let is_plain = !media_type::is_compressed(&descriptor.media_type);
-    Ok(is_plain.then(|| PlainLayer {
-        file: content.clone(),
-        recompression: None,
+    // Only at its end is a content proven to be the one of its digest.
+    io::copy(content, &mut io::sink())?;
+    let Some(recompression) = taken else {
+        return Ok(None);
+    };
+    Ok(Some(PlainLayer {
+        file: SpooledFile::of(file)?,
+        recompression: Some(recompression),
     }))
 }
 

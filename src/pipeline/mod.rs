@@ -79,6 +79,7 @@ mod select_named;
 mod select_tags;
 mod sign;
 mod spool;
+mod spooling;
 mod supply;
 mod survey;
 mod target_names;

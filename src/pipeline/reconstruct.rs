@@ -5,7 +5,7 @@
 //! bounded: one delta is applied at a time. Specification: FORMAT.md, "Version 2", To rebuild.
 
 use std::collections::HashMap;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +15,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::assumed::{FoundContents, missing_of};
-use super::byte_channel::{read_stream, write_stream};
+use super::byte_channel::write_stream;
 use super::spool::{Spool, SpooledFile};
+use super::spooling::{Unread, spool_plain};
 use crate::bundle::{Bundle, RebuiltRow};
 use crate::content::{Content, Error, ErrorKind, RawStream, Result, Source};
 use crate::dense::delta::ReadAt;
 use crate::dense::gzip::Corrector;
-use crate::dense::plain;
 use crate::dense::recipe::{self, Recipe};
 use crate::oci::Digest;
 
@@ -153,28 +153,11 @@ impl Reconstruction {
         };
         let size_max = self.plain_size(digest)?;
         let content = Content::new(Arc::clone(&self.target), name.clone(), row.descriptor());
-        let opened = content.open(0).await;
-        let stream = opened.map_err(|error| self.blame_target(digest, error))?;
-        let (mut reader, feeding) = read_stream(stream);
-        let spool = self.spool.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let made = spool.file().and_then(|mut file| {
-                let mut output = BufWriter::with_capacity(1 << 20, &mut file);
-                plain::undo_compression(&mut reader, &mut output, size_max)?;
-                output.flush()?;
-                drop(output);
-                SpooledFile::of(file)
-            });
-            (made, reader.take_error(), spool)
-        });
-        let ((), done) = tokio::join!(feeding, reading);
-        let (made, failed, spool) = done.map_err(|_| cannot_rebuild(digest))?;
-        if let Some(error) = failed {
-            return Err(self.blame_target(digest, error));
-        }
-        let file = made.map_err(|cause| match plain::is_about_content(&cause) {
-            true => cannot_rebuild(digest).with_cause(cause),
-            false => spool.failed(cause),
+        let spooled = spool_plain(content, &self.spool, size_max).await;
+        let file = spooled.map_err(|unread| match unread {
+            Unread::Source(error) => self.blame_target(digest, error),
+            Unread::Content(cause) => cannot_rebuild(digest).with_cause(cause),
+            Unread::Spool(error) => error,
         })?;
         match file.size_bytes == size_max {
             true => Ok(file),

@@ -165,6 +165,8 @@ impl<'scope, 'env> Draft<'scope, 'env> {
         ));
         let places = self.choose_places(literals.len());
         let previous = self.previous.replace(Arc::clone(&literals));
+        // Where nothing else stands in the prefix the end of the segment before takes longer to read than it is worth.
+        let previous = previous.filter(|_| !places.is_empty());
         self.segments.push(Segment {
             plain_bytes: literals.len(),
             places: places.clone(),

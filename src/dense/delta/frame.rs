@@ -30,15 +30,34 @@ impl Tables {
         hash_log: 22,
         chain_log: 21,
     };
-    /// Without places they are as large as those of level 6: larger ones leave the cache of a processor, take half as
-    /// long again and gain 1 %.
+    /// Without places larger ones than these leave the cache of a processor, take half as long again and gain 1 %:
+    /// that is for higher levels.
     const OF_LITERALS: Self = Self {
         hash_log: 19,
         chain_log: 19,
     };
+    const OF_LITERALS_PRESSED_HARD: Self = Self {
+        hash_log: 21,
+        chain_log: 20,
+    };
+
+    fn of(places: &[Place], level: i32) -> Self {
+        match places.is_empty() {
+            false => Self::OF_PLACES,
+            true if level <= 6 => Self::OF_LITERALS,
+            true => Self::OF_LITERALS_PRESSED_HARD,
+        }
+    }
 }
 
 const _: () = assert!(MAX_PREFIX_BYTES + PREVIOUS_BYTES + MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
+
+/// Up to this level zstd looks at few of the places that it knows. Finding them takes most of the time, so that more
+/// of them cost little and gain 1 %.
+const SHALLOW_LEVEL_MAX: i32 = 8;
+
+/// The logarithm of how many it looks at then.
+const SEARCH_LOG: u32 = 5;
 
 /// What segments are compressed in, one after the other.
 pub(super) struct Buffers {
@@ -74,10 +93,7 @@ impl Buffers {
         }
         self.plain.extend(literals);
         let (prefix, content) = self.plain.split_at(prefix_bytes);
-        let tables = match places.is_empty() {
-            true => Tables::OF_LITERALS,
-            false => Tables::OF_PLACES,
-        };
+        let tables = Tables::of(places, level);
         let frame_bytes_max = zstd_safe::compress_bound(content.len());
         self.frame.reset(frame_bytes_max);
         let frame = self.frame.grow(frame_bytes_max);
@@ -105,6 +121,9 @@ fn encode(
     context.set_parameter(CParameter::WindowLog(window_log))?;
     context.set_parameter(CParameter::HashLog(window_log.min(tables.hash_log)))?;
     context.set_parameter(CParameter::ChainLog(window_log.min(tables.chain_log)))?;
+    if level <= SHALLOW_LEVEL_MAX {
+        context.set_parameter(CParameter::SearchLog(SEARCH_LOG))?;
+    }
     context.set_parameter(CParameter::ContentSizeFlag(true))?;
     context.set_parameter(CParameter::ChecksumFlag(false))?;
     context.ref_prefix(prefix)?;
