@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use super::export_dense::densify;
 use super::export_memory::ExportMemory;
 use super::export_plan::{ExportOptions, ExportPlan};
+use super::export_sizes::learn_sizes;
 use crate::content::Result;
 use crate::dense::gzip::Corrector;
 use crate::history::{Basis, ContentKind, ExportPosition, Known};
@@ -78,17 +79,21 @@ impl ExportPlan {
             (Assumes::Known(basis), Some(memory), Some(position)) => {
                 let lanes = &options.audience;
                 let ledger = &memory.ledger;
-                let mut known = ledger.list_known(&position.pipeline, lanes, basis).await?;
-                known.retain(|_, content| content.kind == ContentKind::Blob);
-                known
+                ledger.list_known(&position.pipeline, lanes, basis).await?
             }
             _ => KnownContents::new(),
         };
+        let is_blob = |content: &Known| content.kind == ContentKind::Blob;
+        let (mut known, manifests): (KnownContents, KnownContents) =
+            known.into_iter().partition(|(_, it)| is_blob(it));
         if known.is_empty() && thinning.dense.is_none() {
             return Ok(());
         }
         self.assume(&known);
         if let Some(dense) = &thinning.dense {
+            if dense.references == References::Target {
+                learn_sizes(self, &mut known, &manifests).await?;
+            }
             densify(self, (dense, &known), &options.events).await?;
         }
         self.cut(options)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::admission::AdmissionRules;
 use super::assumed::{AssumedWithin, FoundContents, find_assumed};
 use super::import_plan::ImportPlan;
-use super::missing::note_missing;
+use super::missing::{forget_missing, note_missing};
 use super::overwrite::{Overwrites, TagPast, TagRules};
 use super::part::PartSelection;
 use super::place::Place;
@@ -115,7 +115,14 @@ pub async fn run_import(
 ) -> Result<ImportReport> {
     let lane = options.rules.lane.as_deref();
     let delivered = deliver(import, target, options).await;
-    delivered.map_err(|error| note_missing(error, lane, options.missing.as_deref()))
+    let directory = options.missing.as_deref();
+    match delivered {
+        Ok(report) => {
+            forget_missing(&import.bundle.inventory().name, directory);
+            Ok(report)
+        }
+        Err(error) => Err(note_missing(error, lane, directory)),
+    }
 }
 
 async fn deliver(

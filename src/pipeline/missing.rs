@@ -81,7 +81,7 @@ impl MissingContents {
 
     fn write(&mut self, directory: &Path) -> io::Result<()> {
         fs::create_dir_all(directory)?;
-        let path = directory.join(format!("{}.json", self.bundle));
+        let path = path_of(&self.bundle, directory);
         let unfinished = directory.join(format!(".{}.{}.partial", self.bundle, std::process::id()));
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
@@ -102,6 +102,18 @@ pub(super) fn note_missing(error: Error, lane: Option<&str>, directory: Option<&
     // The list is in the message too, and the import has failed for another reason than this.
     let _ = noted.write(directory);
     Error::new(error.kind(), describe_before(&error)).with_cause(noted)
+}
+
+/// Removes the list of a bundle that has been delivered since, so that nobody asks for its contents again.
+pub(super) fn forget_missing(bundle: &str, directory: Option<&Path>) {
+    if let Some(directory) = directory {
+        // Usually there is none; one that stays is a wish that has been fulfilled.
+        let _ = fs::remove_file(path_of(bundle, directory));
+    }
+}
+
+fn path_of(bundle: &str, directory: &Path) -> PathBuf {
+    directory.join(format!("{bundle}.json"))
 }
 
 /// What an error says above the list itself.

@@ -39,6 +39,7 @@ mod export_publish;
 mod export_reading;
 mod export_resume;
 mod export_room;
+mod export_sizes;
 mod export_stock;
 mod export_thin;
 mod export_uploads;

@@ -92,6 +92,38 @@ fn desk_and_source() -> (Desk, Registry) {
     (desk, source)
 }
 
+/// A registry that no bundle of the pipeline has filled says what it has, without sizes.
+#[test]
+fn a_delta_is_made_against_a_registry_that_was_filled_otherwise() {
+    let desk = Desk::new();
+    desk.run("key generate --out north.key").assert_success();
+    let source = Versions::make().serve();
+    let web = format!("export {}/apps/web", source.address());
+    desk.run(&format!("{web}:1 --container other --sign-key ops.key"))
+        .assert_success();
+    let to = "--target oci:far --trust ops.key.pub";
+    desk.run(&format!("import other {to}")).assert_success();
+    desk.run(&format!("{web}:1 --container first {PIPELINE}"))
+        .assert_success();
+    let made = "receipts make oci:far --lane north --pipeline nightly --receipt-key north.key";
+    desk.run(&format!("{made} --receipts made"))
+        .assert_success();
+    desk.run("receipts import made --trust north=north.key.pub --state state")
+        .assert_success();
+
+    let delta = format!("{web}:2 --container usb {PIPELINE} --delta --spool spool");
+    desk.run(&delta).assert_success();
+    let told = desk.run("inspect usb --trust ops.key.pub --output json");
+    let bundle = &told.json()["bundles"][0];
+    let carried = bundle["contentBytes"].as_u64().unwrap();
+    assert!(carried < 10_000, "{carried}");
+    let old = Digest::sha256(&Versions::make().old);
+    assert_eq!(bundle["rebuilt"][0]["references"], json!([old]));
+    let there = "--lane north --assumed-repositories ** --spool spool";
+    desk.run(&format!("import usb {to} {there}"))
+        .assert_success();
+}
+
 #[test]
 fn a_delta_tells_what_it_assumes_and_makes_again_and_the_room_that_it_takes() {
     let desk = desk_with_delta();

@@ -1,6 +1,8 @@
 //! Bases that are not what the exporter thinks: nothing is published, what is missing is told, and a repair that brings
 //! exactly that lets the bundle in.
 
+use std::path::Path;
+
 use airlift::content::{Error, ErrorKind, Memory, describe};
 use airlift::history::Basis;
 use airlift::oci::{Digest, Repository};
@@ -54,7 +56,7 @@ async fn with_delta() -> World {
 }
 
 /// Imports the bundle, which must not come in; says why.
-async fn refuse(world: &World, path: &std::path::Path) -> Error {
+async fn refuse(world: &World, path: &Path) -> Error {
     let before = world.target.snapshot();
     let error = world.import_from(path).await.map(drop).unwrap_err();
     let after = world.target.snapshot();
@@ -103,6 +105,7 @@ async fn check_base(harm: impl Fn(&World)) {
         world.import_from(&repair).await.unwrap();
     }
     world.import_from(&delta).await.unwrap();
+    assert!(world.missing_lists().is_empty(), "it is fulfilled");
     world.target.assert_no_violation();
     assert_eq!(world.target.missing_content(), [""; 0]);
     assert_eq!(world.target.snapshot().0, world.source.snapshot().0);
