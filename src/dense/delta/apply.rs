@@ -7,9 +7,10 @@ use super::frame::Decoded;
 use super::ops::Op;
 use super::recipe::Delta;
 use super::source::{ReadAt, read_at};
+use super::window::{BLOCK_BYTES, Blocks};
 
 /// How many bytes are gathered before they are written, and copied at once.
-const BLOCK_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Where the new layer is written, and read back for what it has twice.
 pub trait Rebuilt {
@@ -58,9 +59,11 @@ pub fn apply_delta(
     }
     let mut writer = Writer {
         output,
-        pending: Vec::with_capacity(BLOCK_BYTES),
+        pending: Vec::with_capacity(PIECE_BYTES),
         flushed_bytes: 0,
+        blocks: Blocks::new(),
     };
+    let mut piece = vec![0; PIECE_BYTES];
     let mut literals = Literals {
         delta,
         references,
@@ -76,12 +79,10 @@ pub fn apply_delta(
                 reference,
                 offset,
                 length,
-            } => writer.copy(
-                references.get(reference).copied(),
-                reference,
-                offset,
-                length,
-            )?,
+            } => {
+                let layer = (reference, references.get(reference).copied());
+                writer.copy(layer, offset, length, &mut piece)?;
+            }
         }
     }
     writer.flush()?;
@@ -136,42 +137,39 @@ struct Writer<'a> {
     output: &'a mut dyn Rebuilt,
     pending: Vec<u8>,
     flushed_bytes: u64,
+    /// Most copies are short, and near to the ones before them.
+    blocks: Blocks,
 }
 
 impl Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.pending.len() + bytes.len() > BLOCK_BYTES {
+        if self.pending.len() + bytes.len() > PIECE_BYTES {
             self.flush()?;
         }
-        if bytes.len() >= BLOCK_BYTES {
+        if bytes.len() >= PIECE_BYTES {
             return self.append(bytes);
         }
         self.pending.extend_from_slice(bytes);
         Ok(())
     }
 
-    /// Copies out of `layer`, or out of what was written already if there is none.
+    /// Copies out of a layer, by way of `piece`, or out of what was written already if there is none of that number.
     fn copy(
         &mut self,
-        layer: Option<&dyn ReadAt>,
-        number: usize,
+        (number, layer): (usize, Option<&dyn ReadAt>),
         mut offset: u64,
         mut length: u64,
+        piece: &mut [u8],
     ) -> Result<()> {
-        let mut block =
-            vec![0; usize::try_from(length).map_or(BLOCK_BYTES, |length| length.min(BLOCK_BYTES))];
         // What is read back has to be written; a copy of what was written long ago need not wait for the rest.
         if layer.is_none() && offset.saturating_add(length) > self.flushed_bytes {
             self.flush()?;
         }
         while length > 0 {
             let here =
-                usize::try_from(length).map_or(block.len(), |length| length.min(block.len()));
-            let bytes = &mut block[..here];
-            match layer {
-                Some(layer) => read_at(layer, number, bytes, offset)?,
-                None => self.read_back(bytes, offset)?,
-            }
+                usize::try_from(length).map_or(piece.len(), |length| length.min(piece.len()));
+            let bytes = &mut piece[..here];
+            self.read((number, layer), offset, bytes)?;
             self.write(bytes)?;
             offset += here as u64;
             length -= here as u64;
@@ -179,13 +177,30 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn read_back(&mut self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        self.output
-            .read_back(buffer, offset)
-            .map_err(|source| Error::Read {
-                what: format!("{} bytes at {offset} of the new layer", buffer.len()),
-                source,
-            })
+    /// Fills `buffer` with what stands at `offset`: out of a block, where one has all of it and no more will be written
+    /// into it.
+    fn read(
+        &mut self,
+        (number, layer): (usize, Option<&dyn ReadAt>),
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<()> {
+        let block_end = (offset / BLOCK_BYTES as u64 + 1).saturating_mul(BLOCK_BYTES as u64);
+        let is_in_block = offset.saturating_add(buffer.len() as u64) <= block_end;
+        let is_settled = layer.is_some() || block_end <= self.flushed_bytes;
+        if !(is_in_block && is_settled) {
+            return read_piece(&*self.output, (number, layer), offset, buffer);
+        }
+        let output = &*self.output;
+        let size_bytes = layer.map_or(self.flushed_bytes, ReadAt::size_bytes);
+        let (block, within) = self
+            .blocks
+            .hold((number, size_bytes), offset, |block, start| {
+                read_piece(output, (number, layer), start, block)
+            })?;
+        let held = block.get(within..within + buffer.len());
+        buffer.copy_from_slice(held.ok_or(Error::Truncated { what: "a layer" })?);
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -203,4 +218,21 @@ impl Writer<'_> {
             source,
         })
     }
+}
+
+fn read_piece(
+    output: &dyn Rebuilt,
+    (number, layer): (usize, Option<&dyn ReadAt>),
+    offset: u64,
+    buffer: &mut [u8],
+) -> Result<()> {
+    if let Some(layer) = layer {
+        return read_at(layer, number, buffer, offset);
+    }
+    output
+        .read_back(buffer, offset)
+        .map_err(|source| Error::Read {
+            what: format!("{} bytes at {offset} of the new layer", buffer.len()),
+            source,
+        })
 }

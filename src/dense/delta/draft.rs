@@ -1,12 +1,10 @@
 //! A delta in the making: operations are written down, literals are gathered into segments, full segments go to the
 //! compressors.
 
-use std::sync::Arc;
-
 use super::error::{Error, Result};
 use super::limits::{MAX_PLACES, MAX_RECIPE_BYTES, MIN_SEGMENT_BYTES};
 use super::ops::{Op, OpWriter};
-use super::pool::{Job, Pool};
+use super::pool::Pool;
 use super::prefix::{MAX_PLACES_PER_SEGMENT, Neighbourhood, Point};
 use super::recipe::Delta;
 use super::room::Room;
@@ -31,7 +29,6 @@ pub(super) struct Draft<'scope, 'env> {
     segment_bytes: usize,
     /// The literals of the segment that is being filled.
     literals: Room,
-    previous: Option<Arc<Room>>,
     neighbourhood: Neighbourhood,
     /// The length of the literal that is being gathered, and how much of it is in this segment.
     run_bytes: u64,
@@ -56,7 +53,6 @@ impl<'scope, 'env> Draft<'scope, 'env> {
             places_left: MAX_PLACES,
             segment_bytes,
             literals: Room::with_capacity(0),
-            previous: None,
             neighbourhood: Neighbourhood::default(),
             run_bytes: 0,
             run_bytes_here: 0,
@@ -159,24 +155,13 @@ impl<'scope, 'env> Draft<'scope, 'env> {
         if let Some(before) = &mut self.before {
             before.offset = (before.offset + here).min(self.sizes_bytes[before.reference]);
         }
-        let literals = Arc::new(std::mem::replace(
-            &mut self.literals,
-            Room::with_capacity(0),
-        ));
-        let places = self.choose_places(literals.len());
-        let previous = self.previous.replace(Arc::clone(&literals));
-        // Where nothing else stands in the prefix the end of the segment before takes longer to read than it is worth.
-        let previous = previous.filter(|_| !places.is_empty());
-        self.segments.push(Segment {
-            plain_bytes: literals.len(),
-            places: places.clone(),
-            has_previous: previous.is_some(),
-        });
-        self.pool.submit(Job {
-            literals,
-            places,
-            previous,
-        })
+        let segment = Segment {
+            plain_bytes: self.literals.len(),
+            places: self.choose_places(self.literals.len()),
+        };
+        self.pool.submit(&mut self.literals, &segment.places)?;
+        self.segments.push(segment);
+        Ok(())
     }
 
     fn choose_places(&mut self, literal_bytes: usize) -> Vec<Place> {

@@ -8,12 +8,12 @@ use zstd::zstd_safe::{
 };
 
 use super::error::{Error, Result};
-use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES, PREVIOUS_BYTES};
+use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES};
 use super::room::Room;
 use super::segment::{Place, Segment};
 use super::source::{ReadAt, read_at};
 
-/// The largest window that a frame of ours needs: places, the end of the segment before and the segment are within 64 MiB.
+/// The largest window that a frame of ours needs: places and segment are within 64 MiB.
 const MAX_WINDOW_LOG: u32 = 26;
 
 /// The logarithms of the sizes of the tables of the match finder, in entries.
@@ -30,11 +30,11 @@ impl Tables {
         hash_log: 22,
         chain_log: 21,
     };
-    /// Without places larger ones than these leave the cache of a processor, take half as long again and gain 1 %:
-    /// that is for higher levels.
+    /// Without places larger ones than these leave the cache of a processor, and gain less than a higher level does in
+    /// the same time.
     const OF_LITERALS: Self = Self {
-        hash_log: 19,
-        chain_log: 19,
+        hash_log: 18,
+        chain_log: 18,
     };
     const OF_LITERALS_PRESSED_HARD: Self = Self {
         hash_log: 21,
@@ -50,17 +50,22 @@ impl Tables {
     }
 }
 
-const _: () = assert!(MAX_PREFIX_BYTES + PREVIOUS_BYTES + MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
+const _: () = assert!(MAX_PREFIX_BYTES + MAX_SEGMENT_BYTES <= 1 << MAX_WINDOW_LOG);
 
-/// Up to this level zstd looks at few of the places that it knows. Finding them takes most of the time, so that more
-/// of them cost little and gain 1 %.
+/// Up to this level zstd looks at 8 or 16 of the places that it knows. More cost little and gain up to 1 %.
 const SHALLOW_LEVEL_MAX: i32 = 8;
 
 /// The logarithm of how many it looks at then.
-const SEARCH_LOG: u32 = 5;
+fn search_log(level: i32) -> u32 {
+    match level {
+        ..=6 => 4,
+        _ => 5,
+    }
+}
 
 /// What segments are compressed in, one after the other.
 pub(super) struct Buffers {
+    pub(super) literals: Room,
     plain: Room,
     frame: Room,
 }
@@ -68,31 +73,29 @@ pub(super) struct Buffers {
 impl Buffers {
     pub(super) fn new() -> Self {
         Self {
+            literals: Room::with_capacity(0),
             plain: Room::with_capacity(0),
             frame: Room::with_capacity(0),
         }
     }
 
-    /// Compresses `literals` with `previous` and then what stands at `places` before them.
+    /// Compresses the literals with what stands at `places` before them.
     pub(super) fn compress(
         &mut self,
-        literals: &[u8],
         places: &[Place],
-        previous: Option<&[u8]>,
         references: &[&dyn ReadAt],
         level: i32,
     ) -> Result<Vec<u8>> {
-        // Prefix and literals stand in one piece of memory: the matcher then treats them as one stream, which is
-        // faster.
-        let previous = end_of(previous);
-        let prefix_bytes = previous.len() + length_of(places);
-        self.plain.reset(prefix_bytes + literals.len());
-        self.plain.extend(previous);
-        for place in places {
-            read_place(place, references, self.plain.grow(place.length))?;
-        }
-        self.plain.extend(literals);
-        let (prefix, content) = self.plain.split_at(prefix_bytes);
+        let (prefix, content) = if places.is_empty() {
+            (&[][..], &*self.literals)
+        } else {
+            // Prefix and literals stand in one piece of memory: the matcher then treats them as one stream, which is
+            // faster.
+            read_places(places, references, &mut self.plain, self.literals.len())?;
+            let prefix_bytes = self.plain.len();
+            self.plain.extend(&self.literals);
+            self.plain.split_at(prefix_bytes)
+        };
         let tables = Tables::of(places, level);
         let frame_bytes_max = zstd_safe::compress_bound(content.len());
         self.frame.reset(frame_bytes_max);
@@ -122,7 +125,7 @@ fn encode(
     context.set_parameter(CParameter::HashLog(window_log.min(tables.hash_log)))?;
     context.set_parameter(CParameter::ChainLog(window_log.min(tables.chain_log)))?;
     if level <= SHALLOW_LEVEL_MAX {
-        context.set_parameter(CParameter::SearchLog(SEARCH_LOG))?;
+        context.set_parameter(CParameter::SearchLog(search_log(level)))?;
     }
     context.set_parameter(CParameter::ContentSizeFlag(true))?;
     context.set_parameter(CParameter::ChecksumFlag(false))?;
@@ -166,7 +169,7 @@ impl Decoded {
         if declared != Some(segment.plain_bytes as u64) {
             return Err(length_is(declared));
         }
-        self.read_prefix(segment, references)?;
+        read_places(&segment.places, references, &mut self.prefix, 0)?;
         self.plain.reset(segment.plain_bytes);
         let plain = self.plain.grow(segment.plain_bytes);
         let decoded = decode(&self.prefix, frame, plain).map_err(|code| Error::SegmentDamaged {
@@ -184,17 +187,6 @@ impl Decoded {
             }),
         }
     }
-
-    fn read_prefix(&mut self, segment: &Segment, references: &[&dyn ReadAt]) -> Result<()> {
-        let previous = end_of(segment.has_previous.then_some(&*self.plain));
-        self.prefix
-            .reset(previous.len() + length_of(&segment.places));
-        self.prefix.extend(previous);
-        for place in &segment.places {
-            read_place(place, references, self.prefix.grow(place.length))?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether nothing is behind the first frame, not even a frame of nothing.
@@ -209,17 +201,19 @@ fn decode(prefix: &[u8], frame: &[u8], plain: &mut [u8]) -> std::result::Result<
     context.decompress(plain, frame)
 }
 
-/// What of the segment before stands in a prefix.
-fn end_of(previous: Option<&[u8]>) -> &[u8] {
-    let previous = previous.unwrap_or_default();
-    &previous[previous.len().saturating_sub(PREVIOUS_BYTES)..]
-}
-
-fn length_of(places: &[Place]) -> usize {
-    places.iter().map(|place| place.length).sum()
-}
-
-fn read_place(place: &Place, references: &[&dyn ReadAt], buffer: &mut [u8]) -> Result<()> {
-    let number = place.reference;
-    read_at(references[number], number, buffer, place.offset)
+/// Fills `room` with what stands at `places`, so that `more_bytes` fit in behind it.
+fn read_places(
+    places: &[Place],
+    references: &[&dyn ReadAt],
+    room: &mut Room,
+    more_bytes: usize,
+) -> Result<()> {
+    let prefix_bytes: usize = places.iter().map(|place| place.length).sum();
+    room.reset(prefix_bytes + more_bytes);
+    for place in places {
+        let number = place.reference;
+        let buffer = room.grow(place.length);
+        read_at(references[number], number, buffer, place.offset)?;
+    }
+    Ok(())
 }

@@ -20,10 +20,7 @@ pub const MAX_SEGMENT_BYTES: usize = 8 << 20;
 /// Each segment costs a reader its whole prefix, so that many short ones would be many reads for few bytes.
 pub const MIN_SEGMENT_BYTES: usize = 1 << 20;
 
-/// How much of the end of the segment before stands in a prefix, in plain bytes; all of a shorter one.
-pub(super) const PREVIOUS_BYTES: usize = 2 << 20;
-
-/// The most bytes that the places of one prefix have together, without the previous segment.
+/// The most bytes that the places of one prefix have together.
 pub const MAX_PREFIX_BYTES: usize = 32 << 20;
 
 /// The most places that the prefixes of one delta have together.

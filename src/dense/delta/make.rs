@@ -33,7 +33,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            level: 5,
+            level: 6,
             threads: 2,
         }
     }

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
 use super::error::{Error, Result};
@@ -16,13 +15,6 @@ use super::source::ReadAt;
 
 /// The most segments that are compressed at once, whatever the machine has: each takes some 60 MiB.
 const MAX_COMPRESSORS: usize = 2;
-
-/// One segment that is to be compressed.
-pub(super) struct Job {
-    pub(super) literals: Arc<Room>,
-    pub(super) places: Vec<Place>,
-    pub(super) previous: Option<Arc<Room>>,
-}
 
 /// A segment as a frame, and what it was compressed in.
 struct Compressed {
@@ -59,17 +51,18 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         }
     }
 
-    /// Starts on `job`, after the oldest one is done if all threads are busy.
-    pub(super) fn submit(&mut self, job: Job) -> Result<()> {
+    /// Starts on a segment of all `literals`, after the oldest one is done if all threads are busy. They become empty.
+    pub(super) fn submit(&mut self, literals: &mut Room, places: &[Place]) -> Result<()> {
         if self.idle.is_empty() {
             self.collect()?;
         }
         let mut buffers = self.idle.pop().unwrap_or_else(Buffers::new);
+        std::mem::swap(&mut buffers.literals, literals);
+        literals.truncate(0);
         let (references, level) = (self.references, self.level);
+        let places = places.to_vec();
         let compressor = self.scope.spawn(move || {
-            let previous = job.previous.as_ref().map(|it| &***it);
-            let frame =
-                buffers.compress(&job.literals, &job.places, previous, references, level)?;
+            let frame = buffers.compress(&places, references, level)?;
             Ok(Compressed { frame, buffers })
         });
         self.running.push_back(compressor);

@@ -64,7 +64,11 @@ impl Deref for Room {
 
 /// Ends the process where there is no memory, as every allocation does.
 fn map(bytes: usize) -> MmapMut {
-    MmapMut::map_anon(bytes).unwrap_or_else(|_| {
+    let map = MmapMut::map_anon(bytes).unwrap_or_else(|_| {
         handle_alloc_error(Layout::array::<u8>(bytes).unwrap_or(Layout::new::<u8>()))
-    })
+    });
+    // Pages of 2 MiB are a twentieth of the time of a delta less. Where there are none, small ones serve too.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    map
 }

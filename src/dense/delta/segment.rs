@@ -20,8 +20,6 @@ pub struct Place {
 pub struct Segment {
     /// How many bytes of literals it holds.
     pub plain_bytes: usize,
-    /// Whether the literals of the segment before stand in the prefix, before the places.
-    pub has_previous: bool,
     /// What stands in the prefix, in this order.
     pub places: Vec<Place>,
 }
@@ -37,10 +35,7 @@ pub(super) fn put_segments(bytes: &mut Vec<u8>, segments: &[Segment], references
 
 fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, ends: &mut [u64]) {
     varint::put(bytes, segment.plain_bytes as u64);
-    varint::put(
-        bytes,
-        (segment.places.len() as u64) << 1 | u64::from(segment.has_previous),
-    );
+    varint::put(bytes, (segment.places.len() as u64) << 1);
     for place in &segment.places {
         varint::put(bytes, place.reference as u64);
         varint::put_signed(
@@ -74,11 +69,6 @@ pub(super) fn take_segments(
                 bytes: segment.plain_bytes as u64,
             });
         }
-        if segment.has_previous && i == 0 {
-            return Err(Error::NotCanonical {
-                what: "a first segment that names a previous one",
-            });
-        }
         segment_bytes += segment.plain_bytes as u64;
         if segment_bytes > plain_bytes {
             return Err(Error::TooMuchOutput { plain_bytes });
@@ -95,8 +85,13 @@ fn take_segment(
     places_left: &mut u64,
 ) -> Result<Segment> {
     let plain_bytes = take_segment_length(input)?;
-    let head = input.take("the prefix of a segment")?;
-    let count = head >> 1;
+    let twice = input.take("the prefix of a segment")?;
+    if twice & 1 == 1 {
+        return Err(Error::NotCanonical {
+            what: "an odd number for the places of a segment",
+        });
+    }
+    let count = twice >> 1;
     if count > *places_left {
         return Err(Error::TooManyPlaces { count });
     }
@@ -112,7 +107,6 @@ fn take_segment(
     Ok(Segment {
         plain_bytes,
         places,
-        has_previous: head & 1 == 1,
     })
 }
 

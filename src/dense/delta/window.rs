@@ -1,10 +1,10 @@
-//! A look at layers through a few blocks, so that comparing bytes does not read a file for each of them.
+//! A look at layers through a few blocks, so that a file is not read for each of many small pieces.
 
 use super::error::Result;
 use super::source::{ReadAt, read_at};
 
 /// How many bytes are read at once: few, since most anchors lead to a copy that is over soon.
-const BLOCK_BYTES: usize = 16 << 10;
+pub(super) const BLOCK_BYTES: usize = 16 << 10;
 
 /// How many blocks are held.
 const SLOTS: usize = 128;
@@ -13,6 +13,11 @@ const SLOTS: usize = 128;
 pub(super) struct Window<'a> {
     layers: Vec<&'a dyn ReadAt>,
     sizes_bytes: Vec<u64>,
+    blocks: Blocks,
+}
+
+/// Blocks of layers that were read last.
+pub(super) struct Blocks {
     slots: Vec<Slot>,
 }
 
@@ -29,7 +34,7 @@ impl<'a> Window<'a> {
         Self {
             sizes_bytes: layers.iter().map(|layer| layer.size_bytes()).collect(),
             layers,
-            slots: vec![Slot::default(); SLOTS],
+            blocks: Blocks::new(),
         }
     }
 
@@ -48,19 +53,42 @@ impl<'a> Window<'a> {
         Ok(block.get(..=within).unwrap_or_default())
     }
 
-    /// Reads the block with `offset` in it unless it is held; gives it with the place of `offset` in it.
     fn hold(&mut self, number: usize, offset: u64) -> Result<(&[u8], usize)> {
+        let layer = self.layers[number];
+        let size_bytes = self.sizes_bytes[number];
+        self.blocks
+            .hold((number, size_bytes), offset, |block, start| {
+                read_at(layer, number, block, start)
+            })
+    }
+}
+
+impl Blocks {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: vec![Slot::default(); SLOTS],
+        }
+    }
+
+    /// Has `read` fill the block with `offset` in it, of layer `number` of `size_bytes`, unless it is held; gives it with
+    /// the place of `offset` in it.
+    pub(super) fn hold(
+        &mut self,
+        (number, size_bytes): (usize, u64),
+        offset: u64,
+        read: impl FnOnce(&mut [u8], u64) -> Result<()>,
+    ) -> Result<(&[u8], usize)> {
         let within = rest(offset, BLOCK_BYTES);
         let start = offset - within as u64;
         // Layers begin at slots of their own, since copies often stay at one offset.
         let slot = rest(offset / BLOCK_BYTES as u64 + 37 * number as u64, SLOTS);
         let Slot { held, block } = &mut self.slots[slot];
         if *held != Some((number, start)) {
-            let left = self.sizes_bytes[number].saturating_sub(start);
+            let left = size_bytes.saturating_sub(start);
             let length = usize::try_from(left).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
             *held = None;
             block.resize(length, 0);
-            read_at(self.layers[number], number, block, start)?;
+            read(block, start)?;
             *held = Some((number, start));
         }
         Ok((block, within))

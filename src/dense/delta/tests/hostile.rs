@@ -243,7 +243,7 @@ fn too_many_places() {
 }
 
 #[test]
-fn a_first_segment_with_a_previous_one() {
+fn a_segment_with_half_a_place() {
     let error = refusal(20, &[1, 20, 1, 20 << 2 | LITERAL]);
     assert!(matches!(error, Error::NotCanonical { .. }), "{error}");
 }
