@@ -35,7 +35,7 @@ pub(super) struct ThinArguments {
     pub(super) repair: Option<PathBuf>,
 
     /// How hard dense bundles are compressed, by zstd; higher is smaller and slower
-    #[arg(long, value_name = "LEVEL", default_value_t = 6, hide_short_help = true,
+    #[arg(long, value_name = "LEVEL", default_value_t = 5, hide_short_help = true,
           value_parser = clap::value_parser!(i32).range(1..=19))]
     dense_level: i32,
 

@@ -1,6 +1,7 @@
 //! A delta in the making: operations are written down, literals are gathered into segments, full segments go to the
 //! compressors.
 
+use super::branches::put_targets;
 use super::error::{Error, Result};
 use super::limits::{MAX_PLACES, MAX_RECIPE_BYTES, MIN_SEGMENT_BYTES};
 use super::ops::{Op, OpWriter};
@@ -155,9 +156,12 @@ impl<'scope, 'env> Draft<'scope, 'env> {
         if let Some(before) = &mut self.before {
             before.offset = (before.offset + here).min(self.sizes_bytes[before.reference]);
         }
+        let places = self.choose_places(self.literals.len());
         let segment = Segment {
             plain_bytes: self.literals.len(),
-            places: self.choose_places(self.literals.len()),
+            // Places have distances.
+            has_targets: places.is_empty() && put_targets(&mut self.literals),
+            places,
         };
         self.pool.submit(&mut self.literals, &segment.places)?;
         self.segments.push(segment);

@@ -7,6 +7,7 @@ use zstd::zstd_safe::{
     self, CCtx, CParameter, DCtx, DParameter, get_error_name, get_frame_content_size,
 };
 
+use super::branches::restore_distances;
 use super::error::{Error, Result};
 use super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES};
 use super::room::Room;
@@ -33,8 +34,8 @@ impl Tables {
     /// Without places larger ones than these leave the cache of a processor, and gain less than a higher level does in
     /// the same time.
     const OF_LITERALS: Self = Self {
-        hash_log: 18,
-        chain_log: 18,
+        hash_log: 19,
+        chain_log: 19,
     };
     const OF_LITERALS_PRESSED_HARD: Self = Self {
         hash_log: 21,
@@ -179,13 +180,16 @@ impl Decoded {
         if decoded != segment.plain_bytes {
             return Err(length_is(Some(decoded as u64)));
         }
-        match is_one_frame(frame) {
-            true => Ok(()),
-            false => Err(Error::SegmentDamaged {
+        if !is_one_frame(frame) {
+            return Err(Error::SegmentDamaged {
                 number,
                 reason: "something is behind its frame",
-            }),
+            });
         }
+        if segment.has_targets {
+            restore_distances(&mut self.plain);
+        }
+        Ok(())
     }
 }
 

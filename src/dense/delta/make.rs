@@ -33,7 +33,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            level: 6,
+            level: 5,
             threads: 2,
         }
     }

@@ -13,6 +13,7 @@
 
 mod anchor;
 mod apply;
+mod branches;
 mod draft;
 mod error;
 mod frame;

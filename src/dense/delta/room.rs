@@ -4,7 +4,7 @@
 //! (`M_MMAP_THRESHOLD` in mallopt(3)), and with a few threads that take turns at segments those heaps add up.
 
 use std::alloc::{Layout, handle_alloc_error};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use memmap2::MmapMut;
 
@@ -59,6 +59,13 @@ impl Deref for Room {
 
     fn deref(&self) -> &[u8] {
         self.map.as_ref().map_or(&[], |map| &map[..self.length])
+    }
+}
+
+impl DerefMut for Room {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let length = self.length;
+        self.map.as_mut().map_or(&mut [], |map| &mut map[..length])
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Place {
 pub struct Segment {
     /// How many bytes of literals it holds.
     pub plain_bytes: usize,
+    /// Whether it has the targets of branches in place of their distances; then there are no places.
+    pub has_targets: bool,
     /// What stands in the prefix, in this order.
     pub places: Vec<Place>,
 }
@@ -35,7 +37,10 @@ pub(super) fn put_segments(bytes: &mut Vec<u8>, segments: &[Segment], references
 
 fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, ends: &mut [u64]) {
     varint::put(bytes, segment.plain_bytes as u64);
-    varint::put(bytes, (segment.places.len() as u64) << 1);
+    varint::put(
+        bytes,
+        (segment.places.len() as u64) << 1 | u64::from(segment.has_targets),
+    );
     for place in &segment.places {
         varint::put(bytes, place.reference as u64);
         varint::put_signed(
@@ -85,13 +90,14 @@ fn take_segment(
     places_left: &mut u64,
 ) -> Result<Segment> {
     let plain_bytes = take_segment_length(input)?;
-    let twice = input.take("the prefix of a segment")?;
-    if twice & 1 == 1 {
+    let head = input.take("the prefix of a segment")?;
+    let has_targets = head & 1 == 1;
+    let count = head >> 1;
+    if has_targets && count > 0 {
         return Err(Error::NotCanonical {
-            what: "an odd number for the places of a segment",
+            what: "a segment with targets of branches and a prefix",
         });
     }
-    let count = twice >> 1;
     if count > *places_left {
         return Err(Error::TooManyPlaces { count });
     }
@@ -106,6 +112,7 @@ fn take_segment(
     }
     Ok(Segment {
         plain_bytes,
+        has_targets,
         places,
     })
 }

@@ -243,8 +243,8 @@ fn too_many_places() {
 }
 
 #[test]
-fn a_segment_with_half_a_place() {
-    let error = refusal(20, &[1, 20, 1, 20 << 2 | LITERAL]);
+fn a_segment_with_targets_and_a_prefix() {
+    let error = refusal(20, &[1, 20, 1 << 1 | 1, 20 << 2 | LITERAL]);
     assert!(matches!(error, Error::NotCanonical { .. }), "{error}");
 }
 

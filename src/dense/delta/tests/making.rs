@@ -1,7 +1,7 @@
 //! What a made delta looks like: small where the layers are alike, the same whatever the threads, within its limits.
 
 use super::super::limits::{MAX_PREFIX_BYTES, MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
-use super::super::{AnchorIndex, Op, Options, make_delta};
+use super::super::{AnchorIndex, Delta, Op, Options, make_delta};
 use super::{Made, apply, as_layers, index_of, make, make_in, noise};
 
 fn recipe_bytes(made: &Made) -> usize {
@@ -175,4 +175,47 @@ fn a_sink_that_fails_ends_the_making() {
             ..
         })
     ));
+}
+
+/// Functions of other bytes each, which call the same few ones.
+#[test]
+fn calls_are_compressed_by_their_targets() {
+    let mut new: Vec<u8> = Vec::new();
+    for i in 0..4000_u32 {
+        new.extend(noise(u64::from(i), 12));
+        let distance = (100_000 * (i % 5)).wrapping_sub(new.len() as u32);
+        new.push(0xe8);
+        new.extend(distance.to_le_bytes());
+    }
+    let made = make(&new, &[], Options::default());
+    assert!(made.delta.segments()[0].has_targets);
+    // 12 bytes of each are noise, and four of five distances would be.
+    assert!(
+        made.segment_bytes() < 4000 * 14,
+        "{} bytes",
+        made.segment_bytes()
+    );
+    let bytes = made.delta.to_bytes().expect("it was just made");
+    let delta = Delta::from_bytes(&bytes, &[]).expect("it was just made");
+    let read = Made { delta, ..made };
+    assert!(apply(&read, &[]).expect("it was just made") == new);
+}
+
+#[test]
+fn what_was_just_written_is_copied_in_short_pieces() {
+    let mut new = noise(1, 400_000);
+    for i in 0..4000 {
+        let length = 200 + i % 1800;
+        let back = [length, 5000, 20_000, 300_000][i % 4];
+        let start = new.len() - back;
+        new.extend_from_within(start..start + length);
+        new.extend(noise(i as u64, 40));
+    }
+    let made = make(&new, &[], Options::default());
+    assert!(
+        made.segment_bytes() < 800_000,
+        "{} bytes",
+        made.segment_bytes()
+    );
+    assert!(apply(&made, &[]).expect("it was just made") == new);
 }

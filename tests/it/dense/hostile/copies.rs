@@ -83,7 +83,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     in_parts("prefix-of-more-places-than-the-limit", |parts| {
         parts.second.delta = with(4, 1 << 40);
     }),
-    in_parts("prefix-of-half-a-place", |parts| {
+    in_parts("prefix-of-a-segment-with-targets", |parts| {
         parts.second.delta = with(4, 1 << 1 | 1);
     }),
     in_parts("layer-of-u64-max-bytes", |parts| {
