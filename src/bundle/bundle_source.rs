@@ -136,6 +136,11 @@ impl Bundle {
         Some(&self.inventory().rebuilt[*self.rebuilt.get(digest)?])
     }
 
+    /// Where it stands among what is made again: what leads to it comes later.
+    pub fn position_of_rebuilt(&self, digest: &Digest) -> Option<usize> {
+        self.rebuilt.get(digest).copied()
+    }
+
     /// A recipe or a segment, whole and checked.
     pub async fn read_derived(&self, digest: &Digest) -> Result<Bytes> {
         let absent = || Error::unverified(format!("the bundle lacks `{digest}`"));

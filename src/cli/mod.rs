@@ -53,6 +53,7 @@ use exit::Exit;
 use log_lines::Warnings;
 use origin::Origin;
 use output::Output;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::history::Interruption;
@@ -74,6 +75,7 @@ pub fn main() -> ExitCode {
     let warnings = Warnings::of(&arguments.command, arguments.output);
     output::start_log(&arguments.log, warnings);
     let output = Output::new(arguments.output);
+    allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
@@ -88,6 +90,17 @@ pub fn main() -> ExitCode {
         Err(cause) => Output::print_failure(&anyhow::Error::new(cause).context("cannot start")),
     };
     exit.into()
+}
+
+/// As many files as the system lets this user open: a dense bundle has one for each layer that is made again.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // What is there may be enough.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// Runs the command; a signal ends it, and dropping it cleans up.

@@ -3,8 +3,9 @@
 //!
 //! What was read last is kept in memory; going farther back opens the content again.
 //!
-//! **Invariants.** Memory is bounded by [`KEPT_BYTES`], whatever the size of the content. Whoever has read to the end
-//! has read the content of the descriptor. When the future is dropped, reading fails.
+//! **Invariants.** Memory is bounded by [`KEPT_BYTES`], whatever the size of the content. Whoever has read to the end, and
+//! has not [opened it again](ContentReader::was_opened_again), has read the content of the descriptor. When the future is
+//! dropped, reading fails.
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
@@ -33,6 +34,7 @@ pub(super) struct ContentReader {
     read_to: u64,
     /// Of the next byte to be handed out: among those that are kept, or the next of the stream.
     position: u64,
+    openings_count: usize,
     error: Option<Error>,
 }
 
@@ -46,6 +48,7 @@ pub(super) fn read_content(content: Content) -> (ContentReader, impl Future<Outp
         kept: Vec::new(),
         read_to: 0,
         position: 0,
+        openings_count: 0,
         error: None,
     };
     let feeding = async move {
@@ -72,12 +75,18 @@ impl ContentReader {
         io::copy(self, &mut io::sink()).map(drop)
     }
 
+    /// Whether the content was fetched more than once: then only what was read last is proven to be that of its digest.
+    pub(super) fn was_opened_again(&self) -> bool {
+        self.openings_count > 1
+    }
+
     /// The error of the source that ended the reading, if one did.
     pub(super) fn take_error(&mut self) -> Option<Error> {
         self.error.take()
     }
 
     fn open(&mut self) -> io::Result<StreamReader> {
+        self.openings_count += 1;
         let (answer, opened) = oneshot::channel();
         let opening = Opening {
             offset: self.read_to,

@@ -4,6 +4,9 @@
 //! still have. **Invariant.** What the source does not tell stays as it is, and serves no delta.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
 
 use super::export_plan::ExportPlan;
 use super::export_thin::KnownContents;
@@ -13,6 +16,7 @@ use crate::oci::{Descriptor, Digest, Manifest, Pin, Repository};
 
 /// How many manifests are read for the sizes of their layers.
 const MANIFESTS_MAX: usize = 1024;
+const MANIFESTS_AT_ONCE: usize = 8;
 
 /// Sets the sizes of `known` layers that have none, where one of the known `manifests` is at the source and tells them.
 pub(super) async fn learn_sizes(
@@ -23,9 +27,14 @@ pub(super) async fn learn_sizes(
     if !known.values().any(is_without_size) {
         return Ok(());
     }
-    for (source, repository, digest) in choose_manifests(export, manifests) {
-        let source = &*export.sources[source];
-        for described in read_layers(source, &repository, &digest).await? {
+    let chosen = choose_manifests(export, manifests).into_iter();
+    let reading = chosen.map(|(source, repository, digest)| {
+        let source = Arc::clone(&export.sources[source]);
+        async move { read_layers(&*source, &repository, &digest).await }
+    });
+    let mut reading = stream::iter(reading).buffer_unordered(MANIFESTS_AT_ONCE);
+    while let Some(layers) = reading.next().await {
+        for described in layers? {
             let layer = known.get_mut(&described.digest);
             if let Some(layer) = layer.filter(|it| is_without_size(it)) {
                 layer.size_bytes = described.size;
@@ -48,14 +57,13 @@ fn choose_manifests(
     for position in &export.carriage.blobs {
         let blob = &export.plan.blobs[*position];
         for repository in &blob.repositories {
-            let name = export.plan.repositories[*repository].as_str();
+            let repository = &export.plan.repositories[*repository];
             for (digest, manifest) in manifests {
                 if is_without_size(manifest)
-                    && manifest.repositories.contains(name)
+                    && manifest.repositories.contains(repository.as_str())
                     && chosen.len() < MANIFESTS_MAX
                 {
-                    let repository = blob.place.repository.clone();
-                    chosen.insert((blob.place.source, repository, digest.clone()));
+                    chosen.insert((blob.place.source, repository.clone(), digest.clone()));
                 }
             }
         }
@@ -76,7 +84,11 @@ async fn read_layers(
             Ok(manifest.map_or_else(|_| Vec::new(), |it| it.layers))
         }
         Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Unverified => Ok(Vec::new()),
+            ErrorKind::NotFound
+            | ErrorKind::Denied
+            | ErrorKind::Unverified
+            | ErrorKind::Refused
+            | ErrorKind::Unsupported => Ok(Vec::new()),
             _ => Err(error.on_side("source")),
         },
     }

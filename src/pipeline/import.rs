@@ -118,7 +118,9 @@ pub async fn run_import(
     let directory = options.missing.as_deref();
     match delivered {
         Ok(report) => {
-            forget_missing(&import.bundle.inventory().name, directory);
+            if import.left.is_empty() && report.copy.failed() == 0 {
+                forget_missing(&import.bundle.inventory().name, lane, directory);
+            }
             Ok(report)
         }
         Err(error) => Err(note_missing(error, lane, directory)),

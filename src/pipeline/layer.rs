@@ -11,9 +11,9 @@ use super::export_stock::Stock;
 use super::spool::{Spool, SpooledFile};
 use crate::bundle::{RECIPE_MEDIA_TYPE, RECIPE_SIZE_MAX_BYTES, SEGMENT_MEDIA_TYPE};
 use crate::dense::delta::{self, AnchorIndex, Delta, Options, ReadAt, Rebuilt, make_delta};
-use crate::dense::gzip::{self, Corrector, Recompression, take_apart};
+use crate::dense::gzip::{self, Corrector, Recompression, put_together, take_apart};
 use crate::dense::recipe::Recipe;
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Digest, Hasher};
 
 /// What an entry costs beside its bytes: header, padding, its row and its line in the seek table.
 const ENTRY_COST_BYTES: u64 = 1200;
@@ -22,6 +22,37 @@ const ENTRY_COST_BYTES: u64 = 1200;
 pub(super) struct PlainLayer {
     pub(super) file: SpooledFile,
     recompression: Option<Recompression>,
+}
+
+impl PlainLayer {
+    /// Whether the layer with this digest is made again from it.
+    pub(super) fn makes(
+        &self,
+        digest: &Digest,
+        (threads, corrector): (NonZeroUsize, &Corrector),
+    ) -> bool {
+        let Some(recompression) = &self.recompression else {
+            return false;
+        };
+        let mut sink = HashingSink(Hasher::new(digest.algorithm()));
+        let mut plain = self.file.reader();
+        let made = put_together(recompression, &mut plain, &mut sink, threads, corrector);
+        made.is_ok() && sink.0.finish() == *digest
+    }
+}
+
+/// Hashes what is written.
+struct HashingSink(Hasher);
+
+impl Write for HashingSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What a layer has become.

@@ -104,11 +104,14 @@ pub(super) fn note_missing(error: Error, lane: Option<&str>, directory: Option<&
     Error::new(error.kind(), describe_before(&error)).with_cause(noted)
 }
 
-/// Removes the list of a bundle that has been delivered since, so that nobody asks for its contents again.
-pub(super) fn forget_missing(bundle: &str, directory: Option<&Path>) {
-    if let Some(directory) = directory {
-        // Usually there is none; one that stays is a wish that has been fulfilled.
-        let _ = fs::remove_file(path_of(bundle, directory));
+/// Removes the list of a bundle that the lane has had delivered since, so that nobody asks for its contents again.
+pub(super) fn forget_missing(bundle: &str, lane: Option<&str>, directory: Option<&Path>) {
+    let Some(path) = directory.map(|it| path_of(bundle, it)) else {
+        return;
+    };
+    // Usually there is none; one that stays is a wish that has been fulfilled.
+    if MissingContents::read(&path).is_ok_and(|it| it.lane.as_deref() == lane) {
+        let _ = fs::remove_file(path);
     }
 }
 

@@ -2,15 +2,14 @@
 //!
 //! **Invariants.** Recipes and segments are checked against their digests before anything of them is decoded, layers
 //! of the target against theirs before anything made from them counts. A layer is decompressed once. Memory is
-//! bounded: one delta is applied at a time. Specification: FORMAT.md, "Version 2", To rebuild.
+//! bounded: one delta is applied at a time, and no recipe is kept. Specification: FORMAT.md, "Version 2", To rebuild.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -36,7 +35,6 @@ pub(super) struct Reconstruction {
     threads: NonZeroUsize,
     corrector: Corrector,
     plains: Mutex<HashMap<Digest, Plain>>,
-    recipes: Mutex<HashMap<Digest, Arc<Recipe>>>,
     /// Who decodes segments holds some tens of MiB.
     applying: Semaphore,
 }
@@ -56,7 +54,6 @@ impl Reconstruction {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             corrector,
             plains: Mutex::default(),
-            recipes: Mutex::default(),
             applying: Semaphore::new(1),
         }
     }
@@ -68,7 +65,7 @@ impl Reconstruction {
         range: Range<u64>,
     ) -> Result<RawStream> {
         let row = self.row(digest)?.clone();
-        let plain = self.plain(digest.clone()).await?;
+        let plain = self.plain(digest).await?;
         let recipe = self.recipe(&row).await?;
         let (mut writer, stream) = write_stream(range.start);
         let (threads, corrector) = (self.threads, self.corrector.clone());
@@ -90,19 +87,48 @@ impl Reconstruction {
         self.bundle.find_rebuilt(digest).ok_or_else(absent)
     }
 
-    /// The decompressed bytes of a layer of the target or of the bundle.
-    fn plain(self: &Arc<Self>, digest: Digest) -> BoxFuture<'static, Result<SpooledFile>> {
-        let this = Arc::clone(self);
-        Box::pin(async move {
-            let cell = this.cell(&digest);
-            let made = cell.get_or_try_init(|| async {
-                match this.bundle.find_rebuilt(&digest) {
-                    Some(row) => this.apply(&row.clone()).await,
-                    None => this.fetch(&digest).await,
+    /// The decompressed bytes of a layer of the bundle, made after all that it leads to.
+    async fn plain(&self, digest: &Digest) -> Result<SpooledFile> {
+        for needed in self.order(digest) {
+            self.make(&needed).await?;
+        }
+        self.make(digest).await
+    }
+
+    /// What is not there yet of a layer and all that it leads to, in an order in which it can be made: references lead
+    /// backwards. They may do so through any number of layers, so that nothing here is as deep as they are.
+    fn order(&self, digest: &Digest) -> Vec<Digest> {
+        let mut seen = HashSet::new();
+        let mut rebuilt = Vec::new();
+        let mut fetched = Vec::new();
+        let mut ahead = vec![digest.clone()];
+        while let Some(next) = ahead.pop() {
+            if self.cell(&next).initialized() || !seen.insert(next.clone()) {
+                continue;
+            }
+            match self.bundle.find_rebuilt(&next) {
+                Some(row) => {
+                    ahead.extend(row.references.iter().cloned());
+                    rebuilt.push(next);
                 }
-            });
-            made.await.cloned()
-        })
+                None => fetched.push(next),
+            }
+        }
+        rebuilt.sort_by_key(|it| self.bundle.position_of_rebuilt(it));
+        fetched.extend(rebuilt);
+        fetched
+    }
+
+    /// The decompressed bytes of a layer of the target, or of one of the bundle whose references are there.
+    async fn make(&self, digest: &Digest) -> Result<SpooledFile> {
+        let cell = self.cell(digest);
+        let made = cell.get_or_try_init(|| async {
+            match self.bundle.find_rebuilt(digest) {
+                Some(row) => self.apply(row).await,
+                None => self.fetch(digest).await,
+            }
+        });
+        made.await.cloned()
     }
 
     fn cell(&self, digest: &Digest) -> Plain {
@@ -110,31 +136,20 @@ impl Reconstruction {
         Arc::clone(plains.entry(digest.clone()).or_default())
     }
 
-    async fn recipe(&self, row: &RebuiltRow) -> Result<Arc<Recipe>> {
-        let known = {
-            let recipes = self.recipes.lock().unwrap_or_else(PoisonError::into_inner);
-            recipes.get(&row.digest).cloned()
-        };
-        if let Some(recipe) = known {
-            return Ok(recipe);
-        }
+    async fn recipe(&self, row: &RebuiltRow) -> Result<Recipe> {
         let bytes = self.bundle.read_derived(&row.recipe).await?;
         let sizes: Result<Vec<u64>> = row
             .references
             .iter()
             .map(|it| self.plain_size(it))
             .collect();
-        let recipe = Recipe::from_bytes(&bytes, &sizes?)
+        Recipe::from_bytes(&bytes, &sizes?)
             .and_then(|recipe| {
                 recipe
                     .check(row.plain_size, row.segments.len())
                     .map(|()| recipe)
             })
-            .map_err(|cause| cannot_rebuild(&row.digest).with_cause(cause))?;
-        let recipe = Arc::new(recipe);
-        let mut recipes = self.recipes.lock().unwrap_or_else(PoisonError::into_inner);
-        recipes.insert(row.digest.clone(), Arc::clone(&recipe));
-        Ok(recipe)
+            .map_err(|cause| cannot_rebuild(&row.digest).with_cause(cause))
     }
 
     fn plain_size(&self, digest: &Digest) -> Result<u64> {
@@ -174,14 +189,13 @@ impl Reconstruction {
     }
 
     /// A layer of the bundle, put together out of others and its segments.
-    async fn apply(self: &Arc<Self>, row: &RebuiltRow) -> Result<SpooledFile> {
-        let mut references = Vec::new();
-        for reference in &row.references {
-            references.push(self.plain(reference.clone()).await?);
-        }
-        let recipe = self.recipe(row).await?;
+    async fn apply(&self, row: &RebuiltRow) -> Result<SpooledFile> {
+        let there = row.references.iter().map(|it| self.cell(it).get().cloned());
+        let references: Option<Vec<SpooledFile>> = there.collect();
+        let references = references.ok_or_else(|| cannot_rebuild(&row.digest))?;
         // It is never closed.
         let _permit = self.applying.acquire().await.ok();
+        let recipe = self.recipe(row).await?;
         let (bundle, segments) = (Arc::clone(&self.bundle), row.segments.clone());
         let (spool, runtime) = (self.spool.clone(), Handle::current());
         let applying = tokio::task::spawn_blocking(move || {

@@ -1,6 +1,6 @@
 //! Contents on their way into the spool: as they are, or without their compression, while they arrive.
 //!
-//! **Invariant.** What is answered was read to its end, and so is of the content of its digest.
+//! **Invariant.** What is answered is of the content of its digest: it was read to its end at once, or makes it again.
 
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
@@ -55,8 +55,15 @@ pub(super) async fn spool_apart(
     spool: &Spool,
     (threads, corrector): (NonZeroUsize, Corrector),
 ) -> Result<Option<PlainLayer>, Unread> {
+    let digest = content.descriptor().digest.clone();
     read(content, spool, move |reader, spool| {
-        take_layer_apart(reader, spool, (threads, &corrector))
+        let taken = take_layer_apart(reader, spool, (threads, &corrector))?;
+        let Some(layer) = taken else {
+            return Ok(None);
+        };
+        // Parts of two readings are no content of anybody.
+        let is_proven = !reader.was_opened_again() || layer.makes(&digest, (threads, &corrector));
+        Ok(is_proven.then_some(layer))
     })
     .await
 }

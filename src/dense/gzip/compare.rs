@@ -6,15 +6,21 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most bytes that the encoder may be ahead. More are a sign that it is another encoder.
 const MADE_AHEAD_BYTES_MAX: usize = 256 * 1024;
 
+/// The most bytes that the reader may be ahead for each thread of the encoder, and once more: what it has at work, twice.
+/// Streams with more in blocks of nothing are of no encoder here.
+const READ_AHEAD_BYTES_PER_THREAD: usize = 6 << 20;
+
 /// The two sides of the comparison; clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Comparison {
     shared: Arc<Mutex<Sides>>,
+    read_ahead_bytes_max: usize,
 }
 
 #[derive(Default)]
@@ -27,6 +33,15 @@ struct Sides {
 }
 
 impl Comparison {
+    /// With an encoder on so many threads.
+    pub(super) fn new(threads: NonZeroUsize) -> Self {
+        Self {
+            shared: Arc::default(),
+            read_ahead_bytes_max: READ_AHEAD_BYTES_PER_THREAD
+                .saturating_mul(threads.get().saturating_add(1)),
+        }
+    }
+
     fn sides(&self) -> MutexGuard<'_, Sides> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -40,6 +55,11 @@ impl Comparison {
             differ,
         } = &mut *sides;
         let rest = take_equal(made_ahead, bytes, differ);
+        if read_ahead.len() + rest.len() > self.read_ahead_bytes_max {
+            *differ = true;
+            *read_ahead = VecDeque::new();
+            return;
+        }
         read_ahead.extend(rest);
     }
 
@@ -97,5 +117,24 @@ impl Write for Comparison {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_runs_away_differs_and_keeps_nothing() {
+        let comparison = Comparison::new(NonZeroUsize::MIN);
+        for _ in 0..100 {
+            comparison.read(&[0; 1 << 16]);
+        }
+        assert!(!comparison.differs());
+        for _ in 0..100 {
+            comparison.read(&[0; 1 << 16]);
+        }
+        assert!(comparison.differs());
+        assert_eq!(comparison.sides().read_ahead.capacity(), 0);
     }
 }

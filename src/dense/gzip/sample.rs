@@ -3,7 +3,7 @@
 //! A wrong encoder differs within its first block or two, so that asking all of them costs little. Passing is not yet
 //! a proof, unless the whole member is in the sample.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 use super::encode::PIECE_BYTES;
 use super::header::{Checksum, hinted_level, trailer_matches};
@@ -13,6 +13,9 @@ use super::method::Encoder;
 /// How much plain text a sample has at most, in bytes: a MiB, which is one block of pgzip, and what tells whether a
 /// block ended there.
 const SAMPLE_BYTES: usize = (1 << 20) + (128 << 10);
+
+/// How many compressed bytes a sample has at most: some streams have blocks of nothing, and no encoder here that many.
+const DEFLATE_BYTES_MAX: u64 = 4 << 20;
 
 /// How many bytes an encoder may be ahead at the end of a sample: the head of a block, which has no plain text yet.
 const HEAD_BYTES_MAX: usize = 1024;
@@ -33,8 +36,9 @@ impl Sample {
         let mut deflate = Vec::new();
         let mut plain = Vec::new();
         let mut piece = vec![0; PIECE_BYTES];
+        let mut limited = source.by_ref().take(DEFLATE_BYTES_MAX);
         while plain.len() < SAMPLE_BYTES && !inflater.has_ended() {
-            let count = inflater.inflate(source, &mut piece, |used| deflate.extend(used))?;
+            let count = inflater.inflate(&mut limited, &mut piece, |used| deflate.extend(used))?;
             plain.extend(&piece[..count]);
         }
         if inflater.has_ended() {
@@ -85,4 +89,31 @@ pub(super) fn candidates(header: &[u8], before: Option<Encoder>) -> Vec<Encoder>
         )
     });
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, BufReader};
+
+    use super::*;
+
+    /// Stored blocks of no length, for ever.
+    struct Empty(usize);
+
+    impl Read for Empty {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            const BLOCK: [u8; 5] = [0, 0, 0, 0xff, 0xff];
+            for byte in &mut *buffer {
+                *byte = BLOCK[self.0 % BLOCK.len()];
+                self.0 += 1;
+            }
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn blocks_of_nothing_end_a_sample() {
+        let sample = Sample::read(&mut BufReader::new(Empty(0)));
+        assert!(matches!(sample, Err(Fault::NotDeflate)));
+    }
 }

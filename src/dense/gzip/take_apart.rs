@@ -160,7 +160,7 @@ impl<R: Read + Seek + Send, W: Write + Send> Stream<'_, R, W> {
 
     /// Inflates the member, hands it on, encodes it again and compares, all at once.
     fn prove(&mut self, encoder: Encoder) -> Result<Proof, Error> {
-        let mut comparison = Comparison::default();
+        let mut comparison = Comparison::new(self.threads);
         let mut member = MemberReader::new(&mut self.source, &mut self.plain, comparison.clone());
         let encoded = encode_stream(encoder, &mut member, &mut comparison, self.threads);
         let checksum = match member.finish() {

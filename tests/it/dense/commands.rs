@@ -101,6 +101,33 @@ fn a_person_is_told_what_is_missing_and_what_brings_it() {
     assert_eq!(desk.target.snapshot().0, desk.source.snapshot().0);
 }
 
+/// Lanes that have their history in common have lists of their own.
+#[test]
+fn a_list_stays_until_its_own_lane_has_what_it_names() {
+    let desk = Desk::new();
+    let both = "--audience south --delta --assume-delivered";
+    let north = |sequence| desk.import(&desk.bundle(sequence), "");
+    let second = Registry::start();
+    let (address, key) = (second.address(), "fixtures/keys/snakeoil-p256.pub");
+    let south = |sequence| {
+        let bundle = desk.bundle(sequence);
+        let line = format!("import {bundle} --target {address} --trust {ROOT}/{key}");
+        desk.run(&format!("{line} --lane south --state far"))
+    };
+    desk.move_tag(0);
+    desk.export(both).assert_success();
+    north(1).assert_success();
+    south(1).assert_success();
+    desk.move_tag(1);
+    desk.export(both).assert_success();
+    desk.target.forget(&repository(), &base());
+    assert_ne!(north(2).code, Some(0));
+    let lists = || names_in(&desk.path("far/missing"));
+    assert_eq!(lists().len(), 1);
+    south(2).assert_success();
+    assert_eq!(lists().len(), 1);
+}
+
 /// Without a ledger nobody knows what the lane has filled, and no list is written.
 #[test]
 fn a_person_without_a_ledger_is_told_what_to_say() {

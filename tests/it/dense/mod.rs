@@ -10,6 +10,7 @@ mod hostile;
 mod interrupted;
 mod lanes;
 mod parts;
+mod readings;
 mod round_trip;
 mod walks;
 mod world;

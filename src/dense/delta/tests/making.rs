@@ -183,7 +183,8 @@ fn calls_are_compressed_by_their_targets() {
     let mut new: Vec<u8> = Vec::new();
     for i in 0..4000_u32 {
         new.extend(noise(u64::from(i), 12));
-        let distance = (100_000 * (i % 5)).wrapping_sub(new.len() as u32);
+        let end = u32::try_from(new.len() + 5).expect("it is short");
+        let distance = (100_000 * (i % 5)).wrapping_sub(end);
         new.push(0xe8);
         new.extend(distance.to_le_bytes());
     }
