@@ -60,6 +60,8 @@ use crate::history::Interruption;
 
 /// Threads that may block on files; each costs memory, and disks gain nothing from more.
 const BLOCKING_THREADS_MAX: usize = 16;
+/// Not more: some programs that are run from here close every file that they might have open.
+const OPEN_FILES: u64 = 1 << 16;
 /// How long a command that a signal ends may take to record that.
 const RECORDING_MAX: Duration = Duration::from_secs(5);
 
@@ -92,11 +94,13 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// As many files as the system lets this user open: a dense bundle has one for each layer that is made again.
+/// Enough open files for a dense bundle, which has one for each layer that is made again, as far as the system lets this
+/// user have them.
 fn allow_open_files() {
     let limit = getrlimit(Resource::Nofile);
+    let enough = limit.maximum.map_or(OPEN_FILES, |it| it.min(OPEN_FILES));
     let raised = Rlimit {
-        current: limit.maximum,
+        current: limit.current.map(|it| it.max(enough)),
         ..limit
     };
     // What is there may be enough.

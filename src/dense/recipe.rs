@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
 use super::delta::{self, Delta, ReadAt, Rebuilt, apply_delta};
-use super::gzip::{self, Corrector, Recompression, put_together};
+use super::gzip::{self, Corrector, Recompression};
 use super::plain::is_about_content;
 
 const FIRST_LINE: &[u8] = b"airlift recipe 1\n";
@@ -111,26 +111,19 @@ impl Recipe {
     ) -> Result<u64, Error> {
         Ok(apply_delta(&self.delta, references, segments, output)?)
     }
+}
 
-    /// Writes the layer as it was, from its plain bytes.
-    pub fn put_together(
-        &self,
-        plain: &mut (impl Read + Send),
-        output: &mut (impl Write + Send),
-        threads: NonZeroUsize,
-        corrector: &Corrector,
-    ) -> Result<u64, Error> {
-        match &self.recompression {
-            Some(recompression) => Ok(put_together(
-                recompression,
-                plain,
-                output,
-                threads,
-                corrector,
-            )?),
-            None => Ok(std::io::copy(plain, output).map_err(gzip::Error::Io)?),
-        }
-    }
+/// Writes a layer as it was, from its plain bytes.
+pub fn put_together(
+    recompression: Option<&Recompression>,
+    plain: &mut (impl Read + Send),
+    output: &mut (impl Write + Send),
+    (threads, corrector): (NonZeroUsize, &Corrector),
+) -> Result<u64, Error> {
+    Ok(match recompression {
+        Some(found) => gzip::put_together(found, plain, output, threads, corrector)?,
+        None => std::io::copy(plain, output).map_err(gzip::Error::Io)?,
+    })
 }
 
 fn put_length(bytes: &mut Vec<u8>, mut length: u64) {

@@ -93,7 +93,8 @@ impl ContentReader {
             answer,
         };
         let sent = self.openings.blocking_send(opening);
-        sent.map_err(|_| io::Error::from(ErrorKind::Interrupted))?;
+        // Not `Interrupted`, upon which readers try again.
+        sent.map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
         match opened.blocking_recv() {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {

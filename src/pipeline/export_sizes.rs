@@ -32,7 +32,7 @@ pub(super) async fn learn_sizes(
         let source = Arc::clone(&export.sources[source]);
         async move { read_layers(&*source, &repository, &digest).await }
     });
-    let mut reading = stream::iter(reading).buffer_unordered(MANIFESTS_AT_ONCE);
+    let mut reading = stream::iter(reading).buffered(MANIFESTS_AT_ONCE);
     while let Some(layers) = reading.next().await {
         for described in layers? {
             let layer = known.get_mut(&described.digest);

@@ -11,8 +11,8 @@ use super::export_stock::Stock;
 use super::spool::{Spool, SpooledFile};
 use crate::bundle::{RECIPE_MEDIA_TYPE, RECIPE_SIZE_MAX_BYTES, SEGMENT_MEDIA_TYPE};
 use crate::dense::delta::{self, AnchorIndex, Delta, Options, ReadAt, Rebuilt, make_delta};
-use crate::dense::gzip::{self, Corrector, Recompression, put_together, take_apart};
-use crate::dense::recipe::Recipe;
+use crate::dense::gzip::{self, Corrector, Recompression, take_apart};
+use crate::dense::recipe::{Recipe, put_together};
 use crate::oci::{Descriptor, Digest, Hasher};
 
 /// What an entry costs beside its bytes: header, padding, its row and its line in the seek table.
@@ -26,17 +26,10 @@ pub(super) struct PlainLayer {
 
 impl PlainLayer {
     /// Whether the layer with this digest is made again from it.
-    pub(super) fn makes(
-        &self,
-        digest: &Digest,
-        (threads, corrector): (NonZeroUsize, &Corrector),
-    ) -> bool {
-        let Some(recompression) = &self.recompression else {
-            return false;
-        };
+    pub(super) fn makes(&self, digest: &Digest, with: (NonZeroUsize, &Corrector)) -> bool {
         let mut sink = HashingSink(Hasher::new(digest.algorithm()));
         let mut plain = self.file.reader();
-        let made = put_together(recompression, &mut plain, &mut sink, threads, corrector);
+        let made = put_together(self.recompression.as_ref(), &mut plain, &mut sink, with);
         made.is_ok() && sink.0.finish() == *digest
     }
 }

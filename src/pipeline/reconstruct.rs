@@ -21,7 +21,7 @@ use crate::bundle::{Bundle, RebuiltRow};
 use crate::content::{Content, Error, ErrorKind, RawStream, Result, Source};
 use crate::dense::delta::ReadAt;
 use crate::dense::gzip::Corrector;
-use crate::dense::recipe::{self, Recipe};
+use crate::dense::recipe::{self, Recipe, put_together};
 use crate::oci::Digest;
 
 type Plain = Arc<OnceCell<SpooledFile>>;
@@ -36,7 +36,7 @@ pub(super) struct Reconstruction {
     corrector: Corrector,
     plains: Mutex<HashMap<Digest, Plain>>,
     /// Who decodes segments holds some tens of MiB.
-    applying: Semaphore,
+    applying: Arc<Semaphore>,
 }
 
 impl Reconstruction {
@@ -54,7 +54,7 @@ impl Reconstruction {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             corrector,
             plains: Mutex::default(),
-            applying: Semaphore::new(1),
+            applying: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -66,13 +66,15 @@ impl Reconstruction {
     ) -> Result<RawStream> {
         let row = self.row(digest)?.clone();
         let plain = self.plain(digest).await?;
-        let recipe = self.recipe(&row).await?;
+        // Its operations are not kept while the layer is pushed.
+        let recompression = self.recipe(&row).await?.recompression;
         let (mut writer, stream) = write_stream(range.start);
         let (threads, corrector) = (self.threads, self.corrector.clone());
         let spool = self.spool.clone();
         tokio::task::spawn_blocking(move || {
             let mut reader = plain.reader();
-            let written = recipe.put_together(&mut reader, &mut writer, threads, &corrector);
+            let with = (threads, &corrector);
+            let written = put_together(recompression.as_ref(), &mut reader, &mut writer, with);
             let written = written.map_err(|cause| {
                 let error = blame(cause, &spool, || cannot_rebuild(&row.digest));
                 error.within(format!("the layer `{}` is made again", row.digest))
@@ -98,25 +100,25 @@ impl Reconstruction {
     /// What is not there yet of a layer and all that it leads to, in an order in which it can be made: references lead
     /// backwards. They may do so through any number of layers, so that nothing here is as deep as they are.
     fn order(&self, digest: &Digest) -> Vec<Digest> {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::from([digest]);
         let mut rebuilt = Vec::new();
         let mut fetched = Vec::new();
-        let mut ahead = vec![digest.clone()];
+        let mut ahead = vec![digest];
         while let Some(next) = ahead.pop() {
-            if self.cell(&next).initialized() || !seen.insert(next.clone()) {
+            if self.cell(next).initialized() {
                 continue;
             }
-            match self.bundle.find_rebuilt(&next) {
+            match self.bundle.find_rebuilt(next) {
                 Some(row) => {
-                    ahead.extend(row.references.iter().cloned());
+                    let unseen = row.references.iter().filter(|it| seen.insert(it));
+                    ahead.extend(unseen);
                     rebuilt.push(next);
                 }
                 None => fetched.push(next),
             }
         }
         rebuilt.sort_by_key(|it| self.bundle.position_of_rebuilt(it));
-        fetched.extend(rebuilt);
-        fetched
+        fetched.into_iter().chain(rebuilt).cloned().collect()
     }
 
     /// The decompressed bytes of a layer of the target, or of one of the bundle whose references are there.
@@ -194,11 +196,13 @@ impl Reconstruction {
         let references: Option<Vec<SpooledFile>> = there.collect();
         let references = references.ok_or_else(|| cannot_rebuild(&row.digest))?;
         // It is never closed.
-        let _permit = self.applying.acquire().await.ok();
+        let permit = Arc::clone(&self.applying).acquire_owned().await.ok();
         let recipe = self.recipe(row).await?;
         let (bundle, segments) = (Arc::clone(&self.bundle), row.segments.clone());
         let (spool, runtime) = (self.spool.clone(), Handle::current());
         let applying = tokio::task::spawn_blocking(move || {
+            // Whoever waits for this may go; it goes on to its end.
+            let _permit = permit;
             let references: Vec<&dyn ReadAt> = references.iter().map(|it| it as _).collect();
             let mut file = spool.file().map_err(|cause| spool.failed(cause))?;
             let mut failed = None;

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The most bytes that the encoder may be ahead. More are a sign that it is another encoder.
 const MADE_AHEAD_BYTES_MAX: usize = 256 * 1024;
 
-/// The most bytes that the reader may be ahead for each thread of the encoder, and once more: what it has at work, twice.
-/// Streams with more in blocks of nothing are of no encoder here.
-const READ_AHEAD_BYTES_PER_THREAD: usize = 6 << 20;
+/// The most bytes that the reader may be ahead for each thread of the encoder, and once more: it has two blocks of a MiB
+/// at work. Streams with more in blocks of nothing are of no encoder here.
+const READ_AHEAD_BYTES_PER_THREAD: usize = 3 << 20;
 
 /// The two sides of the comparison; clones share them.
 #[derive(Clone)]
@@ -128,7 +128,7 @@ mod tests {
     fn a_reader_that_runs_away_differs_and_keeps_nothing() {
         let piece = vec![0; 1 << 16];
         let comparison = Comparison::new(NonZeroUsize::MIN);
-        for _ in 0..100 {
+        for _ in 0..50 {
             comparison.read(&piece);
         }
         assert!(!comparison.differs());
