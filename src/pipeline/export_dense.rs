@@ -9,6 +9,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use super::encoder_threads::count_encoder_threads;
 use super::export_bases::{LAYER_MIN_BYTES, REFERENCES_MAX, choose_bases};
 use super::export_plan::ExportPlan;
 use super::export_stock::{Stock, StockSource};
@@ -67,7 +68,7 @@ pub(super) async fn densify(
         dense,
         known,
         spool,
-        threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        threads: count_encoder_threads(),
         events,
     };
     events(Event::TakingApart {

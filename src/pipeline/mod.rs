@@ -21,6 +21,7 @@ mod delivered;
 mod describe;
 mod due;
 mod early;
+mod encoder_threads;
 mod encoders;
 mod export;
 mod export_bases;

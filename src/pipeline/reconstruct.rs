@@ -15,6 +15,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use super::assumed::{FoundContents, missing_of};
 use super::byte_channel::write_stream;
+use super::encoder_threads::count_encoder_threads;
 use super::spool::{Spool, SpooledFile};
 use super::spooling::{Unread, spool_plain};
 use crate::bundle::{Bundle, RebuiltRow};
@@ -51,7 +52,7 @@ impl Reconstruction {
             target,
             found,
             spool,
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            threads: count_encoder_threads(),
             corrector,
             plains: Mutex::default(),
             applying: Arc::new(Semaphore::new(1)),
